@@ -1,0 +1,1 @@
+"""Controller software of a public two-point AC charging station."""

@@ -1,0 +1,171 @@
+"""The configuration file as typed objects: what may stand in it, its units, ranges and defaults.
+
+`config_check.py` turns a TOML file into these and names every mistake by its key path. All processes
+read the same file; nothing here opens a device or a socket.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+DEFAULT_PATH = Path("/etc/chargepoint/chargepoint.toml")
+
+Amps = Annotated[float, msgspec.Meta(gt=0, le=1000)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=48)]
+Rotation = Literal["RST", "RTS", "SRT", "STR", "TRS", "TSR", "R", "S", "T"]
+"""OCPP's letters: which supply phase (R = L1, S = L2, T = L3) is on the socket's L1, L2, L3."""
+
+
+class _Section(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    pass
+
+
+class StationSection(_Section, frozen=True, kw_only=True):
+    id: Name
+    """OCPP identity: the last path segment of the URL."""
+    vendor: Annotated[str, msgspec.Meta(min_length=1, max_length=20)] = "chargepoint"
+    model: Annotated[str, msgspec.Meta(min_length=1, max_length=20)] = "Borne"
+    serial: Annotated[str, msgspec.Meta(max_length=25)] = ""
+    state_dir: Path = Path("/var/lib/chargepoint")
+    run_dir: Path = Path("/run/chargepoint")
+    language: Literal["en", "fr"] = "fr"
+
+
+class SupplySection(_Section, frozen=True, kw_only=True):
+    phases: Literal[1, 3] = 3
+    voltage: Annotated[float, msgspec.Meta(ge=100, le=300)] = 230
+    """V, phase to neutral."""
+    max_current: Amps
+    """A per phase, for the whole borne."""
+
+
+class BoardSection(_Section, frozen=True, kw_only=True):
+    kind: Literal["raspberry-pi", "simulated"]
+    pins: dict[str, str] = {}
+    """Overrides of the pin map (`board/pins.toml`), signal name to line name."""
+
+
+class MeterRef(_Section, frozen=True, kw_only=True):
+    model: str
+    """Name of a register map (a file of `meter/maps`)."""
+    unit: Annotated[int, msgspec.Meta(ge=1, le=247)]
+    """Modbus unit id on the shared bus."""
+
+
+class DomesticSection(_Section, frozen=True, kw_only=True):
+    """A Type E/F socket on the same point; connector 2 of the EVSE."""
+
+    max_current: Annotated[float, msgspec.Meta(ge=8, le=16)] = 10
+    phase: Literal["R", "S", "T"] = "R"
+
+
+class EvseSection(_Section, frozen=True, kw_only=True):
+    id: Annotated[int, msgspec.Meta(ge=1, le=99)]
+    max_current: Annotated[float, msgspec.Meta(ge=6, le=80)]
+    """A."""
+    phases: Literal[1, 3] = 3
+    phase_rotation: Rotation = "RST"
+    socket: bool = True
+    """False: tethered cable, so no lock and no proximity contact."""
+    ventilated: bool = False
+    """The site is ventilated: state D may be energised."""
+    meter: MeterRef | None = None
+    domestic: DomesticSection | None = None
+    evse_id: str = ""
+    """Public identifier of the point, FR*xxx*E form; shown, never sent by OCPP 1.6."""
+
+
+class MeterBusSection(_Section, frozen=True, kw_only=True):
+    port: str = ""
+    """Serial device; empty on the simulated board means its own pseudo-terminal."""
+    baudrate: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    interval: Annotated[float, msgspec.Meta(ge=0.1, le=60)] = 1.0
+    """Seconds between two readings of one meter."""
+
+
+class ReaderSection(_Section, frozen=True, kw_only=True):
+    id: Annotated[int, msgspec.Meta(ge=1, le=99)] = 1
+    kind: str = "pn532"
+    """Name of a module of `reader`."""
+    port: str = ""
+    evses: tuple[int, ...] = ()
+    """Points it serves; empty means all."""
+    byte_order: Literal["msb", "lsb"] = "msb"
+    """`msb`: bytes in the order the card sends them; `lsb`: reversed."""
+    hold_s: Annotated[float, msgspec.Meta(ge=0, le=30)] = 2.0
+    """A card held at the reader counts once until it has been away for so long."""
+
+
+class TicSection(_Section, frozen=True, kw_only=True):
+    port: str = ""
+    serial: str = ""
+    """ADCO/ADSC of the meter to listen to; empty means any."""
+
+
+class OcppSection(_Section, frozen=True, kw_only=True):
+    version: Literal["1.6", "2.0.1"] = "1.6"
+    url: str = ""
+    """ws:// or wss:// address without the identity; empty means no central system."""
+    security_profile: Literal[0, 1, 2, 3] = 2
+    allow_insecure: bool = False
+    """Accept security profile 0 on a real board."""
+    password_file: Path | None = None
+    csms_ca_file: Path | None = None
+    client_certificate_file: Path | None = None
+    client_key_file: Path | None = None
+    configuration: dict[str, Any] = {}
+    variables: dict[str, Any] = {}
+
+
+class AuthorisationSection(_Section, frozen=True, kw_only=True):
+    pairing_window: Annotated[float, msgspec.Meta(ge=5, le=600)] = 120
+    """Seconds a badge waits for a plug, unless ConnectionTimeOut has been set."""
+    free_vend_tag: str = ""
+    """A dedicated bay: a plug-in alone starts a session with this tag; empty means off."""
+    free_vend_evses: tuple[int, ...] = ()
+
+
+class LogSection(_Section, frozen=True, kw_only=True):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Config(_Section, frozen=True, kw_only=True):
+    station: StationSection
+    supply: SupplySection
+    board: BoardSection
+    evse: Annotated[tuple[EvseSection, ...], msgspec.Meta(min_length=1, max_length=16)]
+    meter_bus: MeterBusSection = MeterBusSection()
+    reader: tuple[ReaderSection, ...] = (ReaderSection(),)
+    tic: TicSection | None = None
+    ocpp: OcppSection = OcppSection()
+    authorisation: AuthorisationSection = AuthorisationSection()
+    log: LogSection = LogSection()
+
+    @property
+    def simulated(self) -> bool:
+        """Only `board`'s factory and the choice of default ports may ask this."""
+        return self.board.kind == "simulated"
+
+    def meter_port(self) -> str:
+        """Serial device of the meter bus."""
+        return self.meter_bus.port or self._wire("meters")
+
+    def reader_port(self, reader: ReaderSection) -> str:
+        """Serial device of a badge reader."""
+        return reader.port or self._wire(f"reader-{reader.id}")
+
+    def tic_port(self) -> str:
+        """Serial device of the Linky TIC; empty when the borne listens to none."""
+        if self.tic is None:
+            return ""
+        return self.tic.port or self._wire("tic")
+
+    def _wire(self, name: str) -> str:
+        """The simulated borne's pseudo-terminal of that name (a symbolic link it makes)."""
+        return str(self.station.run_dir / f"sim-{name}") if self.simulated else ""
+
+    def reader_evses(self, reader: ReaderSection) -> tuple[int, ...]:
+        return reader.evses or tuple(e.id for e in self.evse)

@@ -1,0 +1,25 @@
+"""What a meter says. No I/O, no clock."""
+
+from dataclasses import dataclass
+
+Phases = tuple[float | None, float | None, float | None]
+"""L1..L3 of the meter; None where the meter has no such phase or gave no value."""
+
+NO_PHASES: Phases = (None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One complete reading. The register is the truth for energy: nothing is integrated in software."""
+
+    at: float
+    """Monotonic seconds at which the answer with the energy register arrived."""
+    energy_wh: int
+    """Import register, Wh, as the meter shows it."""
+    power_w: float | None = None
+    voltage_v: Phases = NO_PHASES
+    current_a: Phases = NO_PHASES
+    power_phases_w: Phases = NO_PHASES
+    frequency_hz: float | None = None
+    power_factor: float | None = None
+    export_wh: int | None = None

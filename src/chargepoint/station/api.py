@@ -1,0 +1,177 @@
+"""The line between the business core and the protocol rooms, in neutral terms.
+
+A protocol room (`ocpp/v16`, `ocpp/v201`) implements `Backend` and calls `StationApi`; it decides nothing.
+Transactions do not cross here: the station writes them to the journal's outbox and the room sends them from there.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+class AuthStatus(StrEnum):
+    ACCEPTED = "Accepted"
+    BLOCKED = "Blocked"
+    EXPIRED = "Expired"
+    INVALID = "Invalid"
+    CONCURRENT = "ConcurrentTx"
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """What is known of an id token."""
+
+    status: AuthStatus
+    expiry: datetime | None = None
+    group: str | None = None
+    """OCPP 1.6 parentIdTag, 2.0.1 groupIdToken."""
+
+    @property
+    def accepted(self) -> bool:
+        return self.status is AuthStatus.ACCEPTED
+
+
+class ConnectorStatus(StrEnum):
+    """Nine states of OCPP 1.6, which the surface uses; 2.0.1 folds them."""
+
+    AVAILABLE = "Available"
+    PREPARING = "Preparing"
+    CHARGING = "Charging"
+    SUSPENDED_EV = "SuspendedEV"
+    SUSPENDED_EVSE = "SuspendedEVSE"
+    FINISHING = "Finishing"
+    RESERVED = "Reserved"
+    UNAVAILABLE = "Unavailable"
+    FAULTED = "Faulted"
+
+
+class StopReason(StrEnum):
+    LOCAL = "Local"
+    REMOTE = "Remote"
+    EV_DISCONNECTED = "EVDisconnected"
+    DEAUTHORIZED = "DeAuthorized"
+    POWER_LOSS = "PowerLoss"
+    REBOOT = "Reboot"
+    SOFT_RESET = "SoftReset"
+    HARD_RESET = "HardReset"
+    UNLOCK_COMMAND = "UnlockCommand"
+    EMERGENCY_STOP = "EmergencyStop"
+    OTHER = "Other"
+
+
+class Outcome(StrEnum):
+    """Answer to a command from outside; each room maps it to its own words."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    SCHEDULED = "scheduled"
+    OCCUPIED = "occupied"
+    FAULTED = "faulted"
+    UNAVAILABLE = "unavailable"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    NOT_SUPPORTED = "not-supported"
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChanged:
+    """A connector's (evse 0: the station's) status or fault changed. `error` is a name of the fault table, or None."""
+
+    evse: int
+    status: ConnectorStatus
+    error: str | None
+    info: str
+    at: datetime
+    connector: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class MeterValue:
+    """One sampled value. Measurand, unit and phase are OCPP's names, the same in every version."""
+
+    measurand: str
+    value: float
+    unit: str
+    phase: str | None = None
+    location: str | None = None
+    context: str = "Sample.Periodic"
+
+
+@dataclass(frozen=True, slots=True)
+class MeterSampled:
+    """Values outside any transaction (clock-aligned or triggered). Evse 0: the whole borne."""
+
+    evse: int
+    at: datetime
+    values: tuple[MeterValue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityEvent:
+    kind: str
+    info: str
+    at: datetime
+
+
+DomainEvent = StatusChanged | MeterSampled | SecurityEvent
+
+
+class BackendUnreachable(Exception):
+    """The central system did not answer in time, or there is no link: the offline rules apply."""
+
+
+class Backend(Protocol):
+    """What the core asks of a central system."""
+
+    @property
+    def online(self) -> bool:
+        """Connected, and registration accepted."""
+
+    async def authorize(self, token: str) -> Authorization:
+        """Ask about a token. Raises BackendUnreachable within the message time-out."""
+
+    def notify(self, event: DomainEvent) -> None:
+        """Report an event, soon and without blocking; dropped or coalesced as the protocol wants while offline."""
+
+    def outbox_changed(self) -> None:
+        """There is something new in the journal's outbox."""
+
+
+class StationApi(Protocol):
+    """What a protocol room, the console or a test may ask of the core. Every wait inside has a bound."""
+
+    async def remote_start(self, token: str, evse: int | None, profile: Any | None = None) -> Outcome: ...
+    async def remote_stop(self, backend_tx_id: str) -> Outcome: ...
+    async def stop(self, evse: int, reason: StopReason) -> Outcome: ...
+    async def unlock(self, evse: int) -> Outcome:
+        """Stop the point's transaction first (UnlockCommand), then release the plug.
+
+        ACCEPTED: released; FAILED: the lock did not open; NOT_SUPPORTED: no lock; UNKNOWN: no such point.
+        """
+
+    async def set_availability(self, evse: int, operative: bool, connector: int | None = None) -> Outcome:
+        """Persisted before it is answered. SCHEDULED: after the transaction. Evse 0: the whole station."""
+
+    async def reset(self, hard: bool) -> Outcome:
+        """Answered first; then transactions end (SoftReset, HardReset) and the process exits to be started again."""
+
+    async def clear_cache(self) -> Outcome: ...
+    def evse_ids(self) -> tuple[int, ...]: ...
+    def status_of(self, evse: int) -> StatusChanged:
+        """The present status, to be sent after a boot or on request."""
+
+    def sample_now(self, evse: int, context: str) -> MeterSampled | None:
+        """Present values of a point by `sampled_measurands`, or None before the first reading."""
+
+    def transaction_of(self, evse: int) -> int | None:
+        """Local id of the point's open transaction."""
+
+    async def transaction_answered(self, tx: int, backend_id: str | None, authorization: Authorization) -> None:
+        """The central system's answer to a started transaction: its id for it, and what it thinks of the token."""
+
+    async def setting_changed(self, name: str) -> None:
+        """A setting was changed and stored: timers restart."""
+
+    def clock_offered(self, utc: datetime) -> None:
+        """The central system told its time."""

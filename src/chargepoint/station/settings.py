@@ -1,0 +1,42 @@
+"""What an operator may change while the borne runs, in neutral names.
+
+The OCPP rooms map their own keys or variables to these. The journal keeps each setting that has ever been
+set; the configuration file gives initial values only.
+"""
+
+from dataclasses import dataclass, field
+
+SAMPLED = ("Energy.Active.Import.Register", "Power.Active.Import", "Current.Import", "Voltage")
+
+
+@dataclass(slots=True)
+class Settings:
+    """Live values; whoever needs one reads it when it acts, so that a change takes effect at once."""
+
+    connection_timeout_s: int = 120
+    """Badge without plug, or plug without badge: how long either waits."""
+    authorize_remote_start: bool = False
+    local_authorize_offline: bool = True
+    local_pre_authorize: bool = False
+    offline_unknown_allowed: bool = False
+    cache_enabled: bool = True
+    local_list_enabled: bool = True
+    stop_on_invalid: bool = True
+    max_energy_on_invalid_wh: int = 0
+    stop_on_ev_disconnect: bool = True
+    unlock_on_ev_disconnect: bool = True
+    sample_interval_s: int = 60
+    """0: none."""
+    sampled_measurands: tuple[str, ...] = SAMPLED
+    aligned_interval_s: int = 0
+    """0: none. Aligned to midnight UTC."""
+    aligned_measurands: tuple[str, ...] = ("Energy.Active.Import.Register",)
+    ended_sampled_measurands: tuple[str, ...] = ()
+    ended_aligned_measurands: tuple[str, ...] = ()
+    minimum_status_s: int = 0
+    blink_repeat: int = 3
+    light_intensity: int = 100
+    resume_after_restart: bool = True
+    """An open transaction goes on after a restart when its car never left; else it is closed with reason PowerLoss."""
+    extra: dict[str, str] = field(default_factory=dict)
+    """Settings only one protocol version knows, by that room's own name."""
