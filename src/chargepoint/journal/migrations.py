@@ -1,0 +1,72 @@
+"""The journal's schema as numbered steps; `PRAGMA user_version` tells how many have been applied.
+
+A step that has ever been released is never changed: a new one is added after it.
+"""
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE boots (
+        boot INTEGER PRIMARY KEY,
+        boot_id TEXT NOT NULL UNIQUE,
+        first_mono REAL NOT NULL,
+        last_mono REAL NOT NULL,
+        utc_offset REAL
+    );
+    CREATE TABLE store (
+        area TEXT NOT NULL,
+        key TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (area, key)
+    ) WITHOUT ROWID;
+    CREATE TABLE tx (
+        tx INTEGER PRIMARY KEY AUTOINCREMENT,
+        evse INTEGER NOT NULL,
+        connector INTEGER NOT NULL,
+        token TEXT NOT NULL,
+        token_group TEXT,
+        reservation INTEGER,
+        car TEXT NOT NULL,
+        start_boot INTEGER NOT NULL,
+        start_mono REAL NOT NULL,
+        start_utc REAL,
+        meter_start_wh INTEGER NOT NULL,
+        last_boot INTEGER NOT NULL,
+        last_mono REAL NOT NULL,
+        last_utc REAL,
+        last_wh INTEGER NOT NULL,
+        invalid INTEGER NOT NULL DEFAULT 0,
+        backend_id TEXT,
+        ended INTEGER NOT NULL DEFAULT 0,
+        reason TEXT
+    );
+    CREATE INDEX tx_open ON tx (evse) WHERE ended = 0;
+    CREATE TABLE sample (
+        id INTEGER PRIMARY KEY,
+        tx INTEGER NOT NULL,
+        boot INTEGER NOT NULL,
+        mono REAL NOT NULL,
+        utc REAL,
+        content TEXT NOT NULL
+    );
+    CREATE INDEX sample_tx ON sample (tx);
+    CREATE TABLE outbox (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        kind TEXT NOT NULL,
+        tx INTEGER,
+        boot INTEGER NOT NULL,
+        mono REAL NOT NULL,
+        utc REAL,
+        payload TEXT NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE TABLE token (
+        source TEXT NOT NULL,
+        token TEXT NOT NULL COLLATE NOCASE,
+        status TEXT NOT NULL,
+        expiry REAL,
+        token_group TEXT,
+        seen REAL NOT NULL DEFAULT 0,
+        PRIMARY KEY (source, token)
+    ) WITHOUT ROWID;
+    """,
+)
