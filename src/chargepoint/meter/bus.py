@@ -1,0 +1,176 @@
+"""All meters on one line, read in turn for ever.
+
+A reading counts only whole: one failed block and nothing of it is used. A meter that stays silent is lost: its last
+good reading stays as it is, with its age, never a zero; it is asked more and more seldom so that it does not slow the
+others, and announced when it answers again.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+import structlog
+
+from chargepoint.config import MeterRef
+from chargepoint.meter import maps
+from chargepoint.meter.decode import EnergyGuard, Implausible, to_reading
+from chargepoint.meter.link import Counters, ModbusLink, NoAnswer, Refused
+from chargepoint.meter.plan import plan
+from chargepoint.meter.reading import Reading
+
+log = structlog.get_logger()
+
+LOST_AFTER = 4
+"""Failed readings in a row before a meter is called lost."""
+BACK_OFF_S = (2.0, 4.0, 8.0, 10.0)
+"""Pauses between attempts at a lost meter."""
+
+
+class MeterListener(Protocol):
+    """Who is told."""
+
+    def meter_read(self, evse: int, reading: Reading) -> None:
+        """A whole, plausible reading."""
+
+    def meter_lost(self, evse: int, why: str) -> None:
+        """The meter has not answered for several attempts; the last reading keeps standing."""
+
+    def meter_found(self, evse: int) -> None:
+        """A lost meter answers again; its reading follows."""
+
+
+class _Meter:
+    """One meter and how it is doing."""
+
+    def __init__(self, evse: int, ref: MeterRef) -> None:
+        self.evse = evse
+        self.unit = ref.unit
+        self.map = maps.load(ref.model)
+        self.blocks = plan(self.map)
+        self.guard = EnergyGuard()
+        self.last: Reading | None = None
+        self.failures = 0
+        self.lost = False
+        self.due = 0.0
+        self.wanted = False
+        self.fresh = asyncio.Event()
+        """Set, and replaced, at every good reading."""
+
+
+class MeterBus:
+    """The meters of one line. Raises maps.UnknownModel when a model has no map."""
+
+    def __init__(
+        self,
+        port: str,
+        baudrate: int,
+        parity: str,
+        interval_s: float,
+        meters: Mapping[int, MeterRef],
+        listener: MeterListener,
+        link: ModbusLink | None = None,
+    ) -> None:
+        """`meters`: evse id -> model and unit. `link`: another line than the serial one of the first arguments."""
+        self._link = link or ModbusLink(port, baudrate, parity)
+        self._interval_s = interval_s
+        self._meters = {evse: _Meter(evse, ref) for evse, ref in meters.items()}
+        self._listener = listener
+        self._wake = asyncio.Event()
+
+    @property
+    def counters(self) -> Counters:
+        return self._link.counters
+
+    def last(self, evse: int) -> Reading | None:
+        """The last good reading, however old; None before the first."""
+        return self._meters[evse].last
+
+    def lost(self, evse: int) -> bool:
+        return self._meters[evse].lost
+
+    async def read_fresh(self, evse: int, after: float, timeout_s: float) -> Reading | None:
+        """The first reading that arrived at `after` (monotonic) or later; None when none did within the time."""
+        meter = self._meters[evse]
+        deadline = time.monotonic() + timeout_s
+        while meter.last is None or meter.last.at < after:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return None
+            meter.wanted = True
+            self._wake.set()
+            try:
+                await asyncio.wait_for(meter.fresh.wait(), left)
+            except TimeoutError:
+                return None
+        return meter.last
+
+    async def run(self) -> None:
+        """Poll for ever. Ends only by cancellation, and closes the line then."""
+        try:
+            while True:
+                meter = await self._next_due()
+                await self._poll(meter)
+        finally:
+            self._link.close()
+
+    async def _next_due(self) -> _Meter:
+        if not self._meters:
+            await asyncio.Event().wait()  # nothing to read: until cancelled
+        while True:
+            now = time.monotonic()
+            meter = min(self._meters.values(), key=lambda m: (not m.wanted, m.due))
+            if meter.wanted or meter.due <= now:
+                return meter
+            self._wake.clear()
+            try:
+                await asyncio.wait_for(self._wake.wait(), meter.due - now)
+            except TimeoutError:
+                continue
+
+    async def _poll(self, meter: _Meter) -> None:
+        meter.wanted = False
+        started = time.monotonic()
+        try:
+            reading = await self._read(meter)
+        except (NoAnswer, Refused) as e:
+            self._failed(meter, str(e))
+        except Implausible as e:
+            self.counters.implausible += 1
+            self._failed(meter, f"unit {meter.unit} on {self._link.name}: {e}")
+        else:
+            meter.due = max(meter.due + self._interval_s, started + self._interval_s / 2)
+            self._succeeded(meter, reading)
+
+    async def _read(self, meter: _Meter) -> Reading:
+        registers: dict[int, int] = {}
+        for block in meter.blocks:
+            words = await self._link.read(meter.unit, meter.map.function, block, meter.map.gap_ms / 1000)
+            registers.update(enumerate(words, block.address))
+        reading = to_reading(meter.map, registers, time.monotonic())
+        meter.guard.check(reading.energy_wh)
+        return reading
+
+    def _succeeded(self, meter: _Meter, reading: Reading) -> None:
+        meter.last = reading
+        meter.failures = 0
+        if meter.lost:
+            meter.lost = False
+            log.info("meter_found", evse=meter.evse, unit=meter.unit)
+            self._listener.meter_found(meter.evse)
+        self._listener.meter_read(meter.evse, reading)
+        meter.fresh.set()
+        meter.fresh = asyncio.Event()
+
+    def _failed(self, meter: _Meter, why: str) -> None:
+        meter.failures += 1
+        now = time.monotonic()
+        if meter.failures >= LOST_AFTER:
+            step = min(meter.failures - LOST_AFTER, len(BACK_OFF_S) - 1)
+            meter.due = now + BACK_OFF_S[step]
+            if not meter.lost:
+                meter.lost = True
+                log.error("meter_lost", evse=meter.evse, unit=meter.unit, why=why)
+                self._listener.meter_lost(meter.evse, why)
+        else:
+            meter.due = now + min(self._interval_s, 1.0) / 2

@@ -1,0 +1,98 @@
+"""From the registers of a meter to a `Reading`, and what makes a reading unbelievable. Pure."""
+
+from collections.abc import Mapping
+
+from chargepoint.meter.maps import QUANTITIES, Register, RegisterMap
+from chargepoint.meter.reading import Phases, Reading
+from chargepoint.meter.registers import decode
+
+MAX_VOLTAGE_V = 500.0
+"""Phase to neutral; more is a wrong word order or a shifted answer, not a supply."""
+MAX_CURRENT_A = 10_000.0
+MAX_ENERGY_WH = 10**13
+
+
+class Implausible(ValueError):
+    """The registers arrived whole, but no meter on a supply would say so."""
+
+
+def to_reading(regmap: RegisterMap, registers: Mapping[int, int], at: float) -> Reading:
+    """The reading in these registers (address -> word). Raises Implausible."""
+
+    def value(name: str) -> float | None:
+        row = regmap.registers.get(name)
+        return None if row is None else _value(regmap, row, registers)
+
+    def phases(kind: str) -> Phases:
+        l1, l2, l3 = (value(name) for name in QUANTITIES[kind])
+        return (l1, l2, l3)
+
+    energy = value("energy_import")
+    if energy is None or not 0 <= energy < MAX_ENERGY_WH:
+        raise Implausible(f"energy register reads {energy} Wh")
+    export = value("energy_export")
+    reading = Reading(
+        at=at,
+        energy_wh=round(energy),
+        power_w=value("power"),
+        voltage_v=phases("voltage"),
+        current_a=phases("current"),
+        power_phases_w=phases("power_phases"),
+        frequency_hz=_hertz(value("frequency")),
+        power_factor=value("power_factor"),
+        export_wh=None if export is None else round(export),
+    )
+    _check(reading)
+    return reading
+
+
+def _value(regmap: RegisterMap, row: Register, registers: Mapping[int, int]) -> float | None:
+    raw = [registers[a] for a in range(row.address, row.address + row.words)]
+    number = decode(raw, row.type, regmap.word_order, regmap.absent)
+    if number is None:
+        return None
+    if row.exponent is not None:
+        power = decode([registers[row.exponent]], "i16")
+        number *= 10.0 ** (power or 0.0)
+    return round(number * row.scale, 6)
+
+
+def _hertz(value: float | None) -> float | None:
+    # Some Eastron and Gavazzi units count tenths where their siblings count whole hertz (openWB divides likewise).
+    return value / 10 if value is not None and value > 100 else value
+
+
+def _check(reading: Reading) -> None:
+    for phase, volts in enumerate(reading.voltage_v, 1):
+        if volts is not None and not 0 <= volts <= MAX_VOLTAGE_V:
+            raise Implausible(f"voltage of L{phase} reads {volts} V")
+    for phase, amps in enumerate(reading.current_a, 1):
+        if amps is not None and abs(amps) > MAX_CURRENT_A:
+            raise Implausible(f"current of L{phase} reads {amps} A")
+
+
+class EnergyGuard:
+    """Lets the energy register go up at once, and down only when several readings agree that it did."""
+
+    CONFIRMATIONS = 3
+    """Equal or rising readings below the last good one before they are believed (meter replaced or reset)."""
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+        self._lower: list[int] = []
+
+    def check(self, energy_wh: int) -> None:
+        """Accept a register or raise Implausible; an accepted one is the next one's lower bound."""
+        if self._last is None or energy_wh >= self._last:
+            self._accept(energy_wh)
+            return
+        if self._lower and energy_wh < self._lower[-1]:
+            self._lower.clear()
+        self._lower.append(energy_wh)
+        if len(self._lower) < self.CONFIRMATIONS:
+            raise Implausible(f"energy register went back from {self._last} Wh to {energy_wh} Wh")
+        self._accept(energy_wh)
+
+    def _accept(self, energy_wh: int) -> None:
+        self._last = energy_wh
+        self._lower.clear()

@@ -1,0 +1,177 @@
+"""One Modbus line (RTU on a serial device, or TCP) on which no answer is ever taken for another request's.
+
+RTU has no transaction numbers: an answer that comes after its request was given up would be read as the answer to the
+next one, and every answer after it would be one behind. So after every failure the line is left alone, its bytes
+thrown away, until it has been silent for `quiet_s`; only then is anything asked again.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import structlog
+from pymodbus import FramerType
+from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
+from pymodbus.exceptions import ModbusException
+
+from chargepoint.meter.plan import Block
+
+log = structlog.get_logger()
+
+TIMEOUT_S = 0.4
+"""How long a meter may take to begin its answer."""
+QUIET_S = 0.6
+"""Silence after a failure before the next request: longer than any meter's latest answer."""
+QUIET_LIMIT_S = 3.0
+"""A line that does not fall silent within this is closed and opened again."""
+BURST_S = 10.0
+"""Disturbances closer together than this are one burst, and one line in the log."""
+RECONNECT_MAX_S = 5.0
+
+
+class NoAnswer(Exception):
+    """The request got no usable answer. The text says what came instead."""
+
+
+class Refused(Exception):
+    """The meter answered with a Modbus exception: there is a meter, but not with this register."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What happened on the line since the start."""
+
+    requests: int = 0
+    timeouts: int = 0
+    """Nothing came."""
+    malformed: int = 0
+    """Something came that was no whole frame (CRC, length)."""
+    refused: int = 0
+    """Modbus exceptions."""
+    implausible: int = 0
+    """Whole frames with values no meter would show."""
+    reconnects: int = 0
+
+
+class ModbusLink:
+    """One line, one request at a time, used by one task."""
+
+    def __init__(
+        self,
+        port: str,
+        baudrate: int = 9600,
+        parity: str = "N",
+        *,
+        tcp_port: int | None = None,
+        quiet_s: float = QUIET_S,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        """`port`: serial device, or the host name when `tcp_port` is given. Opens nothing yet."""
+        self.counters = Counters()
+        self.name = port if tcp_port is None else f"{port}:{tcp_port}"
+        self._port, self._tcp_port = port, tcp_port
+        self._baudrate, self._parity = baudrate, parity
+        self._quiet_s, self._timeout_s = quiet_s, timeout_s
+        # 11 bits a character; the longest answer (125 registers) must fit into the wait at any speed.
+        self._longest_s = 260 * 11 / baudrate if tcp_port is None and baudrate < 9600 else 0.1
+        self._silence_s = 0.0 if tcp_port is not None else 3.5 * 11 / baudrate
+        self._client: AsyncModbusSerialClient | AsyncModbusTcpClient | None = None
+        self._heard_at = 0.0
+        self._heard = 0
+        self._burst_at = -BURST_S
+        self._retry_at = 0.0
+        self._retry_s = 0.1
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+
+    async def read(self, unit: int, function: int, block: Block, gap_s: float = 0.0) -> list[int]:
+        """Registers of a block. Raises NoAnswer after the line is quiet again, Refused at once.
+
+        A call must not be cancelled and followed by another: the quiet time would be missing.
+        """
+        client = await self._connected()
+        await asyncio.sleep(max(self._silence_s, gap_s))
+        self._heard = 0
+        self.counters.requests += 1
+        ask = client.read_holding_registers if function == 3 else client.read_input_registers
+        try:
+            answer = await ask(block.address, count=block.count, device_id=unit)
+        except ModbusException as e:
+            await self._failed(unit, "a damaged answer" if self._heard else "no answer", e)
+            raise NoAnswer(f"no usable answer from unit {unit} on {self.name}") from e
+        if answer.isError():
+            self.counters.refused += 1
+            raise Refused(f"unit {unit} on {self.name} refused registers {block.address}+{block.count}: {answer}")
+        registers = list(answer.registers)
+        if len(registers) != block.count:
+            await self._failed(unit, f"{len(registers)} registers instead of {block.count}", None)
+            raise NoAnswer(f"unit {unit} on {self.name} gave {len(registers)} registers, asked for {block.count}")
+        return registers
+
+    async def _connected(self) -> AsyncModbusSerialClient | AsyncModbusTcpClient:
+        if self._client is None:
+            self._client = self._make_client()
+        if self._client.connected:
+            return self._client
+        await asyncio.sleep(max(0.0, self._retry_at - time.monotonic()))
+        if not await self._client.connect():
+            self._retry_at = time.monotonic() + self._retry_s
+            self._retry_s = min(2 * self._retry_s, RECONNECT_MAX_S)
+            raise NoAnswer(f"{self.name} cannot be opened; is it there, and free?")
+        self._retry_s = 0.1
+        self.counters.reconnects += 1
+        await asyncio.sleep(0)  # pymodbus finishes its set-up in the next turn of the loop
+        return self._client
+
+    def _make_client(self) -> AsyncModbusSerialClient | AsyncModbusTcpClient:
+        # Opening again is done here (reconnect_delay=0), so that there is one place that waits and counts.
+        timeout = self._timeout_s + self._longest_s
+        if self._tcp_port is not None:
+            return AsyncModbusTcpClient(
+                self._port,
+                port=self._tcp_port,
+                timeout=timeout,
+                retries=0,
+                reconnect_delay=0,
+                trace_packet=self._listen,
+            )
+        return AsyncModbusSerialClient(
+            self._port,
+            framer=FramerType.RTU,
+            baudrate=self._baudrate,
+            parity=self._parity,
+            timeout=timeout,
+            retries=0,
+            reconnect_delay=0,
+            trace_packet=self._listen,
+        )
+
+    def _listen(self, sending: bool, data: bytes) -> bytes:
+        if not sending:
+            self._heard += len(data)
+            self._heard_at = time.monotonic()
+        return data
+
+    async def _failed(self, unit: int, what: str, error: Exception | None) -> None:
+        if self._heard:
+            self.counters.malformed += 1
+        else:
+            self.counters.timeouts += 1
+        now = time.monotonic()
+        if now - self._burst_at >= BURST_S:
+            log.warning("meter_line_disturbed", line=self.name, unit=unit, got=what, detail=str(error or ""))
+        self._burst_at = now
+        await self._fall_silent()
+
+    async def _fall_silent(self) -> None:
+        """Let late bytes run into the void until there have been none for the quiet time."""
+        start = time.monotonic()
+        while (now := time.monotonic()) - start < QUIET_LIMIT_S:
+            left = max(start, self._heard_at) + self._quiet_s - now
+            if left <= 0:
+                return
+            await asyncio.sleep(left)
+        log.warning("meter_line_babbles", line=self.name)
+        self.close()

@@ -1,0 +1,168 @@
+"""Simulated Modbus meters on one pseudo-terminal, answering from the same register maps the driver reads.
+
+Like real ones they say nothing when another unit is asked, and nothing to a frame whose CRC is wrong.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from chargepoint.meter import maps
+from chargepoint.meter.maps import Register, RegisterMap
+from chargepoint.meter.plan import spans
+from chargepoint.meter.registers import encode
+from chargepoint.sim.wire_pty import PtyWire
+
+_READ_REQUEST = 8
+"""Bytes of a request to read registers: unit, function, address, count, CRC."""
+_ILLEGAL_FUNCTION, _ILLEGAL_ADDRESS, _ILLEGAL_VALUE = 1, 2, 3
+"""Exception codes, Modbus Application Protocol V1.1b3, clause 7."""
+_NOISE_EVERY = 3
+"""A noisy meter spoils one answer in so many."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimReading:
+    """What the simulated meter measures, on its own L1..L3. Powers are signed, positive when energy is imported."""
+
+    voltage_v: tuple[float, float, float] = (230.0, 230.0, 230.0)
+    current_a: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    power_w: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    energy_wh: float = 0.0
+    export_wh: float = 0.0
+    frequency_hz: float = 50.0
+
+
+def crc16(data: bytes) -> bytes:
+    """CRC of Modbus over serial line V1.02, clause 6.2.2, as it stands in a frame (low byte first)."""
+    crc = 0xFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ 0xA001 if crc & 1 else crc >> 1
+    return crc.to_bytes(2, "little")
+
+
+class SimMeter:
+    """One meter of a model, fed by `source`. Raises maps.UnknownModel."""
+
+    def __init__(self, model: str, source: Callable[[], SimReading]) -> None:
+        self.map: RegisterMap = maps.load(model)
+        self.source = source
+        self.silent = False
+        """Answers nothing."""
+        self.noise = False
+        """Spoils some of its answers."""
+        self.delay_s = 0.0
+        """Answers so much too late."""
+        self._answers = 0
+
+    def answer(self, request: bytes) -> bytes:
+        """PDU that answers this PDU (function, address, count)."""
+        function, address, count = request[0], int.from_bytes(request[1:3], "big"), int.from_bytes(request[3:5], "big")
+        image = self._image()
+        if function == 3 and self.map.identity and self._within(self._identity_image(), address, count):
+            image = self._identity_image()
+        elif function != self.map.function:
+            return bytes((function | 0x80, _ILLEGAL_FUNCTION))
+        if not 1 <= count <= self.map.max_registers:
+            return bytes((function | 0x80, _ILLEGAL_VALUE))
+        if not self._within(image, address, count):
+            return bytes((function | 0x80, _ILLEGAL_ADDRESS))
+        data = b"".join(image.get(a, 0).to_bytes(2, "big") for a in range(address, address + count))
+        return bytes((function, len(data))) + data
+
+    def spoil(self, frame: bytes) -> bytes:
+        """The frame as it leaves a noisy meter."""
+        if not self.noise:
+            return frame
+        self._answers += 1
+        turn, spoilt = divmod(self._answers, _NOISE_EVERY)
+        if spoilt:
+            return frame
+        return (
+            frame[:-1] + bytes((frame[-1] ^ 0x55,)),
+            frame[: len(frame) // 2],
+            bytes((0xFF, 0x00, 0x83, 0x5A)) * 5,
+        )[turn % 3]
+
+    @staticmethod
+    def _within(image: dict[int, int], address: int, count: int) -> bool:
+        return bool(image) and min(image) <= address and address + count <= max(image) + 1
+
+    def _identity_image(self) -> dict[int, int]:
+        identity = self.map.identity
+        if identity is None:
+            return {}
+        value = identity.values[0] if identity.values else 12_345_678
+        words = encode(value, identity.type, self.map.word_order)
+        return dict(enumerate(words, identity.address))
+
+    def _image(self) -> dict[int, int]:
+        values = self._values(self.source())
+        image: dict[int, int] = {a: 0 for first, count in spans(self.map) for a in range(first, first + count)}
+        for name, row in self.map.registers.items():
+            words = encode(self._raw(row, values.get(name)), row.type, self.map.word_order)
+            image.update(enumerate(words, row.address))
+        return image
+
+    @staticmethod
+    def _raw(row: Register, value: float | None) -> float | None:
+        return None if value is None else value / row.scale
+
+    def _values(self, now: SimReading) -> dict[str, float]:
+        apparent = sum(u * i for u, i in zip(now.voltage_v, now.current_a, strict=True))
+        total = sum(now.power_w)
+        found = {
+            "power": total,
+            "energy_import": now.energy_wh,
+            "energy_export": now.export_wh,
+            "frequency": now.frequency_hz,
+            "power_factor": max(-1.0, min(1.0, total / apparent)) if apparent else 1.0,
+        }
+        for i in range(3):
+            found[f"voltage_l{i + 1}"] = now.voltage_v[i]
+            found[f"current_l{i + 1}"] = now.current_a[i]
+            found[f"power_l{i + 1}"] = now.power_w[i]
+        return found
+
+
+class SimMeterBus:
+    """The meters of one line, by unit id."""
+
+    def __init__(self, link_path: Path, meters: Mapping[int, SimMeter], byte_s: float = 0.0) -> None:
+        """`byte_s`: seconds one byte takes on the wire; 0 answers at once."""
+        self._meters = dict(meters)
+        self._wire = PtyWire(link_path, self._received)
+        self._byte_s = byte_s
+        self._buffer = b""
+
+    async def start(self) -> None:
+        self._wire.open()
+
+    async def close(self) -> None:
+        self._wire.close()
+
+    def _received(self, data: bytes) -> None:
+        # A whole request first; else whatever the last _READ_REQUEST bytes are, so that garbage is outlived.
+        self._buffer = (self._buffer + data)[-256:]
+        while len(self._buffer) >= _READ_REQUEST:
+            frame = self._buffer[:_READ_REQUEST]
+            if crc16(frame[:-2]) != frame[-2:]:
+                self._buffer = self._buffer[1:]
+                continue
+            self._buffer = self._buffer[_READ_REQUEST:]
+            self._request(frame)
+
+    def _request(self, frame: bytes) -> None:
+        meter = self._meters.get(frame[0])
+        if meter is None or meter.silent:
+            return
+        body = frame[:1] + meter.answer(frame[1:-2])
+        answer = meter.spoil(body + crc16(body))
+        wait = meter.delay_s + self._byte_s * (len(frame) + 3.5 + len(answer))
+        if wait:
+            asyncio.get_running_loop().call_later(wait, self._wire.write, answer)
+        else:
+            self._wire.write(answer)
