@@ -1,0 +1,366 @@
+"""Every fault of the borne: one row each. The only place where a fault's properties stand.
+
+Both processes and every report read this table; nothing else decides what a fault does. Imports nothing of ours.
+`mrec` are the Minimum Required Error Codes of the ChargeX consortium (CX001..CX026; empty where none fits),
+`ocpp16` the ChargePointErrorCode of OCPP 1.6.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+    CRITICAL = "critical"
+    """Danger to people or the installation is possible."""
+
+
+class Effect(StrEnum):
+    """What the fault does to the point, in the pass in which it is raised."""
+
+    OPEN = "open"
+    """Contactor open at once."""
+    STOP = "stop"
+    """x1, the car has 6 s to stop drawing, then open."""
+    DERATE = "derate"
+    """Less current."""
+    REPORT = "report"
+    """Told, nothing else."""
+
+
+class Recover(StrEnum):
+    """What must happen before the fault is gone, once its cause is."""
+
+    SELF = "self"
+    """`after_s` without the cause. After more than `count` times in one plug-in (0: no bound) it waits for the unplug."""
+    UNPLUG = "unplug"
+    """The car and its cable leave."""
+    TECHNICIAN = "technician"
+    """A technician acknowledges it, with no plug in the socket."""
+
+
+class Owner(StrEnum):
+    """Which process raises it."""
+
+    EVSE = "evse"
+    STATION = "station"
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRow:
+    """One row."""
+
+    name: str
+    mrec: str
+    ocpp16: str
+    severity: Severity
+    effect: Effect
+    recover: Recover
+    after_s: float
+    """Quiet time before it is gone by itself, s."""
+    count: int
+    """How often per plug-in it may be gone by itself; 0: no bound."""
+    latching: bool
+    """Survives a restart and a power cut."""
+    faulted: bool
+    """The connector's OCPP status is Faulted while it is active."""
+    owner: Owner
+    whole_borne: bool
+    """Its cause belongs to no point."""
+    en: str
+    fr: str
+
+
+FAULTS: dict[str, FaultRow] = {}
+"""By name."""
+
+
+def _row(
+    name: str,
+    mrec: str,
+    ocpp16: str,
+    severity: Severity,
+    effect: Effect,
+    recover: Recover,
+    *,
+    en: str,
+    fr: str,
+    after_s: float = 0.0,
+    count: int = 0,
+    latching: bool = False,
+    faulted: bool | None = None,
+    owner: Owner = Owner.EVSE,
+    whole_borne: bool = False,
+) -> None:
+    stops = effect in (Effect.OPEN, Effect.STOP)
+    FAULTS[name] = FaultRow(
+        name=name, mrec=mrec, ocpp16=ocpp16, severity=severity, effect=effect, recover=recover, after_s=after_s,
+        count=count, latching=latching, faulted=stops if faulted is None else faulted, owner=owner,
+        whole_borne=whole_borne, en=en, fr=fr,
+    )  # fmt: skip
+
+
+_INFO, _WARNING, _ERROR, _CRITICAL = Severity.INFO, Severity.WARNING, Severity.ERROR, Severity.CRITICAL
+_OPEN, _STOP, _DERATE, _REPORT = Effect.OPEN, Effect.STOP, Effect.DERATE, Effect.REPORT
+_SELF, _UNPLUG, _TECHNICIAN = Recover.SELF, Recover.UNPLUG, Recover.TECHNICIAN
+
+# --- the control pilot -------------------------------------------------------------------------------------------
+
+_row(
+    "diode", "CX014", "EVCommunicationError", _ERROR, _OPEN, _UNPLUG,
+    en="The car's pilot diode is missing or shorted: it may not be a car. Unplug and try another cable.",
+    fr="La diode pilote du véhicule manque ou est en court-circuit : ce n'est peut-être pas un véhicule. "
+    "Débranchez et essayez un autre câble.",
+)  # fmt: skip
+_row(
+    "pilot-short", "CX014", "EVCommunicationError", _ERROR, _OPEN, _SELF, after_s=5.0, count=3,
+    en="The control pilot is shorted to earth. Unplug; if it stays, look at the socket and its wiring.",
+    fr="Le fil pilote est en court-circuit à la terre. Débranchez ; si le défaut reste, contrôlez la prise et son câblage.",
+)  # fmt: skip
+_row(
+    "pilot-voltage", "CX014", "EVCommunicationError", _ERROR, _OPEN, _SELF, after_s=5.0, count=3,
+    en="The control pilot's voltage is outside what the standard allows: generator, wiring or car.",
+    fr="La tension du fil pilote est hors des limites de la norme : générateur, câblage ou véhicule.",
+)  # fmt: skip
+_row(
+    "ventilation-required", "CX010", "EVCommunicationError", _WARNING, _OPEN, _SELF, after_s=10.0, count=3,
+    en="The car asks for ventilation, which this site does not have.",
+    fr="Le véhicule demande une ventilation que ce site n'a pas.",
+)  # fmt: skip
+_row(
+    "cable-cut", "CX026", "OtherError", _ERROR, _OPEN, _UNPLUG,
+    en="The pilot broke in mid-charge while the plug stayed in: the cable is cut or was pulled off the car under load.",
+    fr="Le pilote s'est coupé en pleine charge alors que la fiche est restée : câble coupé ou arraché du véhicule en charge.",
+)  # fmt: skip
+_row(
+    "pwm-wrong", "CX014", "InternalError", _ERROR, _OPEN, _SELF, after_s=10.0, count=3,
+    en="The pilot generator does not put out what was commanded. Replace the controller board if it stays.",
+    fr="Le générateur pilote ne sort pas ce qui est commandé. Remplacez la carte si le défaut reste.",
+)  # fmt: skip
+
+# --- the proximity contact ---------------------------------------------------------------------------------------
+
+_row(
+    "pp-open", "CX023", "OtherError", _ERROR, _OPEN, _UNPLUG,
+    en="A car is on the pilot but the plug's coding resistor is not seen: plug not fully in, or cable broken.",
+    fr="Un véhicule est présent mais la résistance de codage de la fiche n'est pas vue : fiche mal enfoncée ou câble abîmé.",
+)  # fmt: skip
+_row(
+    "pp-short", "CX023", "OtherError", _ERROR, _OPEN, _SELF, after_s=5.0, count=3,
+    en="The proximity contact is shorted: water or metal in the socket, or a broken plug.",
+    fr="Le contact de proximité est en court-circuit : eau ou métal dans la prise, ou fiche abîmée.",
+)  # fmt: skip
+_row(
+    "pp-changed", "CX023", "OtherError", _ERROR, _OPEN, _UNPLUG,
+    en="The cable's coding changed while a car was connected: cable or adapter not sound.",
+    fr="Le codage du câble a changé pendant le branchement : câble ou adaptateur défectueux.",
+)  # fmt: skip
+
+# --- earth and residual current ----------------------------------------------------------------------------------
+
+_row(
+    "pe-lost", "CX002", "GroundFailure", _CRITICAL, _OPEN, _SELF, after_s=30.0, count=3,
+    en="Protective earth is lost. Check the earth connection of the borne.",
+    fr="La terre de protection est perdue. Contrôlez la mise à la terre de la borne.",
+)  # fmt: skip
+_row(
+    "residual-current", "CX002", "GroundFailure", _CRITICAL, _OPEN, _TECHNICIAN, latching=True,
+    en="Residual current: the 30 mA device tripped. Unplug, test the insulation, then acknowledge.",
+    fr="Courant différentiel : le dispositif 30 mA a déclenché. Débranchez, contrôlez l'isolement, puis acquittez.",
+)  # fmt: skip
+_row(
+    "residual-current-dc", "CX002", "GroundFailure", _CRITICAL, _OPEN, _TECHNICIAN, latching=True,
+    en="Residual direct current above 6 mA, most likely from the car. Unplug, then acknowledge.",
+    fr="Courant différentiel continu supérieur à 6 mA, sans doute du véhicule. Débranchez, puis acquittez.",
+)  # fmt: skip
+_row(
+    "rcd-test-fails", "CX002", "GroundFailure", _CRITICAL, _OPEN, _TECHNICIAN, latching=True,
+    en="The residual current device did not pass its self-test: the point stays out of service until it is repaired.",
+    fr="Le dispositif différentiel a échoué à son autotest : le point reste hors service jusqu'à réparation.",
+)  # fmt: skip
+
+# --- contactor ---------------------------------------------------------------------------------------------------
+
+_row(
+    "contactor-welded", "CX017", "PowerSwitchFailure", _CRITICAL, _OPEN, _TECHNICIAN, latching=True,
+    en="The contactor did not open: welded contacts, or a mirror contact that lies. The socket may be live. Cut the supply.",
+    fr="Le contacteur ne s'est pas ouvert : contacts soudés ou contact miroir menteur. La prise peut être sous tension. "
+    "Coupez l'alimentation.",
+)  # fmt: skip
+_row(
+    "contactor-stuck-open", "CX017", "PowerSwitchFailure", _ERROR, _OPEN, _UNPLUG,
+    en="The contactor does not close: coil, coil supply or mirror contact.",
+    fr="Le contacteur ne se ferme pas : bobine, alimentation de bobine ou contact miroir.",
+)  # fmt: skip
+_row(
+    "contactor-drops", "CX017", "PowerSwitchFailure", _ERROR, _OPEN, _SELF, after_s=10.0, count=3,
+    en="The contactor opened by itself in mid-charge: coil supply, or the mains behind it failed.",
+    fr="Le contacteur s'est ouvert de lui-même en charge : alimentation de bobine, ou réseau en amont absent.",
+)  # fmt: skip
+
+# --- lock --------------------------------------------------------------------------------------------------------
+
+_row(
+    "lock-jam", "CX001", "ConnectorLockFailure", _ERROR, _OPEN, _UNPLUG,
+    en="The plug cannot be locked: push it fully in; else the lock's motor or end switch.",
+    fr="La fiche ne se verrouille pas : enfoncez-la à fond ; sinon moteur ou fin de course du verrou.",
+)  # fmt: skip
+_row(
+    "lock-stuck", "CX001", "ConnectorLockFailure", _ERROR, _OPEN, _SELF, after_s=0.0,
+    en="The lock does not release the plug: push the plug while it is tried again, or use the emergency release.",
+    fr="Le verrou ne libère pas la fiche : poussez la fiche pendant le nouvel essai, ou utilisez le déverrouillage de secours.",
+)  # fmt: skip
+_row(
+    "lock-opens", "CX001", "ConnectorLockFailure", _ERROR, _OPEN, _UNPLUG,
+    en="The lock opened by itself in mid-charge: forced plug, or a broken lock.",
+    fr="Le verrou s'est ouvert de lui-même en charge : fiche forcée ou verrou cassé.",
+)  # fmt: skip
+
+# --- temperature -------------------------------------------------------------------------------------------------
+
+_row(
+    "temperature-derating", "CX018", "HighTemperature", _WARNING, _DERATE, _SELF, faulted=False,
+    en="The socket's contacts are warm: the current is lowered.",
+    fr="Les contacts de la prise sont chauds : le courant est réduit.",
+)  # fmt: skip
+_row(
+    "over-temperature", "CX019", "HighTemperature", _CRITICAL, _STOP, _SELF,
+    en="The socket's contacts are too hot: charging is stopped until they are cool.",
+    fr="Les contacts de la prise sont trop chauds : charge arrêtée jusqu'à refroidissement.",
+)  # fmt: skip
+_row(
+    "temperature-sensor", "CX003", "HighTemperature", _ERROR, _STOP, _SELF, after_s=10.0,
+    en="The socket's temperature sensor is broken or shorted.",
+    fr="La sonde de température de la prise est coupée ou en court-circuit.",
+)  # fmt: skip
+
+# --- the board and the loop --------------------------------------------------------------------------------------
+
+_row(
+    "adc-silent", "", "InternalError", _CRITICAL, _OPEN, _SELF, after_s=10.0, count=3,
+    en="The analogue converter is silent or its reference is wrong: the pilot cannot be read.",
+    fr="Le convertisseur analogique est muet ou sa référence est fausse : le pilote est illisible.",
+)  # fmt: skip
+_row(
+    "coil-watchdog", "", "InternalError", _CRITICAL, _OPEN, _SELF, after_s=5.0, whole_borne=True,
+    en="The coil watchdog is not armed although it is fed: the contactors would not be dropped if the program stopped.",
+    fr="Le chien de garde des bobines n'est pas armé : les contacteurs ne tomberaient pas si le programme s'arrêtait.",
+)  # fmt: skip
+_row(
+    "emergency-stop", "CX008", "OtherError", _CRITICAL, _OPEN, _SELF, after_s=1.0, whole_borne=True,
+    en="The emergency stop is pressed.",
+    fr="L'arrêt d'urgence est enclenché.",
+)  # fmt: skip
+_row(
+    "door-open", "", "OtherError", _ERROR, _OPEN, _SELF, after_s=5.0, whole_borne=True,
+    en="The borne's door is open.",
+    fr="La porte de la borne est ouverte.",
+)  # fmt: skip
+_row(
+    "board-mismatch", "", "InternalError", _CRITICAL, _OPEN, _TECHNICIAN, whole_borne=True,
+    en="The controller board is not the one the configuration describes.",
+    fr="La carte n'est pas celle que décrit la configuration.",
+)  # fmt: skip
+_row(
+    "loop-overrun", "", "InternalError", _CRITICAL, _OPEN, _SELF, after_s=60.0, whole_borne=True,
+    en="The safety loop ran late: the processor is overloaded or was stopped.",
+    fr="La boucle de sécurité a pris du retard : processeur surchargé ou suspendu.",
+)  # fmt: skip
+_row(
+    "self-test-failed", "", "InternalError", _ERROR, _OPEN, _TECHNICIAN,
+    en="A self-test of the point failed; the detail names which.",
+    fr="Un autotest du point a échoué ; le détail dit lequel.",
+)  # fmt: skip
+_row(
+    "memory-damaged", "", "InternalError", _WARNING, _REPORT, _SELF, whole_borne=True,
+    en="The safety process's memory file was unreadable: counters began anew, latched faults may be forgotten.",
+    fr="Le fichier mémoire du processus de sécurité était illisible : compteurs remis à zéro, verrouillages peut-être oubliés.",
+)  # fmt: skip
+_row(
+    "lease-ended", "", "InternalError", _WARNING, _STOP, _SELF, faulted=False,
+    en="The station process stopped renewing its permission: the car waits until it is back.",
+    fr="Le processus station ne renouvelle plus sa permission : le véhicule attend son retour.",
+)  # fmt: skip
+
+# --- domestic socket ---------------------------------------------------------------------------------------------
+
+_row(
+    "domestic-contactor", "CX017", "PowerSwitchFailure", _CRITICAL, _OPEN, _TECHNICIAN, latching=True,
+    en="The domestic socket's contactor does not follow its command: it may be live. Cut the supply.",
+    fr="Le contacteur de la prise domestique ne suit pas sa commande : elle peut être sous tension. Coupez l'alimentation.",
+)  # fmt: skip
+
+# --- what the station process sees -------------------------------------------------------------------------------
+
+_row(
+    "over-current", "CX004", "OverCurrentFailure", _ERROR, _STOP, _UNPLUG, owner=Owner.STATION,
+    en="The car draws more than it was offered.",
+    fr="Le véhicule consomme plus que ce qui lui est offert.",
+)  # fmt: skip
+_row(
+    "over-voltage", "CX005", "OverVoltage", _ERROR, _STOP, _SELF, after_s=30.0, owner=Owner.STATION,
+    en="The mains voltage is too high.",
+    fr="La tension du réseau est trop haute.",
+)  # fmt: skip
+_row(
+    "under-voltage", "CX006", "UnderVoltage", _ERROR, _STOP, _SELF, after_s=30.0, owner=Owner.STATION,
+    en="The mains voltage is too low.",
+    fr="La tension du réseau est trop basse.",
+)  # fmt: skip
+_row(
+    "phase-lost", "CX015", "UnderVoltage", _ERROR, _STOP, _SELF, after_s=30.0, owner=Owner.STATION,
+    en="A phase of the supply is missing.",
+    fr="Une phase de l'alimentation manque.",
+)  # fmt: skip
+_row(
+    "meter-lost", "", "PowerMeterFailure", _ERROR, _REPORT, _SELF, owner=Owner.STATION,
+    en="The energy meter does not answer; its last register is kept.",
+    fr="Le compteur d'énergie ne répond pas ; son dernier index est conservé.",
+)  # fmt: skip
+_row(
+    "reader-lost", "", "ReaderFailure", _WARNING, _REPORT, _SELF, owner=Owner.STATION, whole_borne=True,
+    en="The badge reader does not answer; charging can be started remotely.",
+    fr="Le lecteur de badges ne répond pas ; le démarrage à distance reste possible.",
+)  # fmt: skip
+_row(
+    "tic-lost", "", "OtherError", _WARNING, _REPORT, _SELF, owner=Owner.STATION, whole_borne=True,
+    en="The Linky meter's TIC is silent: the borne keeps to a safe share of the supply.",
+    fr="La TIC du compteur Linky est muette : la borne s'en tient à une part sûre de l'alimentation.",
+)  # fmt: skip
+_row(
+    "backend-offline", "CX013", "OtherError", _WARNING, _REPORT, _SELF, owner=Owner.STATION, whole_borne=True,
+    en="The central system is not reachable; sessions go on and are reported later.",
+    fr="Le système central est injoignable ; les sessions continuent et seront transmises plus tard.",
+)  # fmt: skip
+_row(
+    "disk-full", "", "InternalError", _ERROR, _REPORT, _SELF, owner=Owner.STATION, whole_borne=True,
+    en="The disk is full: no new session can be recorded.",
+    fr="Le disque est plein : aucune nouvelle session ne peut être enregistrée.",
+)  # fmt: skip
+_row(
+    "database-damaged", "", "InternalError", _CRITICAL, _REPORT, _TECHNICIAN, owner=Owner.STATION, whole_borne=True,
+    en="The journal was damaged and has been set aside; a new one was begun.",
+    fr="Le journal était endommagé et a été mis de côté ; un nouveau a été commencé.",
+)  # fmt: skip
+_row(
+    "clock-unsynchronised", "", "OtherError", _WARNING, _REPORT, _SELF, owner=Owner.STATION, whole_borne=True,
+    en="The clock has not been set: times are corrected once it is.",
+    fr="L'horloge n'est pas à l'heure : les dates seront corrigées dès qu'elle le sera.",
+)  # fmt: skip
+_row(
+    "evse-process-lost", "", "InternalError", _CRITICAL, _STOP, _SELF, owner=Owner.STATION, whole_borne=True,
+    en="The safety process does not answer: its watchdog has opened the contactors.",
+    fr="Le processus de sécurité ne répond pas : son chien de garde a ouvert les contacteurs.",
+)  # fmt: skip
+
+
+def fault(name: str) -> FaultRow:
+    """The row of that name. Raises KeyError for a name that no row has."""
+    return FAULTS[name]
+
+
+def stops(row: FaultRow) -> bool:
+    """The fault keeps the point from charging."""
+    return row.effect in (Effect.OPEN, Effect.STOP)
