@@ -1,0 +1,49 @@
+"""What a badge is to the rest of the station, and what a reader's bytes become. Pure."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+ByteOrder = Literal["msb", "lsb"]
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A badge held at a reader."""
+
+    uid: bytes
+    """Bytes as the card sends them, byte 0 first; 4, 7 or 10 for ISO 14443, 5 for EM4100."""
+    token: str
+    """Id token: upper-case hexadecimal in the configured byte order; at most 20 characters."""
+    reader: int
+    at: float
+    """Monotonic seconds."""
+
+
+def token(uid: bytes, order: ByteOrder = "msb") -> str:
+    """Id token of a UID. `msb`: byte 0 first, as most central systems store it; `lsb`: reversed."""
+    return (uid if order == "msb" else uid[::-1]).hex().upper()
+
+
+def masked(uid: bytes) -> str:
+    """A UID for the log: enough to tell two cards apart, not enough to copy one."""
+    return f"{uid[:1].hex().upper()}..{uid[-1:].hex().upper()}({len(uid)})"
+
+
+def is_random(uid: bytes) -> bool:
+    """A 4-byte UID that begins with 08 is drawn anew at every tap (ISO/IEC 14443-3, 6.5.4): useless as a token."""
+    return len(uid) == 4 and uid[0] == 0x08
+
+
+class HoldFilter:
+    """Lets a card count once until it has been away for `hold_s` seconds."""
+
+    def __init__(self, hold_s: float) -> None:
+        self._hold_s = hold_s
+        self._uid = b""
+        self._seen_at = 0.0
+
+    def admit(self, uid: bytes, now: float) -> bool:
+        """True when this is a new tap."""
+        held = uid == self._uid and now - self._seen_at < self._hold_s
+        self._uid, self._seen_at = uid, now
+        return not held
