@@ -74,7 +74,7 @@ async def start_times() -> list[dict[str, Any]]:
                 evse.append(await evse_controls(borne, start))
                 start = time.monotonic()
                 await borne.spawn("station")
-                await central.wait_for(action="BootNotification", timeout=20)
+                await central.wait_for("BootNotification", timeout_s=20)
                 boot.append(time.monotonic() - start)
             finally:
                 await borne.stop()
