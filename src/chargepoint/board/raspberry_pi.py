@@ -1,0 +1,287 @@
+"""The borne's pins as gpiozero devices, the pilots on the kernel's PWM, the analogue inputs on MCP3208.
+
+Safe state first: the contactors' outputs are claimed low before anything else is opened, then the pilots are set
+to steady +12 V, and only then is anything read.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from gpiozero import InputDevice, OutputDevice
+
+from chargepoint.board import frontend, mcp3208
+from chargepoint.board.hardware import Hardware
+from chargepoint.board.pins import (
+    BORNE_SIGNALS,
+    DOMESTIC_SIGNALS,
+    POINT_SIGNALS,
+    SOCKET_SIGNALS,
+    PinMap,
+    Signal,
+)
+from chargepoint.board.pwm import PwmChannel, PwmError, find_chip
+from chargepoint.board.types import BorneInputs, LockDrive, PointInputs, PointOutputs
+from chargepoint.config import EvseSection
+
+_SIGNALS: dict[str, Signal] = {**BORNE_SIGNALS, **POINT_SIGNALS, **SOCKET_SIGNALS, **DOMESTIC_SIGNALS}
+_SLOW_INPUTS = ("lock_is_closed", "lock_is_open", "bay", "domestic_plug", "domestic_mirror")
+"""Inputs that may stand behind I2C: one of them is read in each pass, in turn."""
+_DOOR_EVERY = 10
+"""Passes between two readings of the door switch."""
+
+
+class _Devices:
+    """Makes and owns the gpiozero devices."""
+
+    def __init__(self, hardware: Hardware, pins: PinMap) -> None:
+        self._hardware = hardware
+        self._pins = pins
+        self._owned: list[Any] = []
+
+    def output(self, name: str, point: int | None = None) -> Any:
+        """The pin of an output, claimed at the inactive level."""
+        return self._claim(OutputDevice, name, point, active_high=True, initial_value=False)
+
+    def input(self, name: str, point: int | None = None) -> Any:
+        """The pin of an input. Pulls are the front end's, so that a broken wire always reads as the safe level."""
+        return self._claim(InputDevice, name, point, pull_up=None, active_state=_SIGNALS[name].active_high)
+
+    def close(self) -> None:
+        for device in self._owned:
+            device.close()
+        self._owned.clear()
+
+    def _claim(self, kind: Any, name: str, point: int | None, **options: Any) -> Any:
+        line = self._pins.line(name, point)
+        device = kind(f"GPIO{line.offset}", pin_factory=self._hardware.factory(line.chip), **options)
+        self._owned.append(device)
+        # The device owns the line; the loop reads the pin itself, without the device's bookkeeping (a third the cost).
+        return device.pin
+
+
+class _Output:
+    """An output that is written only when it changes."""
+
+    __slots__ = ("_pin", "_state")
+
+    def __init__(self, pin: Any) -> None:
+        self._pin = pin
+        self._state: bool | None = False
+
+    def set(self, on: bool) -> None:
+        if on is not self._state:
+            self._state = None  # unknown until the write has succeeded
+            self._pin.state = on
+            self._state = on
+
+    def off(self) -> None:
+        """Write the inactive level, whatever was written last."""
+        self._state = None
+        self.set(False)
+
+
+class _Point:
+    """The devices of one point."""
+
+    def __init__(self, evse: EvseSection, devices: _Devices, hardware: Hardware) -> None:
+        self._number = evse.id
+        self._devices = devices
+        self._hardware = hardware
+        self._errors = hardware.errors
+        self._evse = evse
+        self.contactor = _Output(devices.output("contactor", evse.id))
+        domestic = evse.domestic is not None
+        self.domestic_contactor = _Output(devices.output("domestic_contactor", evse.id)) if domestic else None
+        self._last = PointOutputs()
+
+    def open_pilot(self, channel: PwmChannel) -> None:
+        self.pilot = channel
+
+    def open_rest(self, pins: PinMap) -> None:
+        """Everything that is not part of the safe state."""
+        devices, number = self._devices, self._number
+        self.lock_close = self.lock_open = None
+        if self._evse.socket:
+            self.lock_close = _Output(devices.output("lock_close", number))
+            self.lock_open = _Output(devices.output("lock_open", number))
+        self.rcd_test = _Output(devices.output("rcd_test", number))
+        self.lamps = [_Output(devices.output(f"lamp_{colour}", number)) for colour in ("red", "green", "blue")]
+        self._mirror = devices.input("mirror", number)
+        self._load_live = devices.input("load_live", number)
+        self._rcd = devices.input("rcd", number)
+        self._rdc = devices.input("rdc", number)
+        self._pe = devices.input("pe", number)
+        slow = ["bay"]
+        slow += ["lock_is_closed", "lock_is_open"] if self._evse.socket else []
+        slow += ["domestic_plug", "domestic_mirror"] if self._evse.domestic is not None else []
+        self._slow = [(name, devices.input(name, number), _SIGNALS[name].active_high) for name in slow]
+        self._slow_values = dict.fromkeys(_SLOW_INPUTS, False)
+        self._slow_next = 0
+        frames = tuple(mcp3208.frame(channel) for channel in range(len(frontend.CHANNELS)))
+        self._answers = mcp3208.Answers(len(frames))
+        self._adc = self._hardware.spi(pins.text("adc", number), frames)
+        self._temperature = (-1, math.inf)
+        for _ in self._slow:
+            self._read_slow()
+
+    def read(self) -> PointInputs:
+        self._read_slow()
+        slow = self._slow_values
+        try:
+            cp_high, cp_low, pp, ntc, reference, generator = self._answers.counts(self._adc.exchange())
+        except OSError:
+            cp_high = cp_low = pp = ntc = reference = generator = 0  # no reference: the machine sees a silent ADC
+        if ntc != self._temperature[0]:
+            self._temperature = (ntc, frontend.temperature_c(ntc))
+        return PointInputs(
+            frontend.pilot_v(cp_high),
+            frontend.pilot_v(cp_low),
+            frontend.pp_ohm(pp),
+            not self._level(self._mirror),
+            self._level(self._load_live),
+            slow["lock_is_closed"],
+            slow["lock_is_open"],
+            not self._level(self._rcd),
+            not self._level(self._rdc),
+            self._level(self._pe),
+            self._temperature[1],
+            frontend.volt(reference),
+            frontend.duty_percent(generator),
+            slow["bay"],
+            slow["domestic_plug"],
+            slow["domestic_mirror"],
+        )
+
+    def write(self, outputs: PointOutputs) -> None:
+        last = self._last
+        if outputs == last:
+            return
+        # Opening comes before everything else, closing after everything else.
+        if not outputs.contactor:
+            self.contactor.set(False)
+        if self.domestic_contactor is not None and not outputs.domestic_contactor:
+            self.domestic_contactor.set(False)
+        self.pilot.set_duty(outputs.duty)
+        if self.lock_close is not None and self.lock_open is not None:
+            # Both sides of the bridge are never on together: off first.
+            _drive_lock(self.lock_close, self.lock_open, outputs.lock)
+        self.rcd_test.set(outputs.rcd_test)
+        if self.domestic_contactor is not None and outputs.domestic_contactor:
+            self.domestic_contactor.set(True)
+        if outputs.contactor:
+            self.contactor.set(True)
+        self._last = outputs
+
+    def make_safe(self) -> None:
+        self.contactor.off()
+        if self.domestic_contactor is not None:
+            self.domestic_contactor.off()
+        self.pilot.set_duty(100.0)
+        for output in (self.lock_close, self.lock_open, self.rcd_test):
+            if output is not None:
+                output.off()
+        self._last = PointOutputs()
+
+    def close(self) -> None:
+        self.pilot.close()
+        self._adc.close()
+
+    def _level(self, pin: Any) -> bool:
+        """The line's level; low, which is the dangerous meaning of every watched line, when it cannot be read."""
+        try:
+            return bool(pin.state)
+        except self._errors:
+            return False
+
+    def _read_slow(self) -> None:
+        """One slow input in each pass, in turn: an I2C read may take half a millisecond."""
+        if self._slow_next >= len(self._slow):
+            self._slow_next = 0
+        name, pin, active_high = self._slow[self._slow_next]
+        self._slow_next += 1
+        self._slow_values[name] = self._level(pin) is active_high
+
+
+def _drive_lock(close: _Output, open_: _Output, drive: LockDrive) -> None:
+    if drive is not LockDrive.CLOSE:
+        close.set(False)
+    if drive is not LockDrive.OPEN:
+        open_.set(False)
+    if drive is LockDrive.CLOSE:
+        close.set(True)
+    elif drive is LockDrive.OPEN:
+        open_.set(True)
+
+
+class GpioBoard:
+    """The borne's board (see `types.Board`). Constructing it makes the outputs safe before it opens the inputs."""
+
+    def __init__(self, evses: Iterable[EvseSection], pins: PinMap, hardware: Hardware) -> None:
+        """Raises `BoardMismatch`, `PwmError` or `OSError` when this machine lacks something."""
+        evses = tuple(evses)
+        self._hardware = hardware
+        self._devices = _Devices(hardware, pins)
+        self._points = {evse.id: _Point(evse, self._devices, hardware) for evse in evses}
+        self._heartbeat = self._devices.output("heartbeat")
+        self._beat = False
+        self._open_pilots(pins)
+        for point in self._points.values():
+            point.open_rest(pins)
+        self._emergency_stop = self._devices.input("emergency_stop")
+        self._coil_watchdog = self._devices.input("coil_watchdog")
+        self._door = self._devices.input("door")
+        self._door_open = False
+        self._passes = 0
+        self._errors = hardware.errors
+        self.make_safe()
+
+    def read_point(self, evse_id: int) -> PointInputs:
+        return self._points[evse_id].read()
+
+    def read_borne(self) -> BorneInputs:
+        if self._passes % _DOOR_EVERY == 0:
+            self._door_open = not self._level(self._door)
+        self._passes += 1
+        return BorneInputs(not self._level(self._emergency_stop), self._door_open, self._level(self._coil_watchdog))
+
+    def write_point(self, evse_id: int, outputs: PointOutputs) -> None:
+        self._points[evse_id].write(outputs)
+
+    def write_lamps(self, evse_id: int, red: bool, green: bool, blue: bool) -> None:
+        for output, on in zip(self._points[evse_id].lamps, (red, green, blue), strict=True):
+            output.set(on)
+
+    def heartbeat(self) -> None:
+        self._beat = not self._beat
+        self._heartbeat.state = self._beat
+
+    def make_safe(self) -> None:
+        for point in self._points.values():
+            point.make_safe()
+
+    def close(self) -> None:
+        self.make_safe()
+        for point in self._points.values():
+            point.close()
+        self._devices.close()
+        self._hardware.close()
+
+    def _open_pilots(self, pins: PinMap) -> None:
+        chip, device = find_chip(self._hardware.pwm_root)
+        taken: dict[int, int] = {}
+        for number, point in self._points.items():
+            channel = device.channels[pins.line("pilot", number).offset]
+            if channel in taken:
+                raise PwmError(
+                    f"board.pins.pilot_{number} and pilot_{taken[channel]}: {pins.text('pilot', number)} and "
+                    f"{pins.text('pilot', taken[channel])} are the same PWM channel of {device.device}"
+                )
+            taken[channel] = number
+            point.open_pilot(PwmChannel(chip, channel))
+
+    def _level(self, pin: Any) -> bool:
+        try:
+            return bool(pin.state)
+        except self._errors:
+            return False
