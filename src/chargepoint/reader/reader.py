@@ -1,10 +1,8 @@
 """A badge reader on a serial device: opens it, opens it again when it vanished, and says when it is lost or back."""
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
 
-import serial
 import structlog
 
 from chargepoint.config import ReaderSection
@@ -12,13 +10,13 @@ from chargepoint.reader.badge import Badge, HoldFilter, is_random, masked, token
 from chargepoint.reader.em4100 import Em4100
 from chargepoint.reader.pn532 import Pn532
 from chargepoint.reader.protocol import ProtocolFactory, ReaderProtocol
+from chargepoint.serial_line import LineLost, SerialLine
 
 log = structlog.get_logger()
 
 KINDS: Mapping[str, ProtocolFactory] = {"pn532": Pn532, "rdm6300": Em4100, "id12": Em4100, "id20": Em4100}
 """What `kind` of a reader may say in the configuration."""
 
-REOPEN_MIN_S, REOPEN_MAX_S = 0.2, 5.0
 BURST_S = 10.0
 """Disturbances closer together than this are one line in the log."""
 
@@ -51,64 +49,30 @@ class BadgeReader:
 
     async def run(self) -> None:
         """Listen for ever; ends by cancellation alone."""
-        wait = REOPEN_MIN_S
+        make = KINDS[self._section.kind]
+        line = SerialLine(self._port, make().baudrate)
         while True:
-            protocol = KINDS[self._section.kind]()
             try:
-                device = serial.Serial(self._port, protocol.baudrate, timeout=0, write_timeout=0, exclusive=True)
-            except (serial.SerialException, OSError) as e:
-                self._tell(f"{self._port} cannot be opened: {e}")
-                await asyncio.sleep(wait)
-                wait = min(2 * wait, REOPEN_MAX_S)
-                continue
-            wait = REOPEN_MIN_S
-            try:
-                await self._serve(device, protocol)
-            except (serial.SerialException, OSError) as e:
-                self._tell(f"{self._port} went away: {e}")
+                line.open()
+                await self._serve(line, make())
+            except LineLost as e:
+                self._tell(str(e))
             finally:
-                device.close()
-            await asyncio.sleep(wait)
+                line.close()
+            await line.pause()
 
-    async def _serve(self, device: "serial.Serial", protocol: ReaderProtocol) -> None:
-        """Until the device fails: raises what it raised."""
-        loop = asyncio.get_running_loop()
-        arrived: asyncio.Queue[bytes | OSError] = asyncio.Queue(maxsize=256)
-
-        def readable() -> None:
-            try:
-                data: bytes | OSError = device.read(1024)
-            except (serial.SerialException, OSError) as e:
-                loop.remove_reader(fd)
-                data = e
-            if not arrived.full():
-                arrived.put_nowait(data)
-
-        fd = device.fileno()
-        loop.add_reader(fd, readable)
-        try:
-            device.write(protocol.start(time.monotonic()))
-            while True:
-                self._judge(protocol)
-                data = await self._next(arrived, protocol.due())
-                if isinstance(data, OSError):
-                    raise data
-                now = time.monotonic()
-                for uid in protocol.receive(data, now):
-                    self._seen(uid, now)
-                due = protocol.due()
-                if due is not None and due <= now and (out := protocol.tick(now)):
-                    device.write(out)
-        finally:
-            loop.remove_reader(fd)
-
-    @staticmethod
-    async def _next(arrived: "asyncio.Queue[bytes | OSError]", due: float | None) -> bytes | OSError:
-        """What came, or nothing when the protocol's time has come first."""
-        try:
-            return await asyncio.wait_for(arrived.get(), None if due is None else max(0.0, due - time.monotonic()))
-        except TimeoutError:
-            return b""
+    async def _serve(self, line: SerialLine, protocol: ReaderProtocol) -> None:
+        """Talk until the line is lost; raises LineLost."""
+        line.write(protocol.start(time.monotonic()))
+        while True:
+            self._judge(protocol)
+            data = await line.read(protocol.due())
+            now = time.monotonic()
+            for uid in protocol.receive(data, now):
+                self._seen(uid, now)
+            due = protocol.due()
+            if due is not None and due <= now:
+                line.write(protocol.tick(now))
 
     def _seen(self, uid: bytes, now: float) -> None:
         if not self._hold.admit(uid, now):

@@ -1,0 +1,85 @@
+"""The listener against a simulated Linky on a real pseudo-terminal."""
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+
+import pytest
+
+from chargepoint.sim.wire_tic import SimLinky, SimTic
+from chargepoint.tic import listener as listener_module
+from chargepoint.tic.frames import Mode
+from chargepoint.tic.listener import TicListener
+
+
+async def until(what, within=8.0):
+    deadline = time.monotonic() + within
+    while not what():
+        assert time.monotonic() < deadline, "did not happen in time"
+        await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def linky(tmp_path, mode=Mode.STANDARD, serial="", source=lambda: SimLinky(current_a=(5.0, 6.0, 7.0))):
+    sim = SimTic(tmp_path / "sim-tic", source, mode)
+    sim.period_s = 0.05
+    await sim.start()
+    readings, states = [], []
+    driver = TicListener(str(tmp_path / "sim-tic"), serial, readings.append, lambda ok, why: states.append((ok, why)))
+    task = asyncio.create_task(driver.run())
+    try:
+        yield sim, driver, readings, states
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        await sim.close()
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.asyncio
+async def test_the_mode_is_found_by_listening(tmp_path, mode):
+    async with linky(tmp_path, mode) as (_, driver, readings, states):
+        await until(lambda: readings)
+        assert driver.mode is mode and readings[0].current_a == (5, 6, 7)
+        assert states == [(True, "")]
+
+
+@pytest.mark.asyncio
+async def test_a_meter_that_falls_silent_is_lost_and_found_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(listener_module, "SILENT_S", 0.3)
+    monkeypatch.setitem(listener_module.LOOK_S, Mode.STANDARD, 0.3)
+    monkeypatch.setitem(listener_module.LOOK_S, Mode.HISTORICAL, 0.3)
+    async with linky(tmp_path) as (sim, _, readings, states):
+        await until(lambda: readings)
+        sim.silent = True
+        await until(lambda: not states[-1][0])
+        assert "no whole frame" in states[-1][1]
+        sim.silent = False
+        await until(lambda: states[-1][0])
+
+
+@pytest.mark.asyncio
+async def test_frames_of_another_meter_are_named_and_not_used(tmp_path):
+    async with linky(tmp_path, serial="000000000001") as (_, driver, readings, states):
+        await until(lambda: driver.foreign_frames >= 3)
+        assert not readings
+        assert len(states) == 1 and "021976543210" in states[0][1]
+
+
+@pytest.mark.asyncio
+async def test_damaged_frames_are_counted_and_not_used(tmp_path):
+    async with linky(tmp_path) as (sim, driver, readings, _):
+        sim.noise = True
+        await until(lambda: driver.damaged_groups >= 3)
+        assert {r.current_a for r in readings} == {(5, 6, 7)}
+
+
+@pytest.mark.asyncio
+async def test_the_device_may_vanish_and_come_back(tmp_path):
+    async with linky(tmp_path) as (sim, _, readings, states):
+        await until(lambda: readings)
+        await sim.close()
+        await until(lambda: not states[-1][0])
+        readings.clear()
+        await sim.start()
+        await until(lambda: readings and states[-1][0])
