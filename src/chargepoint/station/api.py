@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from chargepoint.station.settings import Settings
+
 
 class AuthStatus(StrEnum):
     ACCEPTED = "Accepted"
@@ -141,6 +143,9 @@ class Backend(Protocol):
 class StationApi(Protocol):
     """What a protocol room, the console or a test may ask of the core. Every wait inside has a bound."""
 
+    settings: Settings
+    """Live values; whoever changes one calls `setting_changed`."""
+
     async def remote_start(self, token: str, evse: int | None, profile: Any | None = None) -> Outcome: ...
     async def remote_stop(self, backend_tx_id: str) -> Outcome: ...
     async def stop(self, evse: int, reason: StopReason) -> Outcome: ...
@@ -169,6 +174,9 @@ class StationApi(Protocol):
 
     async def transaction_answered(self, tx: int, backend_id: str | None, authorization: Authorization) -> None:
         """The central system's answer to a started transaction: its id for it, and what it thinks of the token."""
+
+    async def token_learned(self, token: str, authorization: Authorization) -> None:
+        """The central system told, unasked, what it thinks of a token: the cache is updated."""
 
     async def setting_changed(self, name: str) -> None:
         """A setting was changed and stored: timers restart."""

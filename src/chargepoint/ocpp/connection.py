@@ -1,0 +1,257 @@
+"""The WebSocket to the central system: made, watched, lost and made again.
+
+One `Link` keeps one connection at a time. It knows nothing of what is said on it: each new connection is handed to
+`serve`, and is over when that returns. Waiting times are monotonic.
+"""
+
+import asyncio
+import base64
+import contextlib
+import random
+import re
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import structlog
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.typing import Subprotocol
+
+OPEN_TIMEOUT_S: Final = 15.0
+CLOSE_TIMEOUT_S: Final = 2.0
+MAX_MESSAGE: Final = 1 << 20
+"""Bytes; a longer message of the central system closes the connection with status 1009."""
+HEX_KEY_LENGTH: Final = 32
+"""Characters; an AuthorizationKey of at least so many hexadecimal digits is taken as the bytes it spells."""
+
+log = structlog.get_logger("ocpp.link")
+
+
+@dataclass(slots=True)
+class LinkPolicy:
+    """Timing of a link, s. Read when it is used, so that a change takes effect at once (see `Link.policy_changed`)."""
+
+    ping_interval_s: float = 60.0
+    """0: no pings of ours; those of the central system are answered in any case."""
+    pong_timeout_s: float = 10.0
+    wait_minimum_s: float = 3.0
+    random_range_s: float = 10.0
+    repeat_times: int = 3
+    """How often the waiting time doubles before it stays as it is."""
+    stable_s: float = 30.0
+    """Only a connection that has lasted so long starts the waiting times anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where to connect and how to prove who we are."""
+
+    url: str
+    """Without the identity."""
+    identity: str
+    subprotocol: str
+    security_profile: int = 0
+    """0: nothing; 1: Basic authentication; 2: that within TLS; 3: TLS with a certificate of our own."""
+    password: bytes | None = None
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+    @property
+    def address(self) -> str:
+        """The URL with the identity as last path segment (URL-encoded) and the scheme the profile asks for."""
+        parts = urlsplit(self.url)
+        scheme = "wss" if self.security_profile >= 2 or parts.scheme == "wss" else "ws"
+        path = f"{parts.path.rstrip('/')}/{quote(self.identity, safe='')}"
+        return urlunsplit((scheme, parts.netloc, path, parts.query, ""))
+
+    def headers(self) -> dict[str, str]:
+        """Basic authentication for profiles 1 and 2; the user is the identity as it is."""
+        if self.password is None or self.security_profile not in (1, 2):
+            return {}
+        return {"Authorization": "Basic " + base64.b64encode(self.identity.encode() + b":" + self.password).decode()}
+
+    def tls(self) -> ssl.SSLContext | None:
+        """TLS 1.2 or later with a check of the server's certificate and name. Raises OSError for a bad file."""
+        if not self.address.startswith("wss:"):
+            return None
+        context = ssl.create_default_context(cafile=self.ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if self.security_profile == 3 and self.certificate_file is not None:
+            context.load_cert_chain(self.certificate_file, self.key_file)
+        return context
+
+
+def basic_password(key: str, *, literal: bool = False) -> bytes:
+    """The bytes an AuthorizationKey stands for.
+
+    Hexadecimal when it looks so (an even number of at least 32 digits), as the security white paper has it;
+    central systems that mean the text itself are served with `literal`.
+    """
+    if not literal and len(key) >= HEX_KEY_LENGTH and len(key) % 2 == 0 and re.fullmatch("[0-9A-Fa-f]+", key):
+        return bytes.fromhex(key)
+    return key.encode()
+
+
+class Backoff:
+    """Waiting times between attempts to connect: minimum + random, doubled some times, then constant."""
+
+    def __init__(self, policy: LinkPolicy, rand: Callable[[], float] = random.random) -> None:
+        self._policy = policy
+        self._rand = rand
+        self._failures = 0
+
+    def next(self) -> float:
+        """Seconds to wait before the next attempt."""
+        policy = self._policy
+        doublings = min(self._failures, policy.repeat_times)
+        self._failures += 1
+        return float(policy.wait_minimum_s * 2**doublings + self._rand() * policy.random_range_s)
+
+    def reset(self) -> None:
+        """A connection was stable: begin with the shortest time again."""
+        self._failures = 0
+
+
+class Link:
+    """Keeps a connection as long as it is wanted.
+
+    `endpoint` is asked before each attempt (None: nowhere to connect to). `serve` gets each connection and returns
+    when it is over. `on_failure` hears of each failed attempt.
+    """
+
+    def __init__(
+        self,
+        endpoint: Callable[[], Endpoint | None],
+        policy: LinkPolicy,
+        serve: Callable[[ClientConnection], Awaitable[None]],
+        on_failure: Callable[[BaseException], None] = lambda error: None,
+        rand: Callable[[], float] = random.random,
+    ) -> None:
+        self._endpoint = endpoint
+        self._policy = policy
+        self._serve = serve
+        self._on_failure = on_failure
+        self._backoff = Backoff(policy, rand)
+        self._wanted = asyncio.Event()
+        self._wanted.set()
+        self._nudge = asyncio.Event()
+        self._policy_changed = asyncio.Event()
+        self._connection: ClientConnection | None = None
+
+    @property
+    def connected(self) -> bool:
+        """A WebSocket is open."""
+        return self._connection is not None
+
+    def connect(self) -> None:
+        """Connect at once, and stay connected."""
+        self._wanted.set()
+        self._nudge.set()
+
+    async def disconnect(self) -> None:
+        """Close the connection, and stay away until `connect`."""
+        self._wanted.clear()
+        await self._close()
+
+    async def reconnect(self) -> None:
+        """Close the connection and make a new one at once (with what `endpoint` then says)."""
+        self._nudge.set()
+        await self._close()
+
+    def policy_changed(self) -> None:
+        """The ping interval may be another one."""
+        self._policy_changed.set()
+
+    async def _close(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def run(self) -> None:
+        """Connect, serve, wait, again; until cancelled."""
+        while True:
+            await self._wanted.wait()
+            endpoint = self._endpoint()
+            if endpoint is not None:
+                self._nudge.clear()
+                started = asyncio.get_running_loop().time()
+                await self._attempt(endpoint)
+                if asyncio.get_running_loop().time() - started >= self._policy.stable_s:
+                    self._backoff.reset()
+            await self._pause()
+
+    async def _pause(self) -> None:
+        wait = self._backoff.next()
+        log.info("next attempt to connect", wait_s=round(wait, 1))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                await self._nudge.wait()
+
+    async def _attempt(self, endpoint: Endpoint) -> None:
+        try:
+            connection = await connect(
+                endpoint.address,
+                ssl=endpoint.tls(),
+                subprotocols=[Subprotocol(endpoint.subprotocol)],
+                additional_headers=endpoint.headers(),
+                compression=None,
+                proxy=None,
+                ping_interval=None,
+                open_timeout=OPEN_TIMEOUT_S,
+                close_timeout=CLOSE_TIMEOUT_S,
+                max_size=MAX_MESSAGE,
+                user_agent_header="chargepoint",
+            )
+        except (OSError, WebSocketException, TimeoutError) as error:
+            log.warning("cannot connect", url=endpoint.address, reason=_reason(error))
+            self._on_failure(error)
+            return
+        if connection.subprotocol is None:
+            log.warning("the central system agreed to no subprotocol", wanted=endpoint.subprotocol)
+        log.info("connected", url=endpoint.address)
+        await self._hold(connection)
+
+    async def _hold(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        ping = asyncio.create_task(self._ping(connection))
+        serve = asyncio.ensure_future(self._serve(connection))
+        try:
+            await asyncio.wait({serve})
+            if not serve.cancelled() and (error := serve.exception()) is not None:
+                log.error("the connection's service failed", exc_info=error)
+        finally:
+            self._connection = None
+            serve.cancel()
+            ping.cancel()
+            await asyncio.gather(ping, serve, return_exceptions=True)
+            await connection.close()
+            log.info("disconnected", code=connection.close_code, reason=connection.close_reason)
+
+    async def _ping(self, connection: ClientConnection) -> None:
+        """Ping at the interval of the moment; a pong that stays away ends the connection without ceremony."""
+        try:
+            while True:
+                self._policy_changed.clear()
+                interval = self._policy.ping_interval_s
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(interval if interval > 0 else None):
+                        await self._policy_changed.wait()
+                    continue
+                pong = await connection.ping()
+                async with asyncio.timeout(self._policy.pong_timeout_s):
+                    await pong
+        except TimeoutError:
+            log.warning("no pong", waited_s=self._policy.pong_timeout_s)
+            connection.transport.abort()
+        except ConnectionClosed:
+            return
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, InvalidStatus):
+        return f"the central system answered HTTP {error.response.status_code}"
+    return str(error) or type(error).__name__

@@ -1,0 +1,199 @@
+"""Delivery of the journal's outbox: strictly in order, one at a time, until each message has been taken.
+
+A message leaves the journal only when it has been answered, or when the central system has failed to process it as
+often as TransactionMessageAttempts allows (OCPP 1.6, 3.7.1). A lost link is no failure of the central system: it
+costs no attempt. Every transmission has a message id of its own.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, Final, Protocol
+
+import structlog
+
+from chargepoint.journal import outbox
+from chargepoint.journal.journal import Journal
+from chargepoint.journal.outbox import Entry
+from chargepoint.journal.stamp import Stamp, as_datetime, resolve
+from chargepoint.ocpp.rpc import AnswerTimeout, AnswerUnusable, CallFailed, LinkLost, NotSendable
+from chargepoint.station.api import Authorization
+
+NEVER_DELIVERED: Final = "-1"
+"""The transaction id of what belongs to a start the central system never took (errata 3.18)."""
+BATCH: Final = 32
+
+log = structlog.get_logger("ocpp.queue")
+
+
+@dataclass(slots=True)
+class RetryPolicy:
+    """TransactionMessageAttempts and TransactionMessageRetryInterval; read when used."""
+
+    attempts: int = 3
+    interval_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Meter values of one instant, as the journal has them."""
+
+    at: datetime
+    values: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An entry with what was found out for it: its time, and the central system's id of its transaction."""
+
+    entry: Entry
+    at: datetime
+    backend_id: str | None
+    data: tuple[Sample, ...] = ()
+    """Of an ended transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The central system's answer to a record: its id of a started transaction, and what it says of the token."""
+
+    backend_id: str | None = None
+    authorization: Authorization | None = None
+
+
+class Courier(Protocol):
+    """The protocol room's part of a delivery."""
+
+    async def deliver(self, message: Outgoing) -> Taken:
+        """Send and wait for the answer. Raises as `Rpc.call`."""
+
+    async def delivered(self, message: Outgoing, taken: Taken) -> None:
+        """The message has been taken and is out of the journal."""
+
+    def pointless(self, message: Outgoing, failure: CallFailed) -> bool:
+        """The central system will never take this kind of message."""
+
+
+class OutboxSender:
+    """Sends while `ready`. Make one; `run` it for the life of the program. `now` is UTC in seconds."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        courier: Courier,
+        policy: RetryPolicy,
+        now: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._journal = journal
+        self._courier = courier
+        self._policy = policy
+        self._now = now
+        self._sleep = sleep
+        self._ready = asyncio.Event()
+        self._news = asyncio.Event()
+        self._news.set()
+        self._idle = asyncio.Event()
+        self.pending = 0
+        """Messages in the outbox when it was last looked at."""
+
+    def wake(self) -> None:
+        """There is something new in the outbox."""
+        self._idle.clear()
+        self._news.set()
+
+    def ready(self, yes: bool) -> None:
+        """Whether messages may leave: connected and accepted."""
+        if yes:
+            self._ready.set()
+        else:
+            self._ready.clear()
+
+    async def drained(self, timeout_s: float) -> bool:
+        """Wait until the outbox was empty, but no longer than that."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+        return self._idle.is_set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        while True:
+            self._news.clear()
+            batch, self.pending = await self._journal.read(_look)
+            if not batch:
+                self._idle.set()
+                await self._news.wait()
+            for entry in batch:
+                await self._carry(entry)
+                self.pending = max(0, self.pending - 1)
+
+    async def _carry(self, entry: Entry) -> None:
+        """Deliver one entry or give it up, however long that takes."""
+        attempts = entry.attempts
+        while True:
+            await self._ready.wait()
+            message = await self._journal.read(lambda db: _prepare(db, entry, self._now()))
+            try:
+                taken = await self._courier.deliver(message)
+            except LinkLost:
+                self._ready.clear()  # until the next connection is accepted
+            except (CallFailed, AnswerTimeout, AnswerUnusable, NotSendable) as failure:
+                attempts += 1
+                if await self._failed(message, attempts, failure):
+                    return
+            else:
+                await self._journal.write(partial(_settle, entry=entry, backend_id=taken.backend_id))
+                await self._courier.delivered(message, taken)
+                return
+
+    async def _failed(self, message: Outgoing, attempts: int, failure: Exception) -> bool:
+        """Count a failure; True when the message is given up, else after the wait for the next attempt."""
+        entry = message.entry
+        hopeless = isinstance(failure, NotSendable) or (
+            isinstance(failure, CallFailed) and self._courier.pointless(message, failure)
+        )
+        if hopeless or attempts >= self._policy.attempts:
+            log.error("message given up", kind=entry.kind, tx=entry.tx, attempts=attempts, reason=str(failure))
+            await self._journal.write(lambda db: _give_up(db, entry))
+            return True
+        wait = self._policy.interval_s * attempts
+        log.warning("message not taken", kind=entry.kind, tx=entry.tx, retry_in_s=wait, reason=str(failure))
+        await self._journal.write(lambda db: outbox.attempted(db, entry.seq))
+        await self._sleep(wait)
+        return False
+
+
+def _look(db: sqlite3.Connection) -> tuple[list[Entry], int]:
+    return outbox.upcoming(db, 0, BATCH), outbox.count(db)
+
+
+def _prepare(db: sqlite3.Connection, entry: Entry, now: float) -> Outgoing:
+    """Find the times and the transaction's id. What has no time by now never will: it gets the present."""
+    data = tuple(
+        Sample(as_datetime(_time(db, Stamp(item["boot"], item["mono"], item["utc"]), now)), item["values"])
+        for item in entry.payload.get("data", ())
+    )
+    backend_id = None if entry.tx is None else outbox.backend_id(db, entry.tx)
+    return Outgoing(entry, as_datetime(_time(db, entry.stamp, now)), backend_id, data)
+
+
+def _time(db: sqlite3.Connection, stamp: Stamp, now: float) -> float:
+    utc = resolve(db, stamp)
+    return now if utc is None else utc
+
+
+def _settle(db: sqlite3.Connection, entry: Entry, backend_id: str | None) -> None:
+    if entry.kind == "started" and entry.tx is not None and backend_id is not None:
+        outbox.set_backend_id(db, entry.tx, backend_id)
+    outbox.remove(db, entry.seq)
+
+
+def _give_up(db: sqlite3.Connection, entry: Entry) -> None:
+    if entry.kind == "started" and entry.tx is not None:
+        outbox.set_backend_id(db, entry.tx, NEVER_DELIVERED)
+    outbox.remove(db, entry.seq)

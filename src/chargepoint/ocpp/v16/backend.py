@@ -1,0 +1,322 @@
+"""The central system as the core sees it, spoken to in OCPP 1.6J. Puts the room's parts together."""
+
+import asyncio
+import contextlib
+from typing import Any, Final, Protocol
+
+import structlog
+from ocpp.v16 import call
+from websockets.asyncio.client import ClientConnection
+
+from chargepoint.config import Config
+from chargepoint.journal import outbox
+from chargepoint.journal.journal import Journal
+from chargepoint.journal.stamp import Stamp
+from chargepoint.ocpp.connection import Endpoint, Link, basic_password
+from chargepoint.ocpp.queue import OutboxSender, Outgoing, Taken
+from chargepoint.ocpp.rpc import AnswerTimeout, AnswerUnusable, CallFailed, LinkLost, NotSendable, Payload, Rpc
+from chargepoint.ocpp.timestamps import from_text
+from chargepoint.ocpp.v16 import outgoing
+from chargepoint.ocpp.v16.configuration import Configuration
+from chargepoint.ocpp.v16.connectors import Connectors
+from chargepoint.ocpp.v16.core import Core
+from chargepoint.ocpp.v16.dialect import DIALECT, MAX_ID_TAG, SUBPROTOCOL, authorization
+from chargepoint.ocpp.v16.keys import Key, Owners, ProtocolSettings
+from chargepoint.ocpp.v16.registration import Registration
+from chargepoint.ocpp.v16.status import StatusReporter
+from chargepoint.ocpp.v16.trigger import RemoteTrigger
+from chargepoint.station.api import (
+    Authorization,
+    AuthStatus,
+    BackendUnreachable,
+    DomainEvent,
+    MeterSampled,
+    SecurityEvent,
+    StationApi,
+    StatusChanged,
+)
+
+FAILURES: Final = (CallFailed, AnswerTimeout, AnswerUnusable, LinkLost)
+"""Every way a call may fail that is not a mistake of this program."""
+ORDER_WAIT_S: Final = 2.0
+"""A status waits so long, at most, for the transaction messages that came before it."""
+_NEVER_TAKEN: Final = ("NotImplemented", "NotSupported")
+
+log = structlog.get_logger("ocpp.backend")
+
+
+class Clock(Protocol):
+    """What is needed of the station's clock."""
+
+    def utc(self) -> float: ...
+    def stamp(self) -> Stamp: ...
+
+
+class Backend:
+    """Implements the core's `Backend` for OCPP 1.6. Make one, then `run` it until the program ends."""
+
+    def __init__(self, config: Config, journal: Journal, clock: Clock, station: StationApi) -> None:
+        self._config = config
+        self._journal = journal
+        self._clock = clock
+        self._station = station
+        self._connectors = Connectors(station.evse_ids())
+        self._protocol = ProtocolSettings()
+        owners = Owners(config, station.settings, self._protocol)
+        self._configuration = Configuration(journal, owners, self._key_changed)
+        self._registration = Registration(config, station.clock_offered, self._heartbeat_interval_told)
+        self._link = Link(self._endpoint, self._protocol.link, self._serve)
+        self._sender = OutboxSender(journal, self, self._protocol.retry, clock.utc)
+        self._status = StatusReporter(self._send_status, lambda: station.settings.minimum_status_s)
+        self._heartbeat_changed = asyncio.Event()
+        self._rpc: Rpc | None = None
+        self._notes: asyncio.Queue[MeterSampled | SecurityEvent] = asyncio.Queue(maxsize=256)
+        self._handlers = (
+            Core(station, self._connectors, self._configuration, self._registration),
+            RemoteTrigger(
+                self._connectors,
+                self._registration,
+                {
+                    "Heartbeat": self._trigger_heartbeat,
+                    "StatusNotification": self._trigger_status,
+                    "MeterValues": self._trigger_meter_values,
+                },
+            ),
+        )
+
+    # --- what the core asks ------------------------------------------------------------------------------------------
+
+    @property
+    def online(self) -> bool:
+        """Connected, and registration accepted."""
+        return self._rpc is not None and self._registration.accepted
+
+    def status(self) -> dict[str, Any]:
+        """The `ocpp` part of the station's status."""
+        return {
+            "connected": self._rpc is not None,
+            "version": "1.6",
+            "url": self._config.ocpp.url,
+            "queue": self._sender.pending,
+            "registration": self._registration.state.value,
+        }
+
+    async def authorize(self, token: str) -> Authorization:
+        """Ask about a token. Raises BackendUnreachable within the message time-out."""
+        if len(token) > MAX_ID_TAG:
+            return Authorization(AuthStatus.INVALID)
+        try:
+            async with asyncio.timeout(self._protocol.message_timeout_s):
+                answer = await self._call(call.Authorize(id_tag=token))
+        except (*FAILURES, TimeoutError) as failure:
+            raise BackendUnreachable(f"no answer about the badge: {failure}") from failure
+        return authorization(answer["idTagInfo"])
+
+    def notify(self, event: DomainEvent) -> None:
+        """Report an event, without blocking. Values outside a transaction are dropped while there is no link."""
+        if isinstance(event, StatusChanged):
+            self._status.changed(event)
+        elif isinstance(event, SecurityEvent) or self.online:
+            try:
+                self._notes.put_nowait(event)
+            except asyncio.QueueFull:
+                log.error("event dropped, too many wait", dropped=type(event).__name__)
+
+    def outbox_changed(self) -> None:
+        """There is something new in the journal's outbox."""
+        self._sender.wake()
+
+    def connect(self) -> None:
+        """Connect at once, and stay connected."""
+        self._link.connect()
+
+    async def disconnect(self) -> None:
+        """Close the link, and stay away until `connect`."""
+        await self._link.disconnect()
+
+    async def run(self) -> None:
+        """Load the keys, then keep the link and everything on it; until cancelled."""
+        await self._configuration.load(self._config.ocpp.configuration)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._link.run())
+            tasks.create_task(self._sender.run())
+            tasks.create_task(self._status.run())
+            tasks.create_task(self._note_events())
+
+    # --- one connection ----------------------------------------------------------------------------------------------
+
+    def _endpoint(self) -> Endpoint | None:
+        ocpp = self._config.ocpp
+        if not ocpp.url:
+            return None
+        password = None
+        if ocpp.password_file is not None:
+            key = ocpp.password_file.read_text().strip()
+            password = basic_password(key, literal=self._protocol.key_is_text)
+        return Endpoint(
+            url=ocpp.url,
+            identity=self._config.station.id,
+            subprotocol=SUBPROTOCOL,
+            security_profile=ocpp.security_profile,
+            password=password,
+            ca_file=ocpp.csms_ca_file,
+            certificate_file=ocpp.client_certificate_file,
+            key_file=ocpp.client_key_file,
+        )
+
+    async def _serve(self, connection: ClientConnection) -> None:
+        rpc = Rpc(
+            connection,
+            DIALECT,
+            self._handlers,
+            answer_timeout=lambda: self._protocol.message_timeout_s,
+            mute=lambda: self._registration.muted,
+        )
+        self._rpc = rpc
+        life = asyncio.create_task(self._live(rpc))
+        reading = asyncio.create_task(rpc.run())
+        try:
+            await asyncio.wait({reading, life}, return_when=asyncio.FIRST_COMPLETED)
+            if life.done() and not life.cancelled() and (error := life.exception()) is not None:
+                raise error
+            await reading
+        finally:
+            self._rpc = None
+            self._sender.ready(False)
+            self._status.online(False)
+            for task in (life, reading):
+                task.cancel()
+            await asyncio.gather(life, reading, return_exceptions=True)
+
+    async def _live(self, rpc: Rpc) -> None:
+        """Register, report, then send a heartbeat now and then. Ends with the connection."""
+        with contextlib.suppress(LinkLost):
+            if not self._registration.accepted:
+                await self._registration.obtain(rpc)
+                self._status.all_anew([self._present(connector) for connector in self._connectors.all])
+            self._status.online(True)
+            self._sender.ready(True)
+            while True:
+                await self._heartbeat_due()
+                await self._heartbeat(rpc)
+
+    def _present(self, connector: int) -> StatusChanged:
+        evse = self._connectors.evse_of(connector)
+        assert evse is not None
+        return self._station.status_of(evse)
+
+    async def _heartbeat_due(self) -> None:
+        """Wait one interval, beginning anew whenever the interval is changed."""
+        while True:
+            self._heartbeat_changed.clear()
+            try:
+                async with asyncio.timeout(self._protocol.heartbeat_interval_s):
+                    await self._heartbeat_changed.wait()
+            except TimeoutError:
+                return
+
+    async def _heartbeat(self, rpc: Rpc) -> None:
+        try:
+            answer = await rpc.call(call.Heartbeat())
+            self._station.clock_offered(from_text(answer["currentTime"]))
+        except (CallFailed, AnswerTimeout, AnswerUnusable, ValueError) as failure:
+            log.warning("heartbeat without a usable answer", reason=str(failure))
+
+    async def _call(self, request: Any) -> Payload:
+        """Call while accepted; raises LinkLost at once otherwise."""
+        rpc = self._rpc
+        if rpc is None or not self._registration.accepted:
+            raise LinkLost("there is no accepted connection to the central system")
+        return await rpc.call(request)
+
+    # --- configuration -----------------------------------------------------------------------------------------------
+
+    async def _key_changed(self, key: Key) -> None:
+        self._link.policy_changed()
+        self._heartbeat_changed.set()
+        if key.neutral is not None:
+            await self._station.setting_changed(key.neutral)
+
+    def _heartbeat_interval_told(self, interval: int) -> None:
+        self._protocol.heartbeat_interval_s = interval
+        self._heartbeat_changed.set()
+
+    # --- the outbox --------------------------------------------------------------------------------------------------
+
+    async def deliver(self, message: Outgoing) -> Taken:
+        """Send one record of the outbox. A transaction's id may be 0."""
+        answer = await self._call(outgoing.request(message, self._connectors))
+        backend_id = str(answer["transactionId"]) if message.entry.kind == "started" else None
+        info = answer.get("idTagInfo")
+        return Taken(backend_id, authorization(info) if info else None)
+
+    async def delivered(self, message: Outgoing, taken: Taken) -> None:
+        """Tell the core what the central system thinks of the token."""
+        entry = message.entry
+        if taken.authorization is None:
+            return
+        if entry.kind == "started" and entry.tx is not None:
+            await self._station.transaction_answered(entry.tx, taken.backend_id, taken.authorization)
+        elif entry.kind == "ended" and entry.payload["token"]:
+            await self._station.token_learned(entry.payload["token"], taken.authorization)
+
+    def pointless(self, message: Outgoing, failure: CallFailed) -> bool:
+        """A central system without the security extension will never take its events."""
+        return message.entry.kind == "security" and failure.code in _NEVER_TAKEN
+
+    # --- events ------------------------------------------------------------------------------------------------------
+
+    async def _note_events(self) -> None:
+        while True:
+            event = await self._notes.get()
+            if isinstance(event, SecurityEvent):
+                await self._queue_security_event(event)
+            else:
+                await self._send_loose(outgoing.meter_values(event, self._connectors))
+
+    async def _queue_security_event(self, event: SecurityEvent) -> None:
+        stamp = self._clock.stamp()
+        payload = {"kind": event.kind, "info": event.info}
+        await self._journal.write(lambda db: outbox.add(db, "security", None, stamp, payload))
+        self._sender.wake()
+
+    async def _send_status(self, event: StatusChanged) -> bool:
+        await self._sender.drained(ORDER_WAIT_S)
+        try:
+            await self._call(outgoing.status_notification(event, self._connectors))
+        except (LinkLost, AnswerTimeout):
+            return False
+        except (CallFailed, AnswerUnusable, NotSendable) as failure:
+            log.warning("status not taken", evse=event.evse, status=event.status.value, reason=str(failure))
+        return True
+
+    async def _send_loose(self, request: Any) -> None:
+        """Send what is not worth keeping: a failure is logged, no more."""
+        try:
+            await self._call(request)
+        except (*FAILURES, NotSendable) as failure:
+            log.warning("message not delivered", action=type(request).__name__, reason=str(failure))
+
+    # --- triggers: these may be sent while the registration is pending ------------------------------------------------
+
+    async def _trigger_heartbeat(self, evses: tuple[int, ...]) -> None:
+        if self._rpc is not None:
+            with contextlib.suppress(LinkLost):
+                await self._heartbeat(self._rpc)
+
+    async def _trigger_status(self, evses: tuple[int, ...]) -> None:
+        for evse in evses:
+            await self._send_triggered(outgoing.status_notification(self._station.status_of(evse), self._connectors))
+
+    async def _trigger_meter_values(self, evses: tuple[int, ...]) -> None:
+        for evse in evses:
+            if (sampled := self._station.sample_now(evse, "Trigger")) is not None:
+                await self._send_triggered(outgoing.meter_values(sampled, self._connectors))
+
+    async def _send_triggered(self, request: Any) -> None:
+        if self._rpc is None:
+            return
+        try:
+            await self._rpc.call(request)
+        except (*FAILURES, NotSendable) as failure:
+            log.warning("triggered message not delivered", action=type(request).__name__, reason=str(failure))

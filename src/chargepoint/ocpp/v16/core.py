@@ -1,0 +1,121 @@
+"""Core profile: what the central system asks of the charge point."""
+
+from typing import Any, Final
+
+import structlog
+from ocpp.v16 import call_result
+from ocpp.v16.enums import (
+    Action,
+    AvailabilityStatus,
+    AvailabilityType,
+    ClearCacheStatus,
+    ConfigurationStatus,
+    DataTransferStatus,
+    RemoteStartStopStatus,
+    ResetStatus,
+    ResetType,
+    UnlockStatus,
+)
+
+from chargepoint.ocpp.rpc import on
+from chargepoint.ocpp.v16.configuration import Configuration, Shown
+from chargepoint.ocpp.v16.connectors import Connectors
+from chargepoint.ocpp.v16.keys import MAX_KEYS
+from chargepoint.ocpp.v16.registration import Registration
+from chargepoint.station.api import Outcome, StationApi
+
+log = structlog.get_logger("ocpp.core")
+
+_AVAILABILITY: Final = {
+    Outcome.ACCEPTED: AvailabilityStatus.accepted,
+    Outcome.SCHEDULED: AvailabilityStatus.scheduled,
+}
+_UNLOCK: Final = {
+    Outcome.ACCEPTED: UnlockStatus.unlocked,
+    Outcome.NOT_SUPPORTED: UnlockStatus.not_supported,
+    Outcome.UNKNOWN: UnlockStatus.not_supported,
+}
+
+
+class Core:
+    """Handlers of the Core profile's incoming messages."""
+
+    def __init__(
+        self, station: StationApi, connectors: Connectors, configuration: Configuration, registration: Registration
+    ) -> None:
+        self._station = station
+        self._connectors = connectors
+        self._configuration = configuration
+        self._registration = registration
+
+    @on(Action.change_availability)
+    async def change_availability(self, connector_id: int, type: str) -> call_result.ChangeAvailability:
+        evse = self._connectors.evse_of(connector_id)
+        if evse is None:
+            return call_result.ChangeAvailability(AvailabilityStatus.rejected)
+        outcome = await self._station.set_availability(evse, type == AvailabilityType.operative)
+        return call_result.ChangeAvailability(_AVAILABILITY.get(outcome, AvailabilityStatus.rejected))
+
+    @on(Action.change_configuration)
+    async def change_configuration(self, key: str, value: str) -> call_result.ChangeConfiguration:
+        change = await self._configuration.change(key, value)
+        return call_result.ChangeConfiguration(ConfigurationStatus(change.value))
+
+    @on(Action.get_configuration)
+    def get_configuration(self, key: list[str] | None = None) -> call_result.GetConfiguration:
+        if not key:
+            return call_result.GetConfiguration([_shown(shown) for shown in self._configuration.show_all()], None)
+        known, unknown = self._configuration.show(key[:MAX_KEYS])
+        return call_result.GetConfiguration(
+            [_shown(shown) for shown in known] or None, [name[:50] for name in unknown] or None
+        )
+
+    @on(Action.clear_cache)
+    async def clear_cache(self) -> call_result.ClearCache:
+        outcome = await self._station.clear_cache()
+        accepted = outcome is Outcome.ACCEPTED
+        return call_result.ClearCache(ClearCacheStatus.accepted if accepted else ClearCacheStatus.rejected)
+
+    @on(Action.data_transfer)
+    def data_transfer(self, vendor_id: str, message_id: str = "", data: str = "") -> call_result.DataTransfer:
+        """There are no vendor messages here (yet): every vendor is unknown."""
+        log.info("data transfer of an unknown vendor", vendor=vendor_id, message=message_id)
+        return call_result.DataTransfer(DataTransferStatus.unknown_vendor_id)
+
+    @on(Action.remote_start_transaction)
+    async def remote_start(
+        self, id_tag: str, connector_id: int | None = None, charging_profile: dict[str, Any] | None = None
+    ) -> call_result.RemoteStartTransaction:
+        evse = None if connector_id is None else self._connectors.evse_of(connector_id)
+        impossible = connector_id is not None and not evse
+        if impossible or charging_profile is not None or not self._registration.accepted:
+            return call_result.RemoteStartTransaction(RemoteStartStopStatus.rejected)
+        outcome = await self._station.remote_start(id_tag, evse)
+        return call_result.RemoteStartTransaction(_start_stop(outcome))
+
+    @on(Action.remote_stop_transaction)
+    async def remote_stop(self, transaction_id: int) -> call_result.RemoteStopTransaction:
+        if not self._registration.accepted:
+            return call_result.RemoteStopTransaction(RemoteStartStopStatus.rejected)
+        return call_result.RemoteStopTransaction(_start_stop(await self._station.remote_stop(str(transaction_id))))
+
+    @on(Action.reset)
+    async def reset(self, type: str) -> call_result.Reset:
+        outcome = await self._station.reset(type == ResetType.hard)
+        return call_result.Reset(ResetStatus.accepted if outcome is Outcome.ACCEPTED else ResetStatus.rejected)
+
+    @on(Action.unlock_connector)
+    async def unlock(self, connector_id: int) -> call_result.UnlockConnector:
+        """A connector that does not exist is NotSupported (errata 3.87); so is connector 0."""
+        evse = self._connectors.evse_of(connector_id)
+        if not evse:
+            return call_result.UnlockConnector(UnlockStatus.not_supported)
+        return call_result.UnlockConnector(_UNLOCK.get(await self._station.unlock(evse), UnlockStatus.unlock_failed))
+
+
+def _start_stop(outcome: Outcome) -> RemoteStartStopStatus:
+    return RemoteStartStopStatus.accepted if outcome is Outcome.ACCEPTED else RemoteStartStopStatus.rejected
+
+
+def _shown(shown: Shown) -> dict[str, Any]:
+    return {"key": shown.name, "readonly": shown.readonly, "value": shown.value}

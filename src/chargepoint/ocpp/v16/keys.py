@@ -1,0 +1,236 @@
+"""Every configuration key of OCPP 1.6 this charge point has: one table.
+
+A key is text on the wire. Its row says how the text is read (raising ValueError with a sentence for what cannot
+be), and where the value lives: in the neutral `Settings`, in the link's or queue's policy, in what only this
+protocol knows, or nowhere because it is a fact.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from chargepoint.config import Config
+from chargepoint.ocpp.connection import LinkPolicy
+from chargepoint.ocpp.queue import RetryPolicy
+from chargepoint.station.metering import supported
+from chargepoint.station.settings import Settings
+
+MAX_VALUE: Final = 500
+"""Characters: a value is a CiString500Type."""
+MEASURANDS_MAX: Final = 10
+MAX_INT: Final = 2_147_483_647
+STOP_MAX_METER_VALUES: Final = 400
+MAX_KEYS: Final = 100
+_INTEGER: Final = re.compile(r"[+-]?\d{1,10}")
+
+
+class Access(StrEnum):
+    READ_WRITE = "RW"
+    READ = "R"
+    WRITE = "W"
+
+
+@dataclass(slots=True)
+class ProtocolSettings:
+    """What only OCPP 1.6 needs, and the policies of the link and the queue it feeds."""
+
+    link: LinkPolicy = field(default_factory=LinkPolicy)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    heartbeat_interval_s: int = 300
+    message_timeout_s: int = 30
+    reset_retries: int = 1
+    cpo_name: str = ""
+    key_is_text: bool = False
+    """The AuthorizationKey is the password itself, even when it looks hexadecimal."""
+    phase_rotation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """The objects a key's value may live in."""
+
+    config: Config
+    settings: Settings
+    protocol: ProtocolSettings
+
+
+Read = Callable[[Owners], str]
+Write = Callable[[Owners, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One row. `write` checks a text and puts it into effect; ValueError leaves everything as it was."""
+
+    name: str
+    access: Access
+    read: Read
+    write: Write | None = None
+    neutral: str | None = None
+    """Name of the neutral setting, whose change the core wants to know."""
+
+
+def boolean(text: str) -> bool:
+    """`true` or `false`, in any case."""
+    lowered = text.strip().lower()
+    if lowered not in ("true", "false"):
+        raise ValueError(f"{text!r} is neither true nor false")
+    return lowered == "true"
+
+
+def integer(least: int = 0, most: int = MAX_INT) -> Callable[[str], int]:
+    """An integer within bounds, both included."""
+
+    def parse(text: str) -> int:
+        if not _INTEGER.fullmatch(text.strip()):
+            raise ValueError(f"{text!r} is not an integer")
+        value = int(text)
+        if not least <= value <= most:
+            raise ValueError(f"{value} is not from {least} to {most}")
+        return value
+
+    return parse
+
+
+def measurands(text: str) -> tuple[str, ...]:
+    """A comma-separated list; spaces are tolerated, a measurand this borne cannot measure is not (errata 3.14.4)."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    for name in names:
+        if not supported(name):
+            raise ValueError(f"{name!r} is not a measurand of this charge point")
+    if len(names) > MEASURANDS_MAX:
+        raise ValueError(f"{len(names)} measurands are more than {MEASURANDS_MAX}")
+    return names
+
+
+def text_of(most: int) -> Callable[[str], str]:
+    """Text of at most so many characters."""
+
+    def parse(text: str) -> str:
+        if len(text) > most:
+            raise ValueError(f"{len(text)} characters are more than {most}")
+        return text
+
+    return parse
+
+
+def show(value: Any) -> str:
+    """A value as the wire has it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple | list):
+        return ",".join(show(item) for item in value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)
+
+
+def _setting(name: str, attribute: str, parse: Callable[[str], Any], access: Access = Access.READ_WRITE) -> Key:
+    def read(owners: Owners) -> str:
+        return show(getattr(owners.settings, attribute))
+
+    def write(owners: Owners, text: str) -> None:
+        setattr(owners.settings, attribute, parse(text))
+
+    return Key(name, access, read, write, attribute)
+
+
+def _own(name: str, owner: Callable[[ProtocolSettings], Any], attribute: str, parse: Callable[[str], Any]) -> Key:
+    def read(owners: Owners) -> str:
+        return show(getattr(owner(owners.protocol), attribute))
+
+    def write(owners: Owners, text: str) -> None:
+        setattr(owner(owners.protocol), attribute, parse(text))
+
+    return Key(name, Access.READ_WRITE, read, write)
+
+
+def _protocol(name: str, attribute: str, parse: Callable[[str], Any]) -> Key:
+    return _own(name, lambda protocol: protocol, attribute, parse)
+
+
+def _link(name: str, attribute: str, parse: Callable[[str], Any]) -> Key:
+    return _own(name, lambda protocol: protocol.link, attribute, parse)
+
+
+def _retry(name: str, attribute: str, parse: Callable[[str], Any]) -> Key:
+    return _own(name, lambda protocol: protocol.retry, attribute, parse)
+
+
+def _fact(name: str, value: Any) -> Key:
+    return Key(name, Access.READ, value if callable(value) else lambda owners: show(value))
+
+
+def wiring(config: Config) -> str:
+    """ConnectorPhaseRotation as the borne is really wired; the station itself is the reference."""
+    rows = [f"{number}.{evse.phase_rotation}" for number, evse in enumerate(config.evse, start=1)]
+    return ",".join(["0.RST", *rows])
+
+
+def _write_wiring(owners: Owners, text: str) -> None:
+    """The rotation is a fact of the wiring: saying the same is accepted, saying otherwise is not."""
+    said = {item.strip().upper() for item in text.split(",") if item.strip()}
+    true = set(wiring(owners.config).split(","))
+    if not said or not said <= true:
+        raise ValueError(f"the connectors are wired {wiring(owners.config)}; change the configuration file with them")
+
+
+def _write_unlock(owners: Owners, text: str) -> None:
+    value = boolean(text)
+    if value and not any(evse.socket for evse in owners.config.evse):
+        raise ValueError("a fixed cable cannot be unlocked")
+    owners.settings.unlock_on_ev_disconnect = value
+
+
+def _read_unlock(owners: Owners) -> str:
+    return show(owners.settings.unlock_on_ev_disconnect and any(evse.socket for evse in owners.config.evse))
+
+
+CORE: Final[Sequence[Key]] = (
+    _setting("AllowOfflineTxForUnknownId", "offline_unknown_allowed", boolean),
+    _setting("AuthorizationCacheEnabled", "cache_enabled", boolean),
+    _setting("AuthorizeRemoteTxRequests", "authorize_remote_start", boolean),
+    _setting("BlinkRepeat", "blink_repeat", integer(most=100)),
+    _setting("ClockAlignedDataInterval", "aligned_interval_s", integer(most=86_400)),
+    _setting("ConnectionTimeOut", "connection_timeout_s", integer(most=86_400)),
+    Key("ConnectorPhaseRotation", Access.READ_WRITE, lambda owners: wiring(owners.config), _write_wiring),
+    _fact("ConnectorPhaseRotationMaxLength", lambda owners: show(len(owners.config.evse) + 1)),
+    _fact("GetConfigurationMaxKeys", MAX_KEYS),
+    _protocol("HeartbeatInterval", "heartbeat_interval_s", integer(1, 2_592_000)),
+    _setting("LightIntensity", "light_intensity", integer(most=100)),
+    _setting("LocalAuthorizeOffline", "local_authorize_offline", boolean),
+    _setting("LocalPreAuthorize", "local_pre_authorize", boolean),
+    _setting("MaxEnergyOnInvalidId", "max_energy_on_invalid_wh", integer()),
+    _protocol("MessageTimeout", "message_timeout_s", integer(1, 600)),
+    _setting("MeterValuesAlignedData", "aligned_measurands", measurands),
+    _fact("MeterValuesAlignedDataMaxLength", MEASURANDS_MAX),
+    _setting("MeterValuesSampledData", "sampled_measurands", measurands),
+    _fact("MeterValuesSampledDataMaxLength", MEASURANDS_MAX),
+    _setting("MeterValueSampleInterval", "sample_interval_s", integer(most=86_400)),
+    _setting("MinimumStatusDuration", "minimum_status_s", integer(most=3600)),
+    _fact("NumberOfConnectors", lambda owners: show(len(owners.config.evse))),
+    _protocol("ResetRetries", "reset_retries", integer(most=10)),
+    _fact("StopTransactionMaxMeterValues", STOP_MAX_METER_VALUES),
+    _setting("StopTransactionOnEVSideDisconnect", "stop_on_ev_disconnect", boolean),
+    _setting("StopTransactionOnInvalidId", "stop_on_invalid", boolean),
+    _setting("StopTxnAlignedData", "ended_aligned_measurands", measurands),
+    _fact("StopTxnAlignedDataMaxLength", MEASURANDS_MAX),
+    _setting("StopTxnSampledData", "ended_sampled_measurands", measurands),
+    _fact("StopTxnSampledDataMaxLength", MEASURANDS_MAX),
+    _retry("TransactionMessageAttempts", "attempts", integer(1, 1000)),
+    _retry("TransactionMessageRetryInterval", "interval_s", integer(most=86_400)),
+    Key("UnlockConnectorOnEVSideDisconnect", Access.READ_WRITE, _read_unlock, _write_unlock, "unlock_on_ev_disconnect"),
+    _link("WebSocketPingInterval", "ping_interval_s", integer(most=86_400)),
+)
+"""9.1 of the specification, with errata 3.83, 3.84, 3.91."""
+
+OURS: Final[Sequence[Key]] = (
+    _setting("ResumeTransactionAfterRestart", "resume_after_restart", boolean),
+    _link("RetryBackOffRandomRange", "random_range_s", integer(most=3600)),
+    _link("RetryBackOffRepeatTimes", "repeat_times", integer(most=20)),
+    _link("RetryBackOffWaitMinimum", "wait_minimum_s", integer(most=3600)),
+    _link("WebSocketPongTimeout", "pong_timeout_s", integer(1, 600)),
+)
+"""Keys of no standard; the back-off is named as OCPP 2.0.1 names it."""

@@ -1,0 +1,67 @@
+"""RemoteTrigger profile: the answer first, then the message that was asked for."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from ocpp.v16 import call_result
+from ocpp.v16.enums import Action, TriggerMessageStatus
+
+from chargepoint.ocpp.rpc import Reply, on
+from chargepoint.ocpp.v16.connectors import Connectors
+from chargepoint.ocpp.v16.registration import Registration
+
+Trigger = Callable[[tuple[int, ...]], Awaitable[None]]
+"""Sends the message, for these EVSEs where it is about connectors."""
+
+_OF_CONNECTORS: Final = ("StatusNotification", "MeterValues")
+_OF_POINTS: Final = ("MeterValues",)
+
+
+class RemoteTrigger:
+    """Handlers of the RemoteTrigger profile. `triggers`: what can be asked for, by its OCPP name."""
+
+    def __init__(self, connectors: Connectors, registration: Registration, triggers: Mapping[str, Trigger]) -> None:
+        self._connectors = connectors
+        self._registration = registration
+        self._triggers = triggers
+
+    @on(Action.trigger_message)
+    def trigger_message(
+        self, requested_message: str, connector_id: int | None = None
+    ) -> call_result.TriggerMessage | Reply:
+        status, then = self.answer(requested_message, connector_id)
+        answer = call_result.TriggerMessage(status)
+        return answer if then is None else Reply(answer, then)
+
+    def answer(
+        self, requested: str, connector_id: int | None
+    ) -> tuple[TriggerMessageStatus, Callable[[], Awaitable[None]] | None]:
+        """The status to answer with, and what to send after it."""
+        if requested == "BootNotification":
+            if self._registration.accepted:
+                return TriggerMessageStatus.rejected, None  # errata 3.35, 3.40
+            return TriggerMessageStatus.accepted, self._boot
+        trigger = self._triggers.get(requested)
+        if trigger is None:
+            return TriggerMessageStatus.not_implemented, None
+        evses = self._evses(requested, connector_id)
+        if evses is None:
+            return TriggerMessageStatus.rejected, None
+
+        async def send() -> None:
+            await trigger(evses)
+
+        return TriggerMessageStatus.accepted, send
+
+    async def _boot(self) -> None:
+        self._registration.again()
+
+    def _evses(self, requested: str, connector_id: int | None) -> tuple[int, ...] | None:
+        """The EVSEs meant; without a connector all of them. None when there is no such connector."""
+        if requested not in _OF_CONNECTORS:
+            return ()
+        if connector_id is not None:
+            evse = self._connectors.evse_of(connector_id)
+            return None if evse is None else (evse,)
+        wanted = self._connectors.all[1:] if requested in _OF_POINTS else self._connectors.all
+        return tuple(evse for connector in wanted if (evse := self._connectors.evse_of(connector)) is not None)
