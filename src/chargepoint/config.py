@@ -54,6 +54,25 @@ class MeterRef(_Section, frozen=True, kw_only=True):
     """Modbus unit id on the shared bus."""
 
 
+class BuildingMeterSection(_Section, frozen=True, kw_only=True):
+    """A meter of everything behind the supply, the borne included: the limit follows what the building leaves over."""
+
+    model: str
+    """Name of a register map (a file of `meter/maps`)."""
+    unit: Annotated[int, msgspec.Meta(ge=1, le=247)] = 1
+    transport: Literal["rtu", "tcp"] = "rtu"
+    device: str = ""
+    """RTU: its own serial device; empty means the bus of the points' meters."""
+    host: str = ""
+    """TCP: name or address of the meter or its gateway."""
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 502
+    """TCP port."""
+    interval: Annotated[float, msgspec.Meta(ge=0.2, le=10)] = 1.0
+    """Seconds between two readings."""
+    phase_rotation: Literal["RST", "RTS", "SRT", "STR", "TRS", "TSR"] = "RST"
+    """Which phase of the supply is on the meter's L1, L2, L3."""
+
+
 class DomesticSection(_Section, frozen=True, kw_only=True):
     """A Type E/F socket on the same point; connector 2 of the EVSE."""
 
@@ -88,8 +107,8 @@ class MeterBusSection(_Section, frozen=True, kw_only=True):
 
 class ReaderSection(_Section, frozen=True, kw_only=True):
     id: Annotated[int, msgspec.Meta(ge=1, le=99)] = 1
-    kind: str = "pn532"
-    """Name of a module of `reader`."""
+    kind: Literal["pn532", "rdm6300", "id12", "id20"] = "pn532"
+    """The keys of `reader.reader.KINDS`."""
     port: str = ""
     evses: tuple[int, ...] = ()
     """Points it serves; empty means all."""
@@ -139,6 +158,7 @@ class Config(_Section, frozen=True, kw_only=True):
     evse: Annotated[tuple[EvseSection, ...], msgspec.Meta(min_length=1, max_length=16)]
     meter_bus: MeterBusSection = MeterBusSection()
     reader: tuple[ReaderSection, ...] = (ReaderSection(),)
+    building_meter: BuildingMeterSection | None = None
     tic: TicSection | None = None
     ocpp: OcppSection = OcppSection()
     authorisation: AuthorisationSection = AuthorisationSection()
