@@ -1,0 +1,47 @@
+"""`chargepoint check`: every mistake of the configuration, and what is only worth a look."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from chargepoint.config import Config
+from chargepoint.config_check import ConfigError, Mistake, closest, load, missing_files
+
+
+def run(path: Path) -> int:
+    """Print what is wrong. Exit status 2 when something is, 0 when the file can be used."""
+    try:
+        config = load(path)
+        wrong = missing_files(config)
+        if wrong:
+            raise ConfigError(path, wrong)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    for warning in warnings(config):
+        print(f"warning: {warning}")
+    print(f"{path}: {len(config.evse)} points, no mistakes")
+    return 0
+
+
+def warnings(config: Config) -> Iterator[Mistake]:
+    """What a working configuration says, and probably does not mean."""
+    for index, evse in enumerate(config.evse):
+        if evse.max_current > config.supply.max_current:
+            text = f"is {evse.max_current:g} A, but the borne's supply gives {config.supply.max_current:g} A at most"
+            yield Mistake(f"evse[{index}].max_current", text)
+        if evse.meter is None:
+            yield Mistake(f"evse[{index}].meter", "is missing: sessions of this point have no energy to bill")
+    if not config.ocpp.url:
+        yield Mistake("ocpp.url", "is empty: the borne has no central system and knows only local badges")
+    known = ocpp_keys()
+    for name in config.ocpp.configuration if known else ():
+        if name not in known:
+            yield Mistake(f"ocpp.configuration.{name}", f"is not a key the program knows{closest(name, known)}")
+
+
+def ocpp_keys() -> list[str]:
+    """Names of the OCPP 1.6 configuration keys that the program knows."""
+    from chargepoint.ocpp.v16.configuration import KEYS
+
+    return sorted(KEYS)

@@ -1,0 +1,188 @@
+"""The command line: `chargepoint COMMAND [-c FILE]`.
+
+Each command imports what it needs when it runs: the safety process must have its pilots under control within half a
+second of its start, and starts through here.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from chargepoint.config import DEFAULT_PATH, Config
+
+OK, FAILED, WRONG_USE = 0, 1, 2
+"""Exit status: done; failed; wrong arguments or configuration."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Answers the exit status; Ctrl-C is a clean end of a command that waits."""
+    arguments = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    try:
+        return command(arguments)
+    except KeyboardInterrupt:
+        return 128 + 2  # as a shell reports a program ended by SIGINT
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of a pipe has gone: nothing more can be said there
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="chargepoint", description="Controller software of a charging station.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    _add_config(parser, default=DEFAULT_PATH)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, function: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        # Suppressed, so that `-c FILE` before the command is not overwritten by this one's default.
+        _add_config(sub, default=argparse.SUPPRESS)
+        sub.set_defaults(command=function)
+        return sub
+
+    add("run", _run, "run the whole borne in this terminal, with the simulator when the board is simulated")
+    add("evse", _evse, "run the safety process alone")
+    add("station", _station, "run the business process alone")
+    sim = add("sim", _sim, "`sim serve` runs the simulated borne; `sim ACTION ...` does one action on the running one")
+    sim.add_argument(
+        "words", nargs=argparse.REMAINDER, metavar="serve | ACTION ...", help="`sim help` lists the actions"
+    )
+    add("check", _check, "read the configuration and print every mistake in it")
+    status = add("status", _status, "show every point, who limits it, faults, backend, queue and clock")
+    status.add_argument("--json", action="store_true", help="as JSON, for programs")
+    why = add("why", _why, "say in one sentence why a point is, or is not, charging")
+    why.add_argument("evse", type=int, metavar="EVSE", help="number of the point")
+    why.add_argument("--lang", choices=("en", "fr"), help="language, when not the configured one")
+    add("console", _console, "open the technician's console on this terminal")
+    demo = add("demo", _demo, "show one whole charge of two cars on a simulated borne of its own")
+    demo.add_argument("--svg", type=Path, metavar="FILE", help="where to write the picture of the session")
+    return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when asked for: the look-up costs more than the rest of the command line."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        parser.exit(OK, f"chargepoint {version('chargepoint')}\n")
+
+
+def _add_config(parser: argparse.ArgumentParser, default: object) -> None:
+    parser.add_argument(
+        "-c",
+        "--config",
+        type=Path,
+        metavar="FILE",
+        default=default,
+        help=f"configuration file (default {DEFAULT_PATH})",
+    )
+
+
+def complain(text: str) -> None:
+    """Tell an error where it does not disturb what a program reads."""
+    print(f"chargepoint: {text}", file=sys.stderr)
+
+
+def _load(arguments: argparse.Namespace) -> Config | None:
+    """The configuration, or None once its mistakes have been printed."""
+    from chargepoint.config_check import ConfigError, load
+
+    try:
+        return load(arguments.config)
+    except ConfigError as error:
+        complain(str(error))
+        return None
+
+
+def _with_config(run: Callable[[Config, argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """A command that needs the configuration; wrong use when there is none."""
+
+    def command(arguments: argparse.Namespace) -> int:
+        config = _load(arguments)
+        return WRONG_USE if config is None else run(config, arguments)
+
+    return command
+
+
+@_with_config
+def _run(config: Config, arguments: argparse.Namespace) -> int:
+    from chargepoint.processes import supervisor
+
+    return supervisor.main(config, arguments.config)
+
+
+@_with_config
+def _evse(config: Config, arguments: argparse.Namespace) -> int:
+    from chargepoint.processes import evse
+
+    return evse.main(config)
+
+
+@_with_config
+def _station(config: Config, arguments: argparse.Namespace) -> int:
+    from chargepoint.config_check import missing_files
+    from chargepoint.processes import station
+
+    for mistake in missing_files(config):
+        complain(str(mistake))
+    return station.main(config)
+
+
+def _sim(arguments: argparse.Namespace) -> int:
+    words: list[str] = arguments.words
+    for index, word in enumerate(words):
+        if word in ("-c", "--config") and index + 1 < len(words):
+            arguments.config = Path(words[index + 1])
+            del words[index : index + 2]
+            break
+    config = _load(arguments)
+    if config is None:
+        return WRONG_USE
+    if words == ["serve"]:
+        import asyncio
+
+        from chargepoint.sim.serve import serve
+
+        return asyncio.run(serve(config))
+    from chargepoint.console import sim
+
+    return sim.act(config, words)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from chargepoint.console import check
+
+    return check.run(arguments.config)
+
+
+@_with_config
+def _status(config: Config, arguments: argparse.Namespace) -> int:
+    from chargepoint.console import status
+
+    return status.run(config, as_json=arguments.json)
+
+
+@_with_config
+def _why(config: Config, arguments: argparse.Namespace) -> int:
+    from chargepoint.console import status
+
+    return status.why(config, arguments.evse, arguments.lang or config.station.language)
+
+
+@_with_config
+def _console(config: Config, arguments: argparse.Namespace) -> int:
+    from chargepoint.console import console
+
+    return console.run(config)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from chargepoint.console import demo
+
+    return demo.run(arguments.svg)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

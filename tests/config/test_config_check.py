@@ -1,0 +1,175 @@
+"""The configuration file: what is accepted, and that every mistake is named at once."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chargepoint.config_check import ConfigError, load, meter_models, missing_files, parse
+from chargepoint.reader.reader import KINDS
+
+GOOD = """\
+[station]
+id = "FR-ARD-0001"
+
+[supply]
+phases = 3
+max_current = 52
+
+[board]
+kind = "simulated"
+
+[[evse]]
+id = 1
+max_current = 32
+meter = { model = "eastron-sdm630", unit = 1 }
+
+[[evse]]
+id = 2
+max_current = 32
+phase_rotation = "STR"
+meter = { model = "eastron-sdm630", unit = 2 }
+
+[ocpp]
+url = "ws://127.0.0.1:9000/ocpp"
+security_profile = 0
+"""
+
+
+def mistakes(text: str) -> dict[str, str]:
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+    return {mistake.path: str(mistake) for mistake in caught.value.mistakes}
+
+
+def test_the_minimum_is_accepted_with_defaults() -> None:
+    config = parse(GOOD)
+    assert [evse.id for evse in config.evse] == [1, 2]
+    assert config.station.run_dir == Path("/run/chargepoint")
+    assert config.evse[1].phase_rotation == "STR"
+    assert config.evse[0].socket
+
+
+def test_every_mistake_is_named_at_once_with_line_value_and_remedy() -> None:
+    text = GOOD.replace("max_current = 52", 'max_current = "52 A"').replace('"simulated"', '"simulatd"')
+    text = text.replace('phase_rotation = "STR"', 'phase_rotatoin = "STR"').replace("unit = 2", "unit = 300")
+    found = mistakes(text)
+    assert set(found) == {"supply.max_current", "board.kind", "evse[1].phase_rotatoin", "evse[1].meter.unit"}
+    assert found["supply.max_current"].startswith("line 6: ")
+    assert '"52 A"' in found["supply.max_current"]
+    assert "without quotes" in found["supply.max_current"]
+    assert 'did you mean "simulated"?' in found["board.kind"]
+    assert 'did you mean "phase_rotation"?' in found["evse[1].phase_rotatoin"]
+    assert "line 20: " in found["evse[1].meter.unit"]
+    assert "1 to 247" in found["evse[1].meter.unit"]
+
+
+def test_a_wrong_type_does_not_hide_what_does_not_fit_together() -> None:
+    found = mistakes(GOOD.replace("id = 2", "id = 1").replace("phases = 3", "phases = 2"))
+    assert set(found) == {"supply.phases", "evse[1].id"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path", "says"),
+    [
+        ("max_current = 52", "max_current = 5", "supply.max_current", "6 A"),
+        ("unit = 2", "unit = 1", "evse[1].meter.unit", "evse[0]"),
+        ("eastron-sdm630", "eastron-sdm63O", "evse[0].meter.model", 'did you mean "eastron-sdm630"?'),
+        ("phases = 3", "phases = 1", "evse[0].phases", "the supply has 1"),
+        ('"STR"', '"S"', "evse[1].phase_rotation", "three phases"),
+        ("ws://", "http://", "ocpp.url", "ws:// or wss://"),
+        ("security_profile = 0", "security_profile = 2", "ocpp.url", "wss://"),
+        ("security_profile = 0", "security_profile = 1", "ocpp.password_file", "sends a password"),
+        ('kind = "simulated"', 'kind = "raspberry-pi"', "ocpp.security_profile", "allow_insecure"),
+        ('kind = "simulated"', 'kind = "raspberry-pi"', "meter_bus.port", "serial device"),
+        ("[ocpp]", "[[reader]]\nevses = [3]\n[ocpp]", "reader[0].evses", "names point 3"),
+        ("[ocpp]", '[[reader]]\nkind = "rfid"\n[ocpp]', "reader[0].kind", '"pn532"'),
+        ("[ocpp]", "[[reader]]\n[[reader]]\n[ocpp]", "reader[1].id", "twice"),
+        ("[supply]", f'run_dir = "/{"x" * 120}"\n[supply]', "station.run_dir", "shorter"),
+        ('id = "FR-ARD-0001"', "", "station.id", "is missing"),
+        ("[board]", "[bord]", "board", "is missing"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(old: str, new: str, path: str, says: str) -> None:
+    found = mistakes(GOOD.replace(old, new))
+    assert says in found[path]
+
+
+def test_no_points_is_a_mistake() -> None:
+    found = mistakes('evse = []\n[station]\nid = "x"\n[supply]\nmax_current = 32\n[board]\nkind = "simulated"\n')
+    assert set(found) == {"evse"}
+
+
+def test_text_that_is_not_toml_is_refused_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "broken.toml"
+    file.write_text("[station]\nid = \n")
+    with pytest.raises(ConfigError, match="line 2"):
+        load(file)
+
+
+def test_a_file_that_cannot_be_read_is_told_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nothing\.toml"):
+        load(tmp_path / "nothing.toml")
+    (tmp_path / "latin.toml").write_bytes(b'[station]\nid = "\xe9"\n')
+    with pytest.raises(ConfigError, match="UTF-8"):
+        load(tmp_path / "latin.toml")
+
+
+def test_files_named_by_the_security_profile_must_be_readable(tmp_path: Path) -> None:
+    text = GOOD.replace("ws://", "wss://").replace("security_profile = 0", "security_profile = 2")
+    password, authority = tmp_path / "password", tmp_path / "ca.pem"
+    config = parse(f'{text}password_file = "{password}"\ncsms_ca_file = "{authority}"\n')
+    assert {mistake.path for mistake in missing_files(config)} == {"ocpp.password_file", "ocpp.csms_ca_file"}
+    password.touch()
+    authority.touch()
+    assert missing_files(config) == []
+
+
+def test_every_reader_kind_of_the_configuration_has_a_protocol() -> None:
+    for kind in KINDS:
+        parse(GOOD.replace("[ocpp]", f'[[reader]]\nkind = "{kind}"\n[ocpp]'))
+
+
+def test_every_meter_model_is_accepted() -> None:
+    assert "abb-b23" in meter_models()
+    for model in meter_models():
+        parse(GOOD.replace("eastron-sdm630", model))
+
+
+VALUES = st.one_of(
+    st.booleans(),
+    st.integers(-5, 400),
+    st.floats(-1, 400),
+    st.text("aé\"'\\\n[]", max_size=4).map(repr),
+    st.just("[1, 2]"),
+    st.just("{ a = 1 }"),
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [
+                "station.id",
+                "supply",
+                "supply.phases",
+                "supply.max_current",
+                "board",
+                "evse",
+                "meter_bus.parity",
+                "x.y",
+                "tic",
+            ]
+        ),
+        VALUES,
+    )
+)
+def test_no_content_ends_in_anything_but_a_configuration_or_named_mistakes(pairs: dict[str, object]) -> None:
+    text = "\n".join(
+        f"{key} = {str(value).lower() if isinstance(value, bool) else value}" for key, value in pairs.items()
+    )
+    try:
+        parse(text)
+    except ConfigError as error:
+        assert error.mistakes
