@@ -1,0 +1,36 @@
+"""The faults that can be put into the simulated borne, and what each does to it."""
+
+POINT_FAULTS = {
+    "diode": "the car's diode is shorted: the negative half of the pilot is loaded too",
+    "pilot-short": "the pilot is shorted to protective earth",
+    "pilot-voltage": "the pilot's positive level is at 14 V whatever the car does",
+    "pp-open": "the proximity contact is open although a cable is plugged",
+    "pp-short": "the proximity contact is shorted to protective earth",
+    "pe-lost": "protective earth is interrupted before the socket: no pilot return, the earth monitor sees it",
+    "residual-current": "AC residual current: the residual current device has tripped",
+    "residual-current-dc": "6 mA DC residual current: the detection has tripped",
+    "rcd-test-fails": "the residual current devices do not react to their test",
+    "contactor-welded": "the main contacts stay closed whatever the coil does",
+    "contactor-stuck-open": "the main contacts do not close",
+    "contactor-drops": "the main contacts open by themselves and do not hold",
+    "lock-jam": "the lock does not reach its closed end",
+    "lock-stuck": "the lock does not leave its closed end",
+    "lock-opens": "the lock opens by itself",
+    "over-temperature": "the socket's contacts heat up to 90 degrees Celsius",
+    "over-current": "the car draws more than it is offered",
+    "over-voltage": "270 V on every phase at the point",
+    "under-voltage": "180 V on every phase at the point",
+    "phase-lost": "no voltage on the point's last phase",
+    "pwm-wrong": "the pilot generator puts out another duty than commanded",
+    "meter-silent": "the meter does not answer",
+    "meter-noise": "the meter's answers are disturbed",
+    "cable-cut": "every conductor of the cable is cut: no pilot, no current; the plug stays in the socket",
+}
+BORNE_FAULTS = {
+    "adc-silent": "the ADCs answer nothing but zeros",
+    "reader-silent": "the badge readers say nothing",
+    "reader-noise": "the badge readers' frames are disturbed",
+    "tic-silent": "the Linky TIC says nothing",
+    "emergency-stop": "the emergency stop is pressed",
+    "door-open": "the door of the borne is open",
+}
