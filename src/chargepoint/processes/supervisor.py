@@ -57,12 +57,10 @@ class Child:
 class Supervisor:
     """Starts the children, watches them, stops them. `main` is its only user outside tests."""
 
-    def __init__(self, config: Config, file: Path) -> None:
-        self._config = config
-        names = {"sim": ["sim", "serve"]} if config.simulated else {}
-        names |= {"evse": ["evse"], "station": ["station"]}
-        program = [sys.executable, "-m", "chargepoint.console.cli"]
-        self._children = [Child(name, [*program, *words, "-c", str(file)]) for name, words in names.items()]
+    def __init__(self, children: list[Child], sim_socket: Path) -> None:
+        """`sim_socket` answers when the child `sim`, where there is one, is ready for the others."""
+        self._children = children
+        self._sim_socket = str(sim_socket)
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._parent = os.getpid()
 
@@ -111,11 +109,10 @@ class Supervisor:
     def _await_sim(self, child: Child) -> None:
         """The controller's wires exist once the simulated borne answers: the others start after that."""
         end = time.monotonic() + SIM_READY_S
-        path = str(self._config.station.run_dir / "sim.sock")
         while time.monotonic() < end and child.process is not None and child.process.poll() is None:
             with socket.socket(socket.AF_UNIX) as probe:
                 try:
-                    probe.connect(path)
+                    probe.connect(self._sim_socket)
                 except OSError:
                     time.sleep(0.02)
                 else:
@@ -170,10 +167,18 @@ def main(config: Config, file: Path) -> int:
         _say(str(error))
         return 1
     try:
-        return Supervisor(config, file.resolve()).run()
+        return Supervisor(_children(config, file.resolve()), config.station.run_dir / "sim.sock").run()
     finally:
         for lock in locks:
             os.close(lock)
+
+
+def _children(config: Config, file: Path) -> list[Child]:
+    """In the order in which they start."""
+    names = {"sim": ["sim", "serve"]} if config.simulated else {}
+    names |= {"evse": ["evse"], "station": ["station"]}
+    program = [sys.executable, "-m", "chargepoint.console.cli"]
+    return [Child(name, [*program, *words, "-c", str(file)]) for name, words in names.items()]
 
 
 def _lock(directory: Path) -> int:
