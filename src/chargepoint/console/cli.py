@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     add("station", _station, "run the business process alone")
     sim = add("sim", _sim, "`sim serve` runs the simulated borne; `sim ACTION ...` does one action on the running one")
     sim.add_argument(
-        "words", nargs=argparse.REMAINDER, metavar="serve | ACTION ...", help="`sim help` lists the actions"
+        "words", nargs=argparse.REMAINDER, metavar="serve | ACTION ...", help="without ACTION, they are listed"
     )
     add("check", _check, "read the configuration and print every mistake in it")
     status = add("status", _status, "show every point, who limits it, faults, backend, queue and clock")

@@ -13,11 +13,11 @@ def act(config: Config, words: list[str]) -> int:
 
     try:
         method, params = client.request(words)
-    except ValueError as error:
+    except client.UsageError as error:
         print(f"chargepoint: sim: {error}", file=sys.stderr)
         return 2
     try:
-        answer = client.call(config, method, params)
+        answer = client.call(config.station.run_dir, method, params)
     except RpcError as error:
         print(f"chargepoint: sim {method}: {error.message}", file=sys.stderr)
         return 1
