@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (a sentence for a person stays in one piece)
 """Every fault of the borne: one row each. The only place where a fault's properties stand.
 
 Both processes and every report read this table; nothing else decides what a fault does. Imports nothing of ours.

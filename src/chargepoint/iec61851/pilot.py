@@ -1,7 +1,7 @@
 """Control pilot: voltage bands with hysteresis, and the PWM law in both directions.
 
-Numbers: IEC 61851-1 ed. 3, Annex A, tables A.2, A.4, A.7 and A.8. The hysteresis of +-10 % of the
-step between two bands is the optional one that A.4.11 tests; it depends on the present band.
+Numbers: IEC 61851-1 ed. 3, Annex A, tables A.2, A.4, A.7 and A.8. The hysteresis is the
+optional one that A.4.11 tests; it depends on the present band.
 """
 
 from enum import IntEnum
@@ -10,6 +10,9 @@ from math import floor
 MIN_CURRENT_A = 6.0
 """The least current that the pilot can offer (table A.7); below it the EVSE goes to x1."""
 MAX_CURRENT_A = 80.0
+LAW_CHANGES_A = 51.0
+LAW_CHANGES_DUTY = 85.0
+"""Above it a car takes (duty - 64) x 2.5 A instead of duty x 0.6 A."""
 STEADY_HIGH_DUTY = 100.0
 """x1: EVSE not ready, no current."""
 STEADY_LOW_DUTY = 0.0
@@ -30,8 +33,10 @@ class Band(IntEnum):
 NOMINAL_V: dict[Band, float] = {Band.A: 12.0, Band.B: 9.0, Band.C: 6.0, Band.D: 3.0, Band.E: 0.0, Band.F: -12.0}
 """Nominal positive peak of each band, V (table A.4)."""
 
-HYSTERESIS = 0.10
-"""Fraction of the step between two neighbouring bands (A.4.11)."""
+HYSTERESIS = 0.05
+"""Fraction of the step between two neighbouring bands (A.4.11 allows the choice). The circuit's tolerances bring a
+sound car in B (1870 ohm) down to 7.71 V: with 0.10 the way out of C would be at 7.80 V and such a car could be missed
+when it opens S2; with 0.05 it is at 7.65 V."""
 
 GENERATOR_MIN_V = 11.0
 """State A, seen at the EVSE's terminals: 11..13 V (table A.4)."""
@@ -63,7 +68,7 @@ def keeps(present: Band) -> tuple[float, float]:
 
 
 def band_of(high_v: float, present: Band) -> Band:
-    """The band of a positive peak, given the present band: from 10.2 V down a car leaves A, from 10.8 V up it is back."""
+    """The band of a positive peak, given the present one: at 10.35 V a car leaves A, above 10.65 V it is back."""
     for upper, boundary in enumerate(_BOUNDARIES[present]):
         if high_v > boundary:
             return Band(upper)
@@ -78,21 +83,24 @@ def round_down(current_a: float) -> float:
 def duty_for(current_a: float) -> float:
     """Duty in percent that offers `current_a`, rounded down to 0.1 A (table A.7).
 
-    Under 6 A there is nothing to offer: 100 % (x1). Raises ValueError above 80 A: a wrong limit must not be clipped silently.
+    Under 6 A there is nothing to offer: 100 % (x1). Between 51 A and 52.5 A, where the second law would give a duty
+    that a car reads by the first, 51 A are offered. Raises ValueError above 80 A: a wrong limit is not clipped.
     """
     current = round_down(current_a)
     if current < MIN_CURRENT_A:
         return STEADY_HIGH_DUTY
     if current > MAX_CURRENT_A:
         raise ValueError(f"{current_a} A cannot be signalled: the pilot ends at {MAX_CURRENT_A:g} A")
-    return current / 0.6 if current <= 51.0 else current / 2.5 + 64.0
+    if current <= LAW_CHANGES_A:
+        return current / 0.6
+    return max(current / 2.5 + 64.0, LAW_CHANGES_DUTY)
 
 
 def offered_a(duty: float) -> float:
     """Current that the EVSE offers by `duty` percent, A (table A.7); 0 when none."""
-    if 10.0 <= duty <= 85.0:
+    if 10.0 <= duty <= LAW_CHANGES_DUTY:
         return round_down(duty * 0.6)
-    if 85.0 < duty <= 96.0:
+    if LAW_CHANGES_DUTY < duty <= 96.0:
         return round_down((duty - 64.0) * 2.5)
     return 0.0
 
@@ -103,9 +111,9 @@ def car_reads_a(duty: float) -> float | None:
         return None
     if 8.0 <= duty < 10.0:
         return MIN_CURRENT_A
-    if 10.0 <= duty <= 85.0:
+    if 10.0 <= duty <= LAW_CHANGES_DUTY:
         return duty * 0.6
-    if 85.0 < duty <= 96.0:
+    if LAW_CHANGES_DUTY < duty <= 96.0:
         return (duty - 64.0) * 2.5
     if 96.0 < duty <= 97.0:
         return MAX_CURRENT_A

@@ -1,0 +1,144 @@
+"""The contactor's supervisor: command, mirror contact and load-side voltage must tell the same story.
+
+It closes only when told that everything allows it, in that very pass; it opens whenever told, at once.
+"""
+
+from enum import Enum
+
+from chargepoint.iec61851.timing import CONTACTOR_FEEDBACK_S, RECLOSE_AFTER_FAULT_S, RECLOSE_S
+
+CLOSE_TRIES = 2
+"""One retry."""
+DROP_S = 0.1
+"""Feedback lost for so long while closed: the contactor, or the mains behind it, is gone."""
+SETTLED_RESULTS = 3
+"""Results without mirror contact and voltage that confirm the opening (30 ms)."""
+
+
+class Trouble(Enum):
+    """What the feedback tells against the command. Values are names of the fault table."""
+
+    NONE = ""
+    WELDED = "contactor-welded"
+    STUCK_OPEN = "contactor-stuck-open"
+    DROPS = "contactor-drops"
+
+
+class Contactor:
+    """One contactor."""
+
+    __slots__ = (
+        "_bad_since", "_changed", "_dead", "_not_before", "_tries", "closed_at", "closings", "commanded",
+        "confirmed", "detail", "open_confirmed", "opened_at", "openings_under_load", "trouble",
+    )  # fmt: skip
+
+    def __init__(self, now: float) -> None:
+        self.commanded = False
+        self.confirmed = False
+        """Commanded closed, and mirror contact and voltage have followed."""
+        self.open_confirmed = False
+        """Commanded open, and neither mirror contact nor voltage since `SETTLED_RESULTS`."""
+        self.closed_at: float | None = None
+        self.opened_at: float | None = None
+        self.closings = 0
+        self.openings_under_load = 0
+        self.trouble = Trouble.NONE
+        self.detail = ""
+        self._changed = now
+        self._not_before = float("-inf")
+        self._tries = 0
+        self._bad_since: float | None = None
+        self._dead = 0
+
+    def may_close_at(self) -> float:
+        """Not before this time."""
+        return self._not_before
+
+    def wait_after_fault(self, now: float) -> None:
+        """A fault that kept the point from charging has just gone."""
+        self._not_before = max(self._not_before, now + RECLOSE_AFTER_FAULT_S)
+
+    def new_car(self) -> None:
+        """The tries belong to one plug-in."""
+        self._tries = 0
+        if self.trouble is not Trouble.WELDED:
+            self.trouble = Trouble.NONE
+
+    def open(self, now: float, under_load: bool) -> None:
+        """Open at once. `under_load`: the car may be drawing current."""
+        if not self.commanded:
+            return
+        self.commanded = False
+        if under_load and self.confirmed:
+            self.openings_under_load += 1
+        self.confirmed = False
+        self._changed = now
+        self._dead = 0
+        self._bad_since = None
+        self._not_before = max(self._not_before, now + RECLOSE_S)
+
+    def step(self, now: float, may_close: bool, mirror: bool, live: bool) -> None:
+        """One pass, after any `open`. `trouble` and `detail` tell what is wrong."""
+        if self.commanded:
+            self._watch_closed(now, mirror, live)
+            return
+        self._watch_open(now, mirror, live)
+        if may_close and self.open_confirmed and self.trouble is Trouble.NONE and now >= self._not_before:
+            self.commanded = True
+            self.open_confirmed = False
+            self.closings += 1
+            self._changed = now
+            self._bad_since = None
+
+    def _watch_open(self, now: float, mirror: bool, live: bool) -> None:
+        if not (mirror or live):
+            self._bad_since = None
+            if self.trouble is Trouble.WELDED:
+                self.trouble = Trouble.NONE
+            if not self.open_confirmed:
+                self._dead += 1
+                if self._dead >= SETTLED_RESULTS:
+                    self.open_confirmed = True
+                    if self.closed_at is not None:
+                        self.opened_at, self.closed_at = now, None
+            return
+        self._dead = 0
+        self.open_confirmed = False
+        if self._bad_since is None:
+            self._bad_since = now
+        elif now - self._bad_since >= CONTACTOR_FEEDBACK_S and self.trouble is not Trouble.WELDED:
+            self.trouble = Trouble.WELDED
+            self.detail = f"commanded open; mirror contact {_word(mirror)}, load side {'live' if live else 'dead'}"
+
+    def _watch_closed(self, now: float, mirror: bool, live: bool) -> None:
+        if mirror and live:
+            self._bad_since = None
+            if not self.confirmed:
+                self.confirmed = True
+                self.closed_at = now
+                self._tries = 0
+            return
+        if not self.confirmed:
+            if now - self._changed >= CONTACTOR_FEEDBACK_S:
+                self._failed_to_close(now, mirror, live)
+            return
+        if self._bad_since is None:
+            self._bad_since = now
+        elif now - self._bad_since >= DROP_S:
+            self.open(now, under_load=False)
+            self.trouble = Trouble.DROPS
+            self.detail = f"mirror contact {_word(mirror)}, load side {'live' if live else 'dead'}"
+
+    def _failed_to_close(self, now: float, mirror: bool, live: bool) -> None:
+        self.open(now, under_load=False)
+        self._tries += 1
+        if self._tries >= CLOSE_TRIES:
+            self._tries = 0
+            self.trouble = Trouble.STUCK_OPEN
+            self.detail = (
+                f"mirror contact {_word(mirror)}, load side {'live' if live else 'dead'} after {CLOSE_TRIES} tries"
+            )
+
+
+def _word(closed: bool) -> str:
+    return "closed" if closed else "open"

@@ -1,0 +1,198 @@
+"""The safety process's one loop: every 10 ms all inputs, all points, all outputs.
+
+Deadlines are absolute on CLOCK_MONOTONIC. The heartbeat of the coil watchdog is toggled here, at the end of a
+pass in which every point was stepped and written, and nowhere else: if this loop hangs, the board drops the coils.
+"""
+
+import signal
+import time
+from collections.abc import Callable
+from functools import partial
+
+from chargepoint.board.types import Board
+from chargepoint.config import Config
+from chargepoint.evse import realtime
+from chargepoint.evse.borne import Borne
+from chargepoint.evse.log import Log
+from chargepoint.evse.memory import FILE_NAME, PointMemory, Writer, dump, load
+from chargepoint.evse.messages import SOCKET_NAME, Done, Dump, ToEvse, Trace
+from chargepoint.evse.report import sample
+from chargepoint.evse.sdnotify import Notifier
+from chargepoint.evse.server import Client, Server
+from chargepoint.evse.single import AlreadyRunning, Claim
+
+PERIOD_S = 0.010
+OVERRUN_S = 0.25
+"""A pass that begins so late is a fault: the process was stopped or starved, well before the coil watchdog's 400 ms."""
+REPORT_S = 1.0
+MIN_TRACE_S = 0.02
+
+
+class Loop:
+    """The loop and what it serves. `pass_once` is one pass; `run` repeats it on time."""
+
+    def __init__(self, config: Config, board: Board, log: Log, clock: Callable[[], float] = time.monotonic) -> None:
+        now = clock()
+        self._board = board
+        self._log = log
+        self._clock = clock
+        self._memory_path = config.station.state_dir / FILE_NAME
+        remembered = load(self._memory_path)
+        if remembered.damaged:
+            log.error("memory-damaged", file=str(self._memory_path), reason=remembered.damaged)
+        self.borne = Borne(config, remembered, now)
+        self._written: dict[int, PointMemory] = dict(remembered.points)
+        self._writer = Writer()
+        self._notifier = Notifier()
+        self._next_alive = now
+        self._server = Server(config.station.run_dir / SOCKET_NAME, self._problem)
+        self._next_report = now
+        self._faults_seen: dict[int, int] = {}
+        self._late_max = 0.0
+        self._late_was = False
+        self.ticks = 0
+        self.stopping = False
+
+    def stop(self, *_: object) -> None:
+        """Leave `run` after the present pass."""
+        self.stopping = True
+
+    def run(self) -> None:
+        """Pass after pass until `stop`."""
+        clock, sleep = self._clock, time.sleep
+        deadline = clock()
+        while not self.stopping:
+            now = clock()
+            self.pass_once(now, now - deadline)
+            if self.ticks == 1:
+                self._notifier.ready()
+            deadline += PERIOD_S
+            delay = deadline - clock()
+            if delay > 0:
+                sleep(delay)
+            elif delay < -PERIOD_S:
+                deadline = clock()  # passes that were missed are not made up for
+
+    def pass_once(self, now: float, late: float) -> None:
+        """One pass: read, decide, write, heartbeat; then talk."""
+        board, borne = self._board, self.borne
+        self._judge_lateness(late, now)
+        inputs = board.read_borne()
+        for evse in borne.points:
+            board.write_point(evse, borne.step(evse, board.read_point(evse), inputs, now))
+        board.heartbeat()
+        self.ticks += 1
+        self._server.poll(self._handle, self._greet)
+        for evse, player in borne.lamps.items():
+            colour = player.step(now)
+            if colour is not None:
+                board.write_lamps(evse, *colour)
+        self._tell(now)
+
+    def close(self) -> None:
+        """Outputs safe first, then the rest."""
+        self._board.make_safe()
+        self._notifier.stopping()
+        self._server.close()
+        self._remember()
+        self._writer.close()
+        self._board.close()
+
+    # --- talk ----------------------------------------------------------------------------------------------------
+
+    def _tell(self, now: float) -> None:
+        borne, server = self.borne, self._server
+        due = now >= self._next_report
+        for evse, point in borne.points.items():
+            if borne.changed(evse, now) or due:
+                server.broadcast(borne.report(evse, now))
+            if point.faults.changes != self._faults_seen.get(evse, 0):
+                self._faults_seen[evse] = point.faults.changes
+                self._log.info("faults", evse=evse, active={n: a.detail for n, a in point.faults.active.items()})
+                self._remember()
+                server.broadcast(borne.borne_report(now, self.ticks, self._late_max))
+        if due:
+            self._next_report = now + REPORT_S
+            server.broadcast(borne.borne_report(now, self.ticks, self._late_max))
+            self._late_max = 0.0
+            self._remember()
+        for client in server.clients.values():
+            if now <= client.trace_until:
+                self._trace(client, now)
+                break
+        if self._notifier.watchdog_s is not None and now >= self._next_alive:
+            self._next_alive = now + self._notifier.watchdog_s
+            self._notifier.alive()
+
+    def _trace(self, _: Client, now: float) -> None:
+        for client in list(self._server.clients.values()):
+            if now <= client.trace_until and now >= client.trace_next:
+                client.trace_next = now + client.trace_every
+                point = self.borne.points[client.trace_evse]
+                self._server.send(client, sample(point, self.borne.inputs[client.trace_evse], now))
+
+    def _greet(self, client: Client) -> None:
+        now = self._clock()
+        for evse in self.borne.inputs:
+            self._server.send(client, self.borne.report(evse, now))
+        self._server.send(client, self.borne.borne_report(now, self.ticks, self._late_max))
+
+    def _handle(self, message: ToEvse, client: Client) -> None:
+        now = self._clock()
+        if isinstance(message, Trace) and message.evse in self.borne.points:
+            client.trace_evse = message.evse
+            client.trace_every = max(message.interval_s, MIN_TRACE_S)
+            client.trace_until = now + message.seconds if message.seconds > 0 else float("-inf")
+            client.trace_next = now
+        elif isinstance(message, Dump):
+            self._server.send(client, Done(message.id, message.evse, False, "there is no recorder"))
+        elif not isinstance(message, Trace):
+            self.borne.handle(message, partial(self._server.send, client), now)
+
+    def _problem(self, what: str, detail: str) -> None:
+        self._log.warning(what, detail=detail)
+
+    # --- lateness, memory ------------------------------------------------------------------------------------------
+
+    def _judge_lateness(self, late: float, now: float) -> None:
+        if late > self._late_max:
+            self._late_max = late
+        bad = late >= OVERRUN_S
+        if bad or self._late_was:
+            self._late_was = bad
+            self.borne.late(bad, now, f"{late * 1000:.0f} ms late")
+            if bad:
+                self._log.error("loop-overrun", late_ms=round(late * 1000))
+
+    def _remember(self) -> None:
+        memory = self.borne.memory()
+        if memory != self._written:
+            self._written = memory
+            self._writer.submit(self._memory_path, dump(memory))
+
+
+def run(config: Config, board: Board, log: Log | None = None, claim: Claim | None = None) -> int:
+    """Run the safety process on a board until SIGTERM or SIGINT. Answers the exit status.
+
+    `claim`: taken before the board was opened, so that a second process never touches the pins of the first.
+    """
+    board.make_safe()
+    log = log or Log(config.log.level)
+    try:
+        claim = claim or Claim(config.station.run_dir)
+    except AlreadyRunning as error:
+        log.error("already-running", reason=str(error))
+        return 1
+    with claim:
+        loop = Loop(config, board, log)
+        signal.signal(signal.SIGTERM, loop.stop)
+        signal.signal(signal.SIGINT, loop.stop)
+        granted = realtime.claim()
+        log.info("ready", points=list(loop.borne.points), boot=loop.borne.boot, **granted)
+        realtime.calm_interpreter()
+        try:
+            loop.run()
+        finally:
+            loop.close()
+        log.info("stopped", ticks=loop.ticks)
+    return 0

@@ -1,0 +1,115 @@
+"""What the safety process remembers over a restart: `<state_dir>/evse.json`, latched faults and counters.
+
+Written whole, to a new file that takes the old one's place, by a thread of its own: the loop never waits for a disk.
+"""
+
+import json
+import os
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FILE_NAME = "evse.json"
+VERSION = 1
+
+
+@dataclass
+class PointMemory:
+    """One point's."""
+
+    latched: dict[str, str] = field(default_factory=dict)
+    """Latched faults: name and detail."""
+    counters: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Remembered:
+    """The file's contents. `damaged`: it was there and could not be read."""
+
+    points: dict[int, PointMemory] = field(default_factory=dict)
+    damaged: str = ""
+
+
+def load(path: Path) -> Remembered:
+    """Read the file. Missing: a new borne. Damaged: set aside and said, never a reason not to start."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        points = {
+            int(evse): PointMemory(
+                {str(n): str(d) for n, d in entry["latched"].items()},
+                {str(n): int(c) for n, c in entry["counters"].items()},
+            )
+            for evse, entry in raw["points"].items()
+        }
+    except FileNotFoundError:
+        return Remembered()
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        try:
+            path.replace(path.with_suffix(".damaged"))
+        except OSError as rename_error:
+            return Remembered(damaged=f"{error}; and it cannot be set aside: {rename_error}")
+        return Remembered(damaged=str(error))
+    return Remembered(points)
+
+
+def dump(points: dict[int, PointMemory]) -> bytes:
+    """The file's contents, as `load` reads them."""
+    body = {str(evse): {"latched": m.latched, "counters": m.counters} for evse, m in points.items()}
+    return json.dumps({"version": VERSION, "points": body}, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def write(path: Path, contents: bytes) -> None:
+    """Replace the file so that at any moment, power cut included, either the old or the new one is there whole."""
+    new = path.with_suffix(".new")
+    with new.open("wb") as file:
+        file.write(contents)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+class Writer:
+    """A thread that writes files when told. Only the newest contents of a path are written."""
+
+    def __init__(self) -> None:
+        self._wake = threading.Condition()
+        self._pending: dict[Path, bytes] = {}
+        self._stopping = False
+        self.error = ""
+        """The last write's error; empty when it went well."""
+        self._thread = threading.Thread(target=self._run, name="memory", daemon=True)
+        self._thread.start()
+
+    def submit(self, path: Path, contents: bytes) -> None:
+        """Write soon; does not wait."""
+        with self._wake:
+            self._pending[path] = contents
+            self._wake.notify()
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Write what is pending, then end; waits at most `timeout_s`."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._pending and not self._stopping:
+                    self._wake.wait()
+                if not self._pending:
+                    return
+                path = next(iter(self._pending))
+                contents = self._pending.pop(path)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write(path, contents)
+                self.error = ""
+            except OSError as error:
+                self.error = f"{path}: {error.strerror}"

@@ -1,0 +1,88 @@
+"""The pilot as read: a band that counts once two results agree, and the diode in the car."""
+
+from chargepoint.iec61851.pilot import DIODE_SEEN_V, Band, band_of, keeps
+from chargepoint.iec61851.timing import RESULTS_TO_CHANGE
+
+SETTLE_RESULTS = 3
+"""Results to pass over after the generator changed between steady and PWM or F: the converter's are still old."""
+
+DIODE_BAD_RESULTS = 10
+"""Results without a diode, running, before it is a fault (100 ms): one spoilt low half is none."""
+
+
+class PilotFilter:
+    """Debounces the positive peak with the hysteresis of the present band."""
+
+    __slots__ = ("_count", "_high", "_low", "_pending", "_skip", "announced", "band", "since")
+
+    def __init__(self, now: float) -> None:
+        self.band = Band.A
+        self.since = now
+        """When the band was last entered."""
+        self.announced = False
+        """The band has been read since the start, or since F was taken away."""
+        self._pending = Band.A
+        self._count = 0
+        self._skip = 0
+        self._low, self._high = keeps(Band.A)
+
+    def restart(self) -> None:
+        """F is on the pilot: whatever is read then is not the car's. Begin anew after it."""
+        self.announced = False
+        self._skip = SETTLE_RESULTS
+        self._count = 0
+
+    def step(self, high_v: float, now: float) -> bool:
+        """One result. True when a band counts anew, be it the same one after `restart`."""
+        if self._low < high_v <= self._high:
+            if self.announced:
+                self._count = 0
+                return False
+            raw = self.band
+        else:
+            raw = band_of(high_v, self.band)
+        if self._skip:
+            self._skip -= 1
+            return False
+        if raw is not self._pending or not self._count:
+            self._pending = raw
+            self._count = 1
+            return False
+        self._count += 1
+        if self._count < RESULTS_TO_CHANGE:
+            return False
+        self._count = 0
+        self.announced = True
+        self.band = raw
+        self.since = now
+        self._low, self._high = keeps(raw)
+        return True
+
+
+class DiodeCheck:
+    """Sees the car's diode in the low half of the PWM: it must be seen once before a contactor closes, and stay."""
+
+    __slots__ = ("_bad", "_skip", "seen")
+
+    def __init__(self) -> None:
+        self.seen = False
+        self._bad = 0
+        self._skip = SETTLE_RESULTS
+
+    def forget(self) -> None:
+        """The car left, or the PWM went off."""
+        self.seen = False
+        self._bad = 0
+        self._skip = SETTLE_RESULTS
+
+    def step(self, low_v: float) -> bool:
+        """One result under PWM with a car. True when the diode is missing for good."""
+        if self._skip:
+            self._skip -= 1
+            return False
+        if low_v <= DIODE_SEEN_V:
+            self.seen = True
+            self._bad = 0
+            return False
+        self._bad += 1
+        return self._bad >= DIODE_BAD_RESULTS

@@ -1,0 +1,438 @@
+"""One point: all its inputs and the time in, all its outputs out. Pure; called every 10 ms.
+
+Order of a pass, and why: first what endangers (faults are raised before anything is decided), then
+what the car says (pilot, proximity), then what the station permits, then what the pilot offers, and only
+then the contactor and the lock, which thus never act on knowledge older than this pass.
+"""
+
+from dataclasses import dataclass
+
+from chargepoint.board.types import STEADY_HIGH, STEADY_LOW, BorneInputs, LockDrive, PointInputs, PointOutputs
+from chargepoint.config import EvseSection
+from chargepoint.evse.contactor import Contactor, Trouble
+from chargepoint.evse.lease import Lease
+from chargepoint.evse.lock import Lock, MotorArbiter
+from chargepoint.evse.machine import CAR, PILOT_TRIGGER, READY, fire
+from chargepoint.evse.messages import Permit
+from chargepoint.evse.offer import Derating, Offer
+from chargepoint.evse.pilot import DiodeCheck, PilotFilter
+from chargepoint.evse.proximity import ProximityWatch
+from chargepoint.evse.rcdtest import RcdTest
+from chargepoint.evse.register import FaultRegister
+from chargepoint.evse.wakeup import WakeUp
+from chargepoint.evse.watch import CoilWatchdogWatch, ConverterWatch, DutyWatch, VoltageWatch
+from chargepoint.faults import Recover, stops
+from chargepoint.iec61851.pilot import MIN_CURRENT_A, Band
+from chargepoint.iec61851.proximity import Proximity
+from chargepoint.iec61851.timing import STABLE_C_S, STOP_S
+
+SHORT_S = 0.1
+"""E for so long is a short, not the moment in which a plug moves."""
+VENTILATION_S = 0.5
+"""D for so long is a wish, not a glitch. The contactor opens on the first D."""
+MATING_S = 0.5
+"""Between a plug's pilot and its proximity contact."""
+TORN_S = 1.0
+"""After C went to A at once under power: is the plug out too (torn out), or still in (cable cut)?"""
+LOCK_LOST_RESULTS = 2
+SELF_TESTS = ("rcd", "all")
+
+
+@dataclass(frozen=True, slots=True)
+class PointConfig:
+    """What a point is."""
+
+    id: int
+    max_current_a: float = 32.0
+    socket: bool = True
+    ventilated: bool = False
+
+    @classmethod
+    def of(cls, section: EvseSection) -> "PointConfig":
+        return cls(section.id, section.max_current, section.socket, section.ventilated)
+
+
+class Point:
+    """One point of the borne. Time is CLOCK_MONOTONIC seconds, given to every method that needs it."""
+
+    def __init__(self, config: PointConfig, arbiter: MotorArbiter, now: float) -> None:
+        self.config = config
+        self.state = "A1"
+        self.car = False
+        """A car is on the pilot, as last seen."""
+        self.plug_count = 0
+        self.unlock_wanted = False
+        """The station asked to release the plug: nothing is permitted until it is done."""
+        self.duty = STEADY_HIGH
+        self.faults = FaultRegister()
+        self.pilot = PilotFilter(now)
+        self.diode = DiodeCheck()
+        self.proximity = ProximityWatch(now)
+        self.lease = Lease()
+        self.lock = Lock(config.id, arbiter)
+        self.contactor = Contactor(now)
+        self.offer = Offer()
+        self.derating = Derating()
+        self.wake_up = WakeUp()
+        self.rcd_test = RcdTest()
+        self.wake_ups_ever = 0
+        self.lock_lost = 0
+        self.locked = False
+        self.out_of_service = False
+        """F is shown to an empty socket because a technician is needed."""
+        self._converter = ConverterWatch()
+        self._voltage = VoltageWatch()
+        self._duty_watch = DutyWatch(now)
+        self._watchdog = CoilWatchdogWatch(now)
+        self._stop_since: float | None = None
+        self._torn_at: float | None = None
+        self._car_since = now
+
+    # --- what the machine asks ---------------------------------------------------------------------------------
+
+    def withheld(self, now: float) -> bool:
+        """F is on the pilot."""
+        return self.duty == STEADY_LOW
+
+    def entered(self, now: float) -> None:
+        """The machine changed state."""
+        if self.state not in READY:
+            self.diode.forget()
+
+    # --- what the station says ---------------------------------------------------------------------------------
+
+    def permit(self, permit: Permit, now: float) -> None:
+        """A permission for this point. While a release of the plug is under way, it changes nothing."""
+        if not self.unlock_wanted:
+            self.lease.grant(permit, now)
+
+    def request_unlock(self) -> None:
+        """Release the plug: x1, the contactor opens, then the lock. `unlock_wanted` falls when it is done."""
+        self.unlock_wanted = True
+        self.lease.revoke()
+        self.lock.retry()
+
+    def acknowledge(self, name: str, now: float) -> str:
+        """A technician acknowledges a fault. Answers why it is refused; empty when it is gone."""
+        refused = self.faults.acknowledge(name, self.vacant)
+        if not refused:
+            self.contactor.wait_after_fault(now)
+            if name == "rcd-test-fails":
+                self.rcd_test.due, self.rcd_test.failed = True, False
+        return refused
+
+    def request_self_test(self, what: str) -> str:
+        """Run a self-test in the next passes. Answers why it is refused; empty when it begins."""
+        if not self.vacant:
+            return "a plug is in the socket: unplug first"
+        if what not in SELF_TESTS:
+            return f"there is no self-test '{what}'; there are {', '.join(SELF_TESTS)}"
+        self.rcd_test.due = True
+        return ""
+
+    # --- the pass ----------------------------------------------------------------------------------------------
+
+    def step(self, i: PointInputs, b: BorneInputs, now: float) -> PointOutputs:
+        """One pass of the loop."""
+        self._raise_faults(i, b, now)
+        if self._converter.trusted:
+            self._read_pilot(i, now)
+            if self.config.socket:
+                self._read_proximity(i, now)
+            self.derating.step(i.temperature_c)
+        if self.lease.step(now):
+            self.faults.set("lease-ended", True, now)
+        if self.faults.active:
+            self._let_faults_go(now)
+        self._set_pilot(now)
+        self._watch_lock(i, now)
+        self._switch(i, b, now)
+        drive = self._drive_lock(i, now) if self.config.socket else LockDrive.OFF
+        self.rcd_test.step(now, self.contactor.open_confirmed, i.rcd_tripped, i.rdc_tripped)
+        return PointOutputs(self.contactor.commanded, self.duty, drive, self.rcd_test.output)
+
+    @property
+    def vacant(self) -> bool:
+        """Neither a car nor a cable."""
+        return not self.car and (not self.config.socket or self.proximity.coding is Proximity.OPEN)
+
+    @property
+    def plugged(self) -> bool:
+        return self.proximity.cable if self.config.socket else self.car
+
+    def permitted(self, now: float) -> bool:
+        return self.lease.allows(now) and not self.unlock_wanted
+
+    # --- faults ------------------------------------------------------------------------------------------------
+
+    def _raise_faults(self, i: PointInputs, b: BorneInputs, now: float) -> None:
+        faults = self.faults
+        silent = self._converter.step(i.reference_v)
+        unarmed = self._watchdog.step(b.coil_watchdog_armed, now)
+        real = not self.rcd_test.running
+        rcd, rdc = real and i.rcd_tripped, real and i.rdc_tripped
+        if not (faults.active or silent or unarmed or rcd or rdc or b.emergency_stop or b.door_open) and i.pe_ok:
+            if self.rcd_test.failed or self.contactor.trouble is not Trouble.NONE or self.lock.failed:
+                self._follow_parts(now)
+            return
+        faults.set("residual-current", rcd, now, "the 30 mA device has tripped")
+        faults.set("residual-current-dc", rdc, now, "the 6 mA detection has tripped")
+        faults.set("emergency-stop", b.emergency_stop, now)
+        faults.set("door-open", b.door_open, now)
+        faults.set("pe-lost", not i.pe_ok, now)
+        faults.set("coil-watchdog", unarmed, now)
+        faults.set("adc-silent", silent, now, f"reference {i.reference_v:.2f} V instead of 2.50 V")
+        self._follow_parts(now)
+
+    def _follow_parts(self, now: float) -> None:
+        faults, contactor = self.faults, self.contactor
+        faults.set("rcd-test-fails", self.rcd_test.failed, now, self.rcd_test.detail)
+        for trouble in (Trouble.WELDED, Trouble.STUCK_OPEN, Trouble.DROPS):
+            faults.set(trouble.value, contactor.trouble is trouble, now, contactor.detail)
+        if contactor.trouble in (Trouble.STUCK_OPEN, Trouble.DROPS):
+            contactor.trouble = Trouble.NONE  # told; the row says how it goes
+        faults.set("lock-jam", self.lock.failed is LockDrive.CLOSE, now, "no confirmation from the end switch")
+        faults.set("lock-stuck", self.lock.failed is LockDrive.OPEN, now, "no confirmation from the end switch")
+
+    def _let_faults_go(self, now: float) -> None:
+        faults = self.faults
+        for name in ("lease-ended", "lock-opens", "cable-cut", "diode"):
+            if name in faults.active:
+                back = name == "lease-ended" and not self.lease.ran_out
+                faults.set(name, self.car and not back, now)
+        if faults.step(now, self.vacant):
+            self.contactor.wait_after_fault(now)
+
+    # --- the car -----------------------------------------------------------------------------------------------
+
+    def _read_pilot(self, i: PointInputs, now: float) -> None:
+        if self.duty == STEADY_LOW:
+            self._duty_watched(i, now)
+            return
+        before = self.pilot.band
+        if self.pilot.step(i.cp_high_v, now):
+            self._band_changed(before, self.pilot.band, now)
+            fire(self, PILOT_TRIGGER[self.pilot.band], now)
+        self._duty_watched(i, now)
+        faults, band = self.faults, self.pilot.band
+        wrong = self._voltage.step(i, band, self.duty) or band is Band.F
+        if wrong or faults.active:
+            faults.set("pilot-voltage", wrong, now, f"{i.cp_high_v:.1f} V / {i.cp_low_v:.1f} V")
+        if band >= Band.D or faults.active:
+            held = now - self.pilot.since
+            faults.set("pilot-short", band is Band.E and held >= SHORT_S, now, f"{i.cp_high_v:.1f} V")
+            asks = band is Band.D and not self.config.ventilated
+            faults.set("ventilation-required", asks and held >= VENTILATION_S, now)
+        if self.state in READY and self.offer.on and self.diode.step(i.cp_low_v):
+            faults.set("diode", True, now, f"low half of the pilot {i.cp_low_v:.1f} V instead of -12 V")
+
+    def _duty_watched(self, i: PointInputs, now: float) -> None:
+        wrong = self._duty_watch.step(i.duty_measured, self.duty, now)
+        if wrong or self.faults.active:
+            detail = f"measured {i.duty_measured:.1f} %, commanded {self.duty:.1f} %"
+            self.faults.set("pwm-wrong", wrong, now, detail)
+
+    def _band_changed(self, before: Band, band: Band, now: float) -> None:
+        if band in (Band.B, Band.C, Band.D):
+            if not self.car:
+                self._car_arrives(now)
+            if band is not Band.B:
+                self.wake_up.cancel()
+        elif band is Band.A:
+            if before in (Band.C, Band.D) and self.contactor.commanded and self.proximity.cable:
+                self._torn_at = now
+            self._car_leaves()
+
+    def _car_arrives(self, now: float) -> None:
+        self.car = True
+        self._car_since = now
+        self.plug_count += 1
+        self._torn_at = None
+        self.wake_up.new_car()
+        self.contactor.new_car()
+        self.proximity.remember()
+
+    def _car_leaves(self) -> None:
+        if not self.car:
+            return
+        self.car = False
+        self.diode.forget()
+        self.wake_up.cancel()
+        self.rcd_test.due = True
+        self._vacated()
+
+    def _vacated(self) -> None:
+        if self.vacant:
+            self.faults.unplugged()
+            self.unlock_wanted = False
+
+    def _read_proximity(self, i: PointInputs, now: float) -> None:
+        watch, faults = self.proximity, self.faults
+        if watch.step(i.pp_ohm, now):
+            self._coding_changed(now)
+        if self.car or faults.active:
+            missing = self.car and watch.coding is Proximity.OPEN
+            known = watch.cable_a is not None or now - self._car_since >= MATING_S
+            faults.set("pp-open", missing and known, now, f"{i.pp_ohm:.0f} ohm")
+            changed = self.car and watch.cable and watch.cable_a not in (None, watch.coding.current_a)
+            faults.set("pp-changed", changed, now, f"{i.pp_ohm:.0f} ohm, the cable was {watch.cable_a} A")
+        if watch.coding is Proximity.SHORT or faults.active:
+            faults.set("pp-short", watch.coding is Proximity.SHORT, now, f"{i.pp_ohm:.0f} ohm")
+        if self._torn_at is not None and not self.car:
+            if not watch.cable:
+                self._torn_at = None
+            elif now - self._torn_at >= TORN_S:
+                self._torn_at = None
+                faults.set("cable-cut", True, now, "12 V from C with the plug still in")
+
+    def _coding_changed(self, now: float) -> None:
+        watch = self.proximity
+        if watch.coding is Proximity.OPEN and self.state in ("E", "F"):
+            self._car_leaves()  # the pilot cannot tell, the plug does
+        if not self.car or watch.cable_a is None:
+            watch.remember()
+        self._vacated()
+
+    # --- the pilot's output --------------------------------------------------------------------------------------
+
+    def limit_a(self, now: float) -> float:
+        """What may be offered now, A; under 6 nothing."""
+        if self.unlock_wanted or self.faults.stops or not self.lease.allows(now):
+            return 0.0
+        if self.state not in CAR and not (self.state == "F" and self.car):  # F with a car: its wake-up pulse
+            return 0.0
+        if self.state[0] == "D" and not self.config.ventilated:
+            return 0.0
+        limit = min(self.lease.current_a, self.config.max_current_a, self.config.max_current_a * self.derating.factor)
+        if self.config.socket:
+            limit = min(limit, self.proximity.cable_a or 0.0)
+        return limit if limit >= MIN_CURRENT_A else 0.0
+
+    def _set_pilot(self, now: float) -> None:
+        factor = self.derating.factor
+        if factor < 1.0 or self.derating.sensor_bad or self.faults.active:
+            hot = f"derated to {factor:g}"
+            self.faults.set("temperature-derating", 0.0 < factor < 1.0, now, hot)
+            self.faults.set("over-temperature", factor == 0.0, now)
+            self.faults.set("temperature-sensor", self.derating.sensor_bad, now)
+        limit = self.limit_a(now)
+        if limit == 0.0:
+            self.wake_up.cancel()
+        pulsing = self.wake_up.step(now, self.state == "B2" and self.lease.wake_up)
+        self.offer.step(now, limit)
+        duty = STEADY_LOW if pulsing or self._shows_out_of_service() else self.offer.duty
+        if duty != self.duty:
+            self._duty_changes(duty, now)
+        self._follow_ready(now)
+
+    def _shows_out_of_service(self) -> bool:
+        """F to an empty socket that waits for a technician. A car that is there keeps x1, so that its leaving is seen;
+        a tethered point keeps x1 always, for it has no proximity contact to see a car come."""
+        faults = self.faults
+        if not faults.active or not self.config.socket or self.car or self.state not in ("A1", "F"):
+            self.out_of_service = False
+        else:
+            self.out_of_service = any(
+                stops(a.row) and a.row.recover is Recover.TECHNICIAN for a in faults.active.values()
+            )
+        return self.out_of_service
+
+    def _duty_changes(self, duty: float, now: float) -> None:
+        if duty == STEADY_LOW:
+            if self.wake_up.pulsing:
+                self.wake_ups_ever += 1
+            self.duty = duty
+            self.pilot.restart()
+            fire(self, "withhold", now)
+        elif (duty == STEADY_HIGH) != (self.duty == STEADY_HIGH):
+            self.diode.forget()
+        self.duty = duty
+
+    def _follow_ready(self, now: float) -> None:
+        on = self.offer.on and self.duty != STEADY_LOW
+        if on and self.state in ("B1", "C1", "D1"):
+            fire(self, "ready", now)
+            if self.state == "B2":
+                self.wake_up.offered(now)
+        elif not on and self.state in READY:
+            fire(self, "not_ready", now)
+            if not self.wake_up.pulsing:
+                self.wake_up.cancel()
+
+    # --- contactor -----------------------------------------------------------------------------------------------
+
+    def drawing(self) -> bool:
+        """The car has closed its S2, in a state that this point serves."""
+        letter = self.state[0]
+        return letter == "C" or (letter == "D" and self.config.ventilated)
+
+    def blocked_by(self, now: float, armed: bool = True) -> str:
+        """Why the contactor may not be closed now, as a key; empty when nothing stands in the way."""
+        if self.faults.stops:
+            return "fault"
+        if self.unlock_wanted or not self.lease.allows(now):
+            return "no-permission"
+        if not self.car:
+            return "car"
+        if self.limit_a(now) < MIN_CURRENT_A:
+            return "wake-up" if self.wake_up.pulsing else "current"
+        if self.config.socket and not self.locked:
+            return "lock"
+        if self.rcd_test.running or not self.rcd_test.in_date(now):
+            return "self-test"
+        if not self.drawing() or self.state not in READY:
+            return "car"
+        if not self.diode.seen:
+            return "diode"
+        if not (self._converter.trusted and armed):
+            return "board"
+        if now < self.contactor.may_close_at():
+            return "reclose-delay"
+        if now - self.pilot.since < STABLE_C_S:
+            return "car"
+        return ""
+
+    def _switch(self, i: PointInputs, b: BorneInputs, now: float) -> None:
+        contactor = self.contactor
+        may_close = False
+        if contactor.commanded:
+            if self.state in READY:
+                self._stop_since = None
+            elif self._stop_since is None:
+                self._stop_since = now
+            late = self._stop_since is not None and now - self._stop_since >= STOP_S
+            if late or self.faults.opens or not self.drawing():
+                contactor.open(now, under_load=self.state[0] != "B")
+        elif self.state in READY:
+            may_close = not self.blocked_by(now, b.coil_watchdog_armed)
+        if not contactor.commanded:
+            self._stop_since = None
+        contactor.step(now, may_close, i.contactor_closed, i.load_live)
+
+    # --- lock ----------------------------------------------------------------------------------------------------
+
+    def _watch_lock(self, i: PointInputs, now: float) -> None:
+        closed = i.lock_closed and not i.lock_open
+        self.lock_lost = 0 if closed else self.lock_lost + 1
+        self.locked = closed
+        if self.contactor.commanded and self.config.socket and self.lock_lost >= LOCK_LOST_RESULTS:
+            self.faults.set("lock-opens", True, now, "the end switch no longer confirms")
+
+    def lock_wanted(self, now: float) -> bool:
+        """The plug is to be locked. Whether it may be unlocked is another question: only with the contactor open."""
+        if self.unlock_wanted or not self.proximity.cable:
+            return False
+        faults = self.faults.active
+        if "lock-jam" in faults or "lock-opens" in faults:
+            return False
+        lease = self.lease
+        if self.locked:
+            return lease.holds(now) or (self.car and (lease.allows(now) or lease.ran_out))
+        return self.car and (lease.holds(now) or lease.allows(now))
+
+    def _drive_lock(self, i: PointInputs, now: float) -> LockDrive:
+        may_unlock = self.contactor.open_confirmed and not self.contactor.commanded
+        drive = self.lock.step(now, self.lock_wanted(now), may_unlock, i.lock_closed, i.lock_open)
+        if self.unlock_wanted and (i.lock_open and not i.lock_closed) and drive is LockDrive.OFF:
+            self.unlock_wanted = False
+        return drive

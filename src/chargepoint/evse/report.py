@@ -1,0 +1,88 @@
+"""What a point tells: its `PointReport`, made only when somebody is to get it."""
+
+from chargepoint.board.types import LockDrive, PointInputs
+from chargepoint.evse.messages import Fault, LockState, PointReport, Sample
+from chargepoint.evse.point import Point
+from chargepoint.iec61851.pilot import offered_a
+
+
+def lock_state(point: Point, i: PointInputs) -> LockState:
+    """The lock in one word."""
+    if not point.config.socket:
+        return "none"
+    if point.lock.drive is not LockDrive.OFF:
+        return "moving"
+    if point.lock.failed is not LockDrive.OFF:
+        return "failed"
+    return "locked" if point.locked else "unlocked"
+
+
+def changed_key(point: Point, i: PointInputs, now: float) -> tuple[object, ...]:
+    """A point whose key changed is reported at once; everything else waits for the second's report."""
+    contactor = point.contactor
+    return (
+        point.state, point.duty, point.car, point.proximity.coding, contactor.commanded, i.contactor_closed,
+        contactor.confirmed, contactor.open_confirmed, point.locked, point.lock.drive, point.faults.changes,
+        point.permitted(now), i.bay_occupied, i.domestic_plug, point.wake_up.count, point.unlock_wanted,
+    )  # fmt: skip
+
+
+def report(point: Point, i: PointInputs, now: float, boot: str, carried: dict[str, int]) -> PointReport:
+    """The whole state of a point. `carried`: counters of earlier runs."""
+    contactor = point.contactor
+    return PointReport(
+        evse=point.config.id,
+        t=now,
+        boot=boot,
+        state=point.state,
+        plugged=point.plugged,
+        plug_count=point.plug_count,
+        cable_a=point.proximity.cable_a if point.config.socket else None,
+        duty=point.duty,
+        offered_a=offered_a(point.duty),
+        contactor_commanded=contactor.commanded,
+        contactor_closed=i.contactor_closed,
+        lock=lock_state(point, i),
+        permitted=point.permitted(now),
+        closed_at=contactor.closed_at,
+        opened_at=contactor.opened_at,
+        waiting="" if contactor.commanded else point.blocked_by(now),
+        cp_high_v=round(i.cp_high_v, 2),
+        cp_low_v=round(i.cp_low_v, 2),
+        temperature_c=round(i.temperature_c, 1),
+        derate=point.derating.factor,
+        wake_ups=point.wake_up.count,
+        faults=tuple(Fault(a.row.name, a.since, a.detail) for a in point.faults.active.values()),
+        bay_occupied=i.bay_occupied,
+        connector=point.lease.connector,
+        domestic_plug=i.domestic_plug,
+        counters=counters(point, carried),
+    )
+
+
+def counters(point: Point, carried: dict[str, int]) -> dict[str, int]:
+    """Counters since the board was first used: what was carried over and what this run adds."""
+    own = {
+        "contactor_closings": point.contactor.closings,
+        "openings_under_load": point.contactor.openings_under_load,
+        "lock_moves": point.lock.moves,
+        "wake_ups": point.wake_ups_ever,
+        "trips": point.faults.trips,
+        "plug_ins": point.plug_count,
+    }
+    return {name: carried.get(name, 0) + value for name, value in own.items()}
+
+
+def sample(point: Point, i: PointInputs, now: float) -> Sample:
+    """One line of a trace."""
+    return Sample(
+        evse=point.config.id,
+        t=now,
+        cp_high_v=round(i.cp_high_v, 2),
+        cp_low_v=round(i.cp_low_v, 2),
+        pp_ohm=round(i.pp_ohm) if i.pp_ohm < 1e6 else None,
+        duty=point.duty,
+        state=point.state,
+        contactor=point.contactor.commanded,
+        temperature_c=round(i.temperature_c, 1),
+    )

@@ -1,0 +1,229 @@
+"""Each fault of the safety process: detected, its effect in time, and how it goes."""
+
+import pytest
+from evse_rig import Rig
+
+from chargepoint.faults import FAULTS, Effect, Owner, Recover
+
+OPENING = {
+    "residual-current": {"rcd": True},
+    "residual-current-dc": {"rdc": True},
+    "pe-lost": {"pe_ok": False},
+}
+
+
+@pytest.mark.parametrize("name", OPENING)
+def test_residual_current_and_lost_earth_open_in_the_same_pass(name: str) -> None:
+    rig = Rig().charging()
+    for field, value in OPENING[name].items():
+        setattr(rig.world, field, value)
+    rig.step()
+    assert not rig.out.contactor
+    assert rig.faults == {name}
+    assert rig.out.duty == 100.0
+
+
+@pytest.mark.parametrize(("field", "name"), [("emergency_stop", "emergency-stop"), ("door_open", "door-open")])
+def test_emergency_stop_and_door_open_in_the_same_pass_and_go_by_themselves(field: str, name: str) -> None:
+    rig = Rig().charging()
+    rig.borne(**{field: True})
+    rig.step()
+    assert not rig.out.contactor
+    assert name in rig.faults
+    rig.borne(**{field: False})
+    rig.world.pilot = "B"
+    rig.run(6.0)
+    assert rig.faults == set()
+    rig.world.pilot = "C"
+    assert 20.0 < rig.until(lambda: rig.out.contactor, 40.0) < 31.0
+
+
+def test_a_residual_current_latches_until_a_technician_acknowledges_without_a_plug() -> None:
+    rig = Rig().charging()
+    rig.world.rdc = True
+    rig.step()
+    assert "still present" in rig.point.acknowledge("residual-current-dc", rig.now)
+    rig.world.rdc = False
+    rig.run(60.0)
+    assert "plug" in rig.point.acknowledge("residual-current-dc", rig.now)
+    rig.unplug().permit(allowed=False).run(60.0)
+    assert rig.faults == {"residual-current-dc"}
+    assert rig.point.state == "F"
+    assert rig.point.acknowledge("residual-current-dc", rig.now) == ""
+    rig.run(1.0)
+    assert rig.point.state == "A1"
+
+
+def test_a_weld_is_seen_within_a_second_or_so_and_latches() -> None:
+    rig = Rig().charging()
+    rig.world.welded = True
+    rig.world.pilot = "B"
+    assert rig.until(lambda: "contactor-welded" in rig.faults, 3.0) < 1.2
+    assert rig.point.faults.latched() == {"contactor-welded": rig.point.faults.active["contactor-welded"].detail}
+
+
+def test_a_contactor_that_does_not_close_gets_one_retry() -> None:
+    rig = Rig().run(1.0).permit().plug(pilot="C")
+    rig.world.contactor_follows = False
+    rig.until(lambda: "contactor-stuck-open" in rig.faults, 20.0)
+    assert rig.point.contactor.closings == 2
+    rig.run(60.0)
+    assert not rig.out.contactor
+    rig.world.contactor_follows = True
+    rig.unplug().run(1.0)
+    assert rig.faults == set()
+
+
+def test_a_contactor_that_opens_by_itself_is_not_left_commanded() -> None:
+    rig = Rig().charging()
+    rig.world.contactor_follows = False
+    assert rig.until(lambda: not rig.out.contactor, 1.0) < 0.15
+    rig.step()
+    assert "contactor-drops" in rig.faults
+
+
+def test_a_car_without_diode_never_gets_power() -> None:
+    rig = Rig().run(1.0)
+    rig.world.diode = False
+    rig.permit().plug(pilot="C").run(5.0)
+    assert rig.faults == {"diode"}
+    assert rig.out.duty == 100.0
+    assert rig.point.contactor.closings == 0
+    rig.unplug().run(1.0)
+    assert rig.faults == set()
+
+
+def test_a_diode_that_fails_in_mid_charge_opens() -> None:
+    rig = Rig().charging()
+    rig.world.diode = False
+    assert rig.until(lambda: not rig.out.contactor, 1.0) <= 0.12
+
+
+def test_a_shorted_pilot_opens_and_is_told() -> None:
+    rig = Rig().charging()
+    rig.world.pilot = "E"
+    assert rig.until(lambda: not rig.out.contactor, 1.0) <= 0.030
+    rig.run(0.2)
+    assert rig.point.state == "E"
+    assert rig.faults == {"pilot-short"}
+
+
+def test_a_pilot_voltage_above_the_generator_opens() -> None:
+    rig = Rig().charging()
+    rig.world.high_v = 14.0
+    assert rig.until(lambda: not rig.out.contactor, 1.0) <= 0.06
+    rig.run(0.2)
+    assert "pilot-voltage" in rig.faults
+
+
+def test_ventilation_is_refused_on_a_site_without() -> None:
+    rig = Rig().run(1.0).permit().plug(pilot="D").run(1.0)
+    assert "ventilation-required" in rig.faults
+    assert not rig.out.contactor
+    rig.world.pilot = "B"
+    rig.run(11.0)
+    assert rig.faults == set()
+
+
+@pytest.mark.parametrize(("ohm", "name"), [(1e9, "pp-open"), (10.0, "pp-short"), (1500.0, "pp-changed")])
+def test_proximity_faults_open_in_mid_charge(ohm: float, name: str) -> None:
+    rig = Rig().charging()
+    rig.world.pp_ohm = ohm
+    assert rig.until(lambda: not rig.out.contactor, 1.0) <= 0.040
+    assert rig.faults == {name}
+
+
+def test_a_car_without_coding_resistor_gets_no_power() -> None:
+    rig = Rig().run(1.0).permit().plug(cable=0).run(3.0)
+    assert rig.faults == {"pp-open"}
+
+
+def test_a_cut_cable_is_told_from_a_plug_torn_out() -> None:
+    cut = Rig().charging()
+    cut.world.pilot = "A"
+    cut.run(1.5)
+    assert cut.faults == {"cable-cut"}
+    torn = Rig().charging()
+    torn.unplug().run(1.5)
+    assert torn.faults == set()
+
+
+def test_a_silent_converter_opens() -> None:
+    rig = Rig().charging()
+    rig.world.reference_v = 0.0
+    assert rig.until(lambda: not rig.out.contactor, 1.0) <= 0.040
+    assert "adc-silent" in rig.faults
+
+
+def test_a_generator_that_does_not_follow_opens() -> None:
+    rig = Rig().charging()
+    rig.world.duty_follows = False
+    assert rig.until(lambda: not rig.out.contactor, 2.0) < 0.5
+    assert "pwm-wrong" in rig.faults
+
+
+def test_an_unarmed_coil_watchdog_keeps_the_point_from_charging() -> None:
+    rig = Rig()
+    rig.borne(coil_watchdog_armed=False)
+    rig.run(2.0).permit().plug(pilot="C").run(3.0)
+    assert "coil-watchdog" in rig.faults
+    assert rig.point.contactor.closings == 0
+
+
+def test_an_rcd_that_fails_its_test_takes_the_point_out_of_service() -> None:
+    rig = Rig()
+    rig.world.rcd_test_works = False
+    rig.run(3.0)
+    assert rig.faults == {"rcd-test-fails"}
+    assert rig.point.state == "F"
+    rig.permit().plug(pilot="C").run(5.0)
+    assert rig.point.contactor.closings == 0
+
+
+def test_temperature_derates_in_steps_and_restores_only_when_cool() -> None:
+    rig = Rig().charging()
+    offers = []
+    for temperature in (64.9, 65.0, 68.0, 63.0, 61.9):
+        rig.world.temperature_c = temperature
+        rig.run(6.0)
+        offers.append(rig.point.offer.current_a)
+    assert offers == [32.0, 16.0, 8.0, 8.0, 32.0]
+
+
+def test_too_hot_a_socket_stops_the_car() -> None:
+    rig = Rig().charging()
+    rig.world.temperature_c = 71.0
+    rig.run(0.05)
+    assert rig.out.duty == 100.0
+    assert "over-temperature" in rig.faults
+    rig.run(6.1)
+    assert not rig.out.contactor
+
+
+def test_the_wake_up_pulse_is_given_once_per_plug_in() -> None:
+    rig = Rig().run(1.0).permit().plug()
+    rig.until(lambda: rig.out.duty == 0.0, 35.0)
+    assert rig.point.state == "F"
+    assert rig.until(lambda: rig.out.duty != 0.0, 10.0) == pytest.approx(4.0, abs=0.05)
+    rig.run(0.2)
+    assert rig.point.state == "B2"
+    assert rig.until(lambda: rig.point.state != "B2" or rig.passes > 20000, 400.0)
+    assert rig.point.wake_up.count == 1
+    assert rig.point.state == "B2"
+
+
+def test_no_wake_up_for_a_car_that_has_drawn() -> None:
+    rig = Rig().charging()
+    rig.world.pilot = "B"
+    rig.run(60.0)
+    assert rig.point.wake_up.count == 0
+
+
+def test_every_row_is_whole() -> None:
+    for name, row in FAULTS.items():
+        assert row.name == name
+        assert row.en.endswith((".", "."))
+        assert row.fr
+        assert row.latching <= (row.recover is Recover.TECHNICIAN)
+        if row.owner is Owner.EVSE and row.effect is Effect.OPEN:
+            assert row.faulted
