@@ -1,0 +1,81 @@
+"""The simulated circuit and the software's limits agree."""
+
+import csv
+
+import pytest
+from hardware.spice import car, deck, drops, engine, margins, tables, values
+
+
+def test_every_load_reads_as_its_state_from_every_other_state() -> None:
+    negative = [m for m in margins.margins() if m.volts <= 0]
+    assert not negative, "\n".join(f"{m.load}: {m.volts:.3f} V {m.limit}" for m in negative)
+
+
+def test_a_car_without_diode_is_told_from_one_with_a_diode_by_a_volt() -> None:
+    for margin in margins.margins():
+        if "diode limit" in margin.limit:
+            assert margin.volts > 1.0, margin
+
+
+def test_every_way_out_of_state_c_reaches_the_pin_within_thirty_milliseconds() -> None:
+    for row in margins.latencies():
+        assert margins.reaction_s(float(row["detector_ms"])) <= margins.BUDGET_S, row
+
+
+def test_the_tables_hold_every_load_and_duty() -> None:
+    made = {(row["state"], row["corner"], float(row["duty"])) for row in margins.counts()}
+    wanted = {
+        (load.state, load.corner, duty) for load in car.loads() for duty in ((0.0,) if load.steady_low else car.DUTIES)
+    }
+    assert made == wanted
+
+
+def test_the_duty_is_read_back_within_two_percent_points() -> None:
+    assert margins.duty_error() < 2.0
+
+
+def test_the_hardware_lets_go_in_time_by_itself() -> None:
+    with drops.OUT.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            low, high = row["limit"].split("..")
+            assert not low or float(row["least"]) >= float(low), row
+            assert not high or float(row["most"]) <= float(high), row
+
+
+def test_the_report_names_the_worst_margin_of_every_load() -> None:
+    text = margins.report()
+    print(text)
+    for load in car.loads():
+        assert f"{load.state} {load.corner}" in text
+
+
+def test_boards_are_drawn_alike_from_the_same_seed() -> None:
+    bounds = values.limits()
+    assert list(values.draws(bounds, 5, 7)) == list(values.draws(bounds, 5, 7))
+    for board in values.draws(bounds, 20, 7):
+        for section, parts in board.items():
+            for name, value in parts.items():
+                low, _, high = bounds[section][name]
+                assert low <= value <= high
+
+
+@pytest.mark.skipif(not engine.available(), reason=engine.MISSING)
+@pytest.mark.parametrize("state", ["A", "B", "C", "D", "E"])
+def test_a_fresh_simulation_stays_within_the_committed_counts(state: str) -> None:
+    bounds = values.limits()
+    board = values.nominal(bounds)
+    load = next(load for load in car.loads() if load.state == state)
+    got = engine.run(deck.pilot(board, load, 53.3, 0.0, tables.SETTLE_S, tables.MEASURES))
+    row = next(
+        row for row in margins.counts() if (row["state"], row["corner"], row["duty"]) == (state, load.corner, "53.3")
+    )
+    for column, node in (("high", "hi"), ("low", "lo"), ("mean", "gm")):
+        for side, kind in ((-1, "min"), (1, "max")):
+            count = tables.adc_counts(board, bounds, got[f"{node}_{kind}"], side)
+            assert int(row[f"{column}_min"]) <= count <= int(row[f"{column}_max"])
+
+
+@pytest.mark.skipif(not engine.available(), reason=engine.MISSING)
+def test_ngspice_that_fails_is_named_with_its_words() -> None:
+    with pytest.raises(engine.SpiceError, match="no measurement"):
+        engine.run("* nothing\nR1 a 0 nonsense\n.end\n")
