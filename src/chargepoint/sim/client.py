@@ -21,8 +21,9 @@ _POSITIONAL: dict[str, tuple[str, ...]] = {
     "wait": ("evse",),
     "domestic": ("evse", "plugged"),
     "bay": ("evse", "occupied"),
+    "building": ("current",),
 }
-_NUMBERS = {"evse", "cable", "max_current", "phases", "reader", "wh", "factor", "timeout", "current"}
+_NUMBERS = {"evse", "cable", "max_current", "phases", "reader", "wh", "factor", "timeout", "subscribed_kva"}
 _BOOLEANS = {"wants_energy", "diode", "ventilation", "force", "on", "contactor", "plugged", "occupied"}
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
@@ -78,10 +79,14 @@ def _value(name: str, text: str) -> Any:
         if text.lower() not in _TRUE | _FALSE:
             raise UsageError(f"{name} is {text!r}; write true or false")
         return text.lower() in _TRUE
-    if name in _NUMBERS:
-        try:
-            number = float(text)
-        except ValueError as error:
-            raise UsageError(f"{name} is {text!r}; it must be a number") from error
-        return int(number) if number.is_integer() else number
-    return text
+    if name == "current" and "," in text:
+        return [_number(name, part) for part in text.split(",")]
+    return _number(name, text) if name in _NUMBERS | {"current"} else text
+
+
+def _number(name: str, text: str) -> int | float:
+    try:
+        number = float(text)
+    except ValueError as error:
+        raise UsageError(f"{name} is {text!r}; it must be a number") from error
+    return int(number) if number.is_integer() else number

@@ -7,6 +7,7 @@ from chargepoint.jsonrpc import INVALID_PARAMS, RpcError
 from chargepoint.sim.electrics import Borne, Point
 from chargepoint.sim.wire_meters import SimMeter, SimMeterBus, SimReading
 from chargepoint.sim.wire_readers import SimReader
+from chargepoint.sim.wire_tic import SimLinky, SimTic
 
 
 class SerialDevices:
@@ -21,7 +22,12 @@ class SerialDevices:
             if evse.meter is not None
         }
         units = {evse.meter.unit: self._meters[evse.id] for evse in config.evse if evse.meter is not None}
+        building = config.building_meter
+        if building is not None and building.transport == "rtu" and not building.device:
+            units[building.unit] = SimMeter(building.model, lambda: _building(borne, building.phase_rotation))
         self._bus = SimMeterBus(run_dir / "sim-meters", units) if units else None
+        linky = config.tic is not None
+        self._tic = SimTic(run_dir / "sim-tic", lambda: _linky(borne, config.supply.phases)) if linky else None
         self._readers = {
             reader.id: SimReader(run_dir / f"sim-reader-{reader.id}", reader.kind) for reader in config.reader
         }
@@ -29,12 +35,16 @@ class SerialDevices:
     async def start(self) -> None:
         if self._bus is not None:
             await self._bus.start()
+        if self._tic is not None:
+            await self._tic.start()
         for reader in self._readers.values():
             await reader.start()
 
     async def close(self) -> None:
         if self._bus is not None:
             await self._bus.close()
+        if self._tic is not None:
+            await self._tic.close()
         for reader in self._readers.values():
             await reader.close()
 
@@ -52,8 +62,28 @@ class SerialDevices:
         elif name in ("reader-silent", "reader-noise"):
             for reader in self._readers.values():
                 setattr(reader, name.removeprefix("reader-"), on)
+        elif name == "tic-silent" and self._tic is not None:
+            self._tic.silent = on
 
 
 def _source(point: Point) -> Callable[[], SimReading]:
     """What the meter of this point measures at the moment it is asked."""
     return lambda: SimReading(point.voltage_v, point.current_a, point.phase_power_w, point.energy_wh)
+
+
+def _linky(borne: Borne, phases: int) -> SimLinky:
+    """What the building's Linky shows: the borne and everything else behind it."""
+    return SimLinky(
+        current_a=borne.grid_current_a[:phases],
+        voltage_v=borne.nominal_v,
+        subscribed_kva=borne.subscribed_kva,
+        energy_wh=int(sum(point.energy_wh for point in borne.points.values())),
+    )
+
+
+def _building(borne: Borne, rotation: str) -> SimReading:
+    """What the building's meter shows on its own L1..L3."""
+    supply = borne.grid_current_a
+    first, second, third = (supply["RST".index(letter)] for letter in rotation)
+    volt = borne.nominal_v
+    return SimReading((volt,) * 3, (first, second, third), (first * volt, second * volt, third * volt))

@@ -34,7 +34,7 @@ LONGEST_STEP_S = 0.05
 """A longer pause is taken in steps of this length."""
 
 Side = Literal["socket", "car"]
-Volts3 = tuple[float, float, float]
+Phases3 = tuple[float, float, float]
 
 
 class Refused(Exception):
@@ -166,7 +166,7 @@ class Point:
         )
 
     @property
-    def voltage_v(self) -> Volts3:
+    def voltage_v(self) -> Phases3:
         """At the point's feed, on the socket's L1..L3."""
         volt = self.nominal_v
         if "over-voltage" in self.faults:
@@ -178,7 +178,7 @@ class Point:
         return volt, volt, (0.0 if "phase-lost" in self.faults else volt)
 
     @property
-    def current_a(self) -> Volts3:
+    def current_a(self) -> Phases3:
         """On the socket's L1..L3, which are also the meter's."""
         domestic = self.domestic_current_a if self.domestic_contactor.closed and self.domestic_current_a else 0.0
         car = self.car
@@ -190,7 +190,7 @@ class Point:
         return amps[0] + domestic, amps[1], amps[2]
 
     @property
-    def supply_current_a(self) -> Volts3:
+    def supply_current_a(self) -> Phases3:
         """The same on the phases of the supply."""
         amps = [0.0, 0.0, 0.0]
         for own, letter in zip(self.current_a, self.setup.rotation, strict=False):
@@ -198,7 +198,7 @@ class Point:
         return amps[0], amps[1], amps[2]
 
     @property
-    def phase_power_w(self) -> Volts3:
+    def phase_power_w(self) -> Phases3:
         volts, amps = self.voltage_v, self.current_a
         return volts[0] * amps[0], volts[1] * amps[1], volts[2] * amps[2]
 
@@ -300,8 +300,12 @@ class Borne:
 
     def __init__(self, setups: list[PointSetup], nominal_v: float = 230.0) -> None:
         self.points = {setup.id: Point(setup, nominal_v) for setup in setups}
+        self.nominal_v = nominal_v
         self.faults: set[str] = set()
         self.speed = 1.0
+        self.building_a: Phases3 = (0.0, 0.0, 0.0)
+        """What else is drawn behind the building's meter, on the phases of the supply."""
+        self.subscribed_kva = 36
         self.coils_armed = False
         self._now: float | None = None
 
@@ -316,6 +320,13 @@ class Borne:
             left -= step
             for point in self.points.values():
                 point.advance(step, self.coils_armed, self.speed)
+
+    @property
+    def grid_current_a(self) -> Phases3:
+        """Through the building's meter, on the phases of the supply."""
+        points = [point.supply_current_a for point in self.points.values()]
+        first, second, third = (own + sum(amps[phase] for amps in points) for phase, own in enumerate(self.building_a))
+        return first, second, third
 
     @property
     def emergency_stop(self) -> bool:

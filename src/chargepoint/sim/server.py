@@ -56,7 +56,7 @@ class SimulatedBorne:
 
     def methods(self) -> dict[str, Callable[..., Any]]:
         names = ("plug", "unplug", "ev", "badge", "fault", "faults", "show", "set_energy", "speed", "wait")
-        return {name: getattr(self, name) for name in (*names, "domestic", "bay")}
+        return {name: getattr(self, name) for name in (*names, "domestic", "bay", "building")}
 
     async def run(self) -> None:
         """Keep the model in step with time and wires, for ever."""
@@ -162,6 +162,7 @@ class SimulatedBorne:
             "door_open": borne.door_open,
             "coil_watchdog": borne.coils_armed,
             "speed": borne.speed,
+            "grid": self._grid(),
         }
 
     def set_energy(self, evse: int, wh: float) -> dict[str, Any]:
@@ -221,7 +222,27 @@ class SimulatedBorne:
         point.bay_occupied = occupied
         return self._after(point)
 
+    def building(
+        self, current: tuple[float, float, float] | None = None, subscribed_kva: int | None = None
+    ) -> dict[str, Any]:
+        if current is not None:
+            self._borne.building_a = current
+        if subscribed_kva is not None:
+            if not 1 <= subscribed_kva <= 250:
+                raise RpcError(f"subscribed_kva is {subscribed_kva}; it must be 1 to 250", INVALID_PARAMS)
+            self._borne.subscribed_kva = subscribed_kva
+        self._happened()
+        return self._grid()
+
     # ---------------------------------------------------------------------------------------------------
+
+    def _grid(self) -> dict[str, Any]:
+        borne = self._borne
+        return {
+            "building": list(borne.building_a),
+            "current": [round(amps, 2) for amps in borne.grid_current_a],
+            "subscribed_kva": borne.subscribed_kva,
+        }
 
     def _point(self, evse: int) -> Point:
         point = self._borne.points.get(evse)
