@@ -139,6 +139,15 @@ class Backend(Protocol):
     def outbox_changed(self) -> None:
         """There is something new in the journal's outbox."""
 
+    def status(self) -> dict[str, Any]:
+        """The `ocpp` part of the station's status: `connected`, `version`, `url`, and what the room adds."""
+
+    def connect(self) -> None:
+        """Connect at once, and stay connected."""
+
+    async def disconnect(self) -> None:
+        """Close the link, and stay away until `connect`."""
+
 
 class StationApi(Protocol):
     """What a protocol room, the console or a test may ask of the core. Every wait inside has a bound."""

@@ -1,0 +1,124 @@
+"""Which point a badge means, when one reader serves several.
+
+A table, tried from the top; the first row that fits decides. "Own" is the same token, "group" the same parent.
+
+| situation                                                        | the badge means                          |
+|------------------------------------------------------------------|------------------------------------------|
+| own transaction runs                                             | stop it (the youngest, if several)       |
+| own transaction is just stopping, or stopped under 5 s ago       | nothing more: shown as understood        |
+| a cable is retained for the own token                            | release it                               |
+| own authorisation waits for its plug                             | its window starts anew                   |
+| (from here on the token must be accepted)                        |                                          |
+| a car is plugged and waits for a badge                           | start there (the most recently plugged)  |
+| a transaction of the own group runs                              | stop it (the youngest)                   |
+| a cable is retained for the own group                            | release it                               |
+| something plugged is finished                                    | start again there (the latest)           |
+| a point is free, reserved for the token, or several              | wait for the plug, the reserved one first|
+| nothing of these                                                 | refused: no free point                   |
+
+Stopping one's own session goes before starting at a car that waits: the other way round, a driver who wants to leave
+would pay for the stranger who has just plugged in. Starting goes before stopping for a group mate, for the same
+reason: it touches nobody else's session.
+A point reserved for somebody else, out of service or faulted counts as neither waiting nor free.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+JUST_STOPPED_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the decision needs to know of a point the reader serves."""
+
+    evse: int
+    state: str
+    """State of its session."""
+    token: str | None = None
+    """Of its present or last authorisation."""
+    group: str | None = None
+    connected: bool = False
+    plugged_at: float = float("-inf")
+    ended_at: float = float("-inf")
+    retained: bool = False
+    usable: bool = True
+    """In service, free of faults, and not reserved for somebody else than this badge."""
+    reserved: bool = False
+    """Reserved for this badge."""
+
+
+class Meaning(Enum):
+    STOP = "stop"
+    RELEASE = "release"
+    RENEW = "renew"
+    UNDERSTOOD = "understood"
+    AUTHORISE = "authorise"
+    """Nothing can be said before the token is known to be accepted."""
+    START = "start"
+    WAIT = "wait"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    meaning: Meaning
+    evses: tuple[int, ...] = ()
+
+
+def same(a: str | None, b: str | None) -> bool:
+    """Two id tokens are the same; upper and lower case are one (OCPP 1.6, 7.28)."""
+    return a is not None and b is not None and a.casefold() == b.casefold()
+
+
+def _youngest(views: Iterable[View]) -> View | None:
+    return max(views, key=lambda v: (v.plugged_at, v.evse), default=None)
+
+
+def own(token: str, views: Iterable[View], now: float) -> Decision:
+    """The rows that need no authorisation, else AUTHORISE."""
+    mine = [v for v in views if same(v.token, token)]
+    running = _youngest(v for v in mine if v.state in ("running", "starting"))
+    if running is not None:
+        return Decision(Meaning.STOP, (running.evse,))
+    if any(v.state == "stopping" or (v.state == "finished" and now - v.ended_at < JUST_STOPPED_S) for v in mine):
+        return Decision(Meaning.UNDERSTOOD, tuple(v.evse for v in mine))
+    retained = [v for v in mine if v.retained]
+    if retained:
+        return Decision(Meaning.RELEASE, (retained[0].evse,))
+    waiting = [v for v in mine if v.state == "waiting_car"]
+    if waiting:
+        return Decision(Meaning.RENEW, (waiting[0].evse,))
+    return Decision(Meaning.AUTHORISE)
+
+
+def accepted(token: str, group: str | None, views: Iterable[View], now: float) -> Decision:
+    """What an accepted token means now: the whole table, since things may have changed while it was asked for."""
+    views = list(views)
+    first = own(token, views, now)
+    if first.meaning is not Meaning.AUTHORISE:
+        return first
+    usable = [v for v in views if v.usable]
+    waiting = _youngest(v for v in usable if v.state == "waiting_auth" and v.connected)
+    if waiting is not None:
+        return Decision(Meaning.START, (waiting.evse,))
+    mates = [v for v in views if same(v.group, group)]
+    running = _youngest(v for v in mates if v.state in ("running", "starting"))
+    if running is not None:
+        return Decision(Meaning.STOP, (running.evse,))
+    retained = [v for v in mates if v.retained]
+    if retained:
+        return Decision(Meaning.RELEASE, (retained[0].evse,))
+    again = max(
+        (v for v in usable if v.state == "finished" and v.connected and not v.retained),
+        key=lambda v: (v.ended_at, v.plugged_at),
+        default=None,
+    )
+    if again is not None:
+        return Decision(Meaning.START, (again.evse,))
+    free = [v for v in usable if v.state in ("idle", "waiting_auth") or (v.state == "finished" and not v.retained)]
+    reserved = [v for v in free if v.reserved]
+    if free:
+        return Decision(Meaning.WAIT, tuple(v.evse for v in reserved or free))
+    return Decision(Meaning.REFUSE)

@@ -1,0 +1,98 @@
+"""The station's sense of time.
+
+Timers use the monotonic clock and nothing else. UTC is the monotonic clock plus an offset that this class keeps
+itself, so that a step of the system's clock moves no stamp by surprise. The offset is believed (`synchronised`) when
+NTP disciplines the system's clock or when the central system has told its time; the better source wins.
+"""
+
+import ctypes
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from chargepoint.journal.stamp import Stamp
+
+STEP_S: Final = 2.0
+"""Differences smaller than this leave the clock alone: a told time has the network's delay in it."""
+_TIME_ERROR: Final = 5
+_TIMEX_BYTES: Final = 512
+
+
+def kernel_synchronised() -> bool:
+    """Whether the kernel's clock is disciplined by NTP or the like (adjtimex, read only)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    state: int = libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+    return 0 <= state < _TIME_ERROR
+
+
+class Clock:
+    """Monotonic time, UTC, and how far UTC can be trusted. Give the parts to test without waiting."""
+
+    def __init__(
+        self,
+        boot: int,
+        monotonic: Callable[[], float] = time.monotonic,
+        system_utc: Callable[[], float] = time.time,
+        disciplined: Callable[[], bool] = kernel_synchronised,
+    ) -> None:
+        self.boot = boot
+        """Number of the boot the monotonic clock counts from."""
+        self.source = "none"
+        """`ntp`, `backend`, or `none` as long as the time is only the system's guess."""
+        self._monotonic = monotonic
+        self._system_utc = system_utc
+        self._disciplined = disciplined
+        self._offset = system_utc() - monotonic()
+        self.check()
+
+    @property
+    def synchronised(self) -> bool:
+        return self.source != "none"
+
+    @property
+    def offset(self) -> float:
+        """UTC minus monotonic, seconds."""
+        return self._offset
+
+    def monotonic(self) -> float:
+        """Seconds since the boot."""
+        return self._monotonic()
+
+    def utc(self) -> float:
+        """UTC in seconds since 1970; a guess unless `synchronised`."""
+        return self._monotonic() + self._offset
+
+    def now(self) -> datetime:
+        """UTC as an aware datetime; a guess unless `synchronised`."""
+        return self.utc_of(self._monotonic())
+
+    def utc_of(self, mono: float) -> datetime:
+        """UTC of a monotonic instant of this boot."""
+        return datetime.fromtimestamp(mono + self._offset, UTC)
+
+    def stamp(self, mono: float | None = None) -> Stamp:
+        """The stamp of an instant of this boot, by default now."""
+        at = self._monotonic() if mono is None else mono
+        return Stamp(self.boot, at, at + self._offset if self.synchronised else None)
+
+    def check(self) -> bool:
+        """Follow the system's clock while NTP disciplines it; True when the offset became known or moved a step."""
+        if not self._disciplined():
+            return False
+        return self._set(self._system_utc() - self._monotonic(), "ntp")
+
+    def offer(self, utc: float) -> bool:
+        """The central system told its time; taken when nothing better is there. True as for `check`."""
+        if self.source == "ntp":
+            return False
+        offset = utc - self._monotonic()
+        if self.synchronised and abs(offset - self._offset) < STEP_S:
+            return False
+        return self._set(offset, "backend")
+
+    def _set(self, offset: float, source: str) -> bool:
+        news = not self.synchronised or abs(offset - self._offset) >= STEP_S
+        self._offset = offset
+        self.source = source
+        return news

@@ -1,0 +1,126 @@
+"""`<run_dir>/station.sock`: what the console, the command line and a technician may ask of the station."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+
+from chargepoint.jsonrpc import Peer, RpcError, Server
+from chargepoint.station.api import Outcome, StopReason
+from chargepoint.station.evse_link import LinkLost
+from chargepoint.station.point import Point
+from chargepoint.station.station import Station
+from chargepoint.station.view import station_status
+from chargepoint.station.why import why
+
+log = structlog.get_logger()
+SOCKET_NAME = "station.sock"
+_SENTENCES = {
+    Outcome.REJECTED: "refused: there is nothing to do at this point now",
+    Outcome.FAILED: "failed: the point did not do it in time",
+    Outcome.NOT_SUPPORTED: "this point cannot do that",
+    Outcome.UNKNOWN: "there is no such point",
+}
+
+
+class Control:
+    """The methods of the station's control socket."""
+
+    def __init__(self, station: Station, path: Path) -> None:
+        self._station = station
+        self._server = Server(
+            path,
+            {
+                "status": self.status,
+                "why": self.why,
+                "connect": self.connect,
+                "disconnect": self.disconnect,
+                "unlock": self.unlock,
+                "stop": self.stop,
+                "start": self.start_session,
+                "availability": self.availability,
+                "acknowledge": self.acknowledge,
+                "self_test": self.self_test,
+                "dump": self.dump,
+                "subscribe": self.subscribe,
+            },
+        )
+
+    async def start(self) -> None:
+        """Listen. Raises `jsonrpc.SocketBusy` when another station does."""
+        await self._server.start()
+
+    async def close(self) -> None:
+        await self._server.close()
+
+    def _point(self, evse: int) -> Point:
+        point = self._station.points.get(evse)
+        if point is None:
+            known = ", ".join(str(e) for e in self._station.points)
+            raise RpcError(f"there is no point {evse}: this station has {known}")
+        return point
+
+    def _answer(self, outcome: Outcome) -> dict[str, str]:
+        if outcome in _SENTENCES:
+            raise RpcError(_SENTENCES[outcome])
+        return {"outcome": outcome.value}
+
+    async def status(self) -> dict[str, Any]:
+        return await station_status(self._station)
+
+    def why(self, evse: int, lang: Literal["en", "fr"] | None = None) -> str:
+        station, point = self._station, self._point(evse)
+        language = lang or station.config.station.language
+        return why(point, station.power, station.clock.monotonic(), station.in_service(point), language)
+
+    def connect(self) -> dict[str, bool]:
+        self._station.backend.connect()
+        return {"asked": True}
+
+    async def disconnect(self) -> dict[str, bool]:
+        await self._station.backend.disconnect()
+        return {"asked": True}
+
+    async def unlock(self, evse: int) -> dict[str, str]:
+        self._point(evse)
+        return self._answer(await self._station.unlock(evse))
+
+    async def stop(self, evse: int) -> dict[str, str]:
+        self._point(evse)
+        return self._answer(await self._station.stop(evse, StopReason.LOCAL))
+
+    async def start_session(self, evse: int, token: str) -> dict[str, str]:
+        self._point(evse)
+        return self._answer(await self._station.remote_start(token, evse))
+
+    async def availability(self, evse: int, operative: bool) -> dict[str, str]:
+        if evse != 0:
+            self._point(evse)
+        return self._answer(await self._station.set_availability(evse, operative))
+
+    async def acknowledge(self, evse: int, fault: str) -> dict[str, Any]:
+        self._point(evse)
+        return await self._request(self._station.link.acknowledge(evse, fault, 5.0))
+
+    async def self_test(self, evse: int, what: str = "all") -> dict[str, Any]:
+        self._point(evse)
+        return await self._request(self._station.link.self_test(evse, what, 30.0))
+
+    async def dump(self, evse: int) -> dict[str, Any]:
+        self._point(evse)
+        return await self._request(self._station.link.dump(evse, 10.0))
+
+    async def _request(self, request: Any) -> dict[str, Any]:
+        try:
+            done = await request
+        except LinkLost as error:
+            raise RpcError(str(error)) from error
+        if not done.ok:
+            raise RpcError(done.detail or "the safety process refused")
+        return {"ok": True, "detail": done.detail}
+
+    def subscribe(self, peer: Peer) -> dict[str, bool]:
+        """Events follow as notifications `event`, each with its `kind`."""
+        end = self._station.subscribe(lambda kind, what: peer.notify("event", {"kind": kind, **what}))
+        peer.on_close(end)
+        return {"subscribed": True}

@@ -1,0 +1,257 @@
+"""From a badge, a remote start or a dedicated bay to an authorised session.
+
+The decisions are in `badges` (which point) and `authorisation` (whether); this object asks, waits and carries out.
+"""
+
+import itertools
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from chargepoint.journal import tokens
+from chargepoint.station import authorisation, badges
+from chargepoint.station.api import Authorization, AuthStatus, BackendUnreachable, Outcome, StopReason
+from chargepoint.station.authorisation import Known
+from chargepoint.station.badges import Decision, Meaning, View
+from chargepoint.station.point import Point
+from chargepoint.station.session import Grant
+from chargepoint.station.shared import Shared
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Floating:
+    """An authorisation that waits for a plug at one of several points."""
+
+    grant: Grant
+    evses: tuple[int, ...]
+    deadline: float
+
+
+class Entrance:
+    """Who may come in, and where. Event-loop only."""
+
+    def __init__(self, points: dict[int, Point], shared: Shared) -> None:
+        self._points = points
+        self._shared = shared
+        self._floating: list[_Floating] = []
+        self._asking: set[str] = set()
+        self.closed = False
+        """No new session may begin: the station is about to restart."""
+        self.outcomes: dict[str, int] = {"accepted": 0, "refused": 0, "offline": 0}
+
+    # Badges
+
+    def badge(self, token: str, evses: Sequence[int]) -> None:
+        """Somebody showed a badge at a reader that serves these points."""
+        now = self._shared.clock.monotonic()
+        decision = badges.own(token, self._views(token, None, evses), now)
+        if decision.meaning is not Meaning.AUTHORISE:
+            self._carry_out(decision, token, None, evses, None)
+            return
+        if token.casefold() in self._asking:
+            return
+        if self._renew_floating(token):
+            self._show("accepted", evses)
+            return
+        self._asking.add(token.casefold())
+        self._show("asking", evses)
+        self._shared.spawn(self._ask_for_badge(token, tuple(evses)))
+
+    async def _ask_for_badge(self, token: str, evses: tuple[int, ...]) -> None:
+        try:
+            answer = await self.authorize(token)
+        finally:
+            self._asking.discard(token.casefold())
+        if not answer.accepted:
+            log.info("badge refused", token=masked(token), status=answer.status.value)
+            self._show("refused", evses)
+            self._shared.changed()
+            return
+        now = self._shared.clock.monotonic()
+        decision = badges.accepted(token, answer.group, self._views(token, answer.group, evses), now)
+        self._carry_out(decision, token, answer.group, evses, None)
+
+    def _carry_out(self, decision: Decision, token: str, group: str | None, evses: Sequence[int], profile: Any) -> None:
+        now = self._shared.clock.monotonic()
+        points = [self._points[evse] for evse in decision.evses]
+        log.info("badge", token=masked(token), means=decision.meaning.value, evses=list(decision.evses))
+        match decision.meaning:
+            case Meaning.STOP:
+                points[0].session.stop(StopReason.LOCAL, token, now)
+                self._show("understood", decision.evses)
+            case Meaning.RELEASE:
+                points[0].session.release()
+                self._show("understood", decision.evses)
+            case Meaning.UNDERSTOOD:
+                self._show("understood", decision.evses)
+            case Meaning.RENEW:
+                grant = points[0].session.grant
+                if grant is not None:
+                    points[0].session.approved(grant, now)
+                self._show("accepted", decision.evses)
+            case Meaning.START | Meaning.WAIT:
+                self.grant(Grant(token, group, "badge", profile=profile), decision.evses)
+                self._show("accepted", decision.evses)
+            case _:
+                self._show("refused", evses)
+        self._shared.changed()
+
+    # Remote start, dedicated bays
+
+    def remote_start(self, token: str, evse: int | None, profile: Any) -> Outcome:
+        """Answer at once; what must be asked for is asked afterwards."""
+        evses = tuple(self._points) if evse is None else (evse,)
+        if self.closed or any(e not in self._points for e in evses):
+            return Outcome.REJECTED
+        views = self._views(token, None, evses)
+        busy = ("starting", "running", "stopping")
+        if not any(v.usable and v.state not in busy for v in views):
+            return Outcome.REJECTED
+        if self._shared.settings.authorize_remote_start:
+            self._shared.spawn(self._ask_for_remote(token, evses, profile))
+        else:
+            self._place_remote(token, None, evses, profile)
+        return Outcome.ACCEPTED
+
+    async def _ask_for_remote(self, token: str, evses: tuple[int, ...], profile: Any) -> None:
+        answer = await self.authorize(token)
+        if answer.accepted:
+            self._place_remote(token, answer.group, evses, profile)
+        else:
+            log.info("remote start refused", token=masked(token), status=answer.status.value)
+            self._show("refused", evses)
+            self._shared.changed()
+
+    def _place_remote(self, token: str, group: str | None, evses: tuple[int, ...], profile: Any) -> None:
+        views = [v for v in self._views(token, group, evses) if v.usable]
+        plugged = [v for v in views if v.state in ("waiting_auth", "finished") and v.connected]
+        waiting = [v for v in plugged if v.state == "waiting_auth"] or plugged
+        free = [v for v in views if v.state in ("idle", "waiting_auth", "finished", "waiting_car")]
+        chosen = [max(waiting, key=lambda v: v.plugged_at)] if waiting else free
+        if chosen:
+            chosen_evses = tuple(v.evse for v in chosen)
+            self.grant(Grant(token, group, "remote", profile=profile), chosen_evses)
+            self._show("accepted", chosen_evses)
+        self._shared.changed()
+
+    def free_vend(self, evse: int, token: str) -> None:
+        """A dedicated bay: plugging in is enough."""
+        point = self._points[evse]
+        if token and not self.closed and point.usable and point.reserved_for is None:
+            self.grant(Grant(token, None, "free-vend"), (evse,))
+
+    # Grants
+
+    def grant(self, grant: Grant, evses: tuple[int, ...]) -> None:
+        """Authorise at this point; with several, at whichever is plugged in first."""
+        now = self._shared.clock.monotonic()
+        if self.closed:
+            return
+        if len(evses) == 1:
+            self._points[evses[0]].session.approved(grant, now)
+            return
+        deadline = now + self._shared.settings.connection_timeout_s
+        self._floating.append(_Floating(grant, evses, deadline))
+
+    def tick(self, now: float) -> None:
+        """Drop what has waited too long, and give what waits to a point that has been plugged in."""
+        gone = [f for f in self._floating if now >= f.deadline]
+        self._floating = [f for f in self._floating if now < f.deadline]
+        for floating in gone:
+            log.info("badge without plug", token=masked(floating.grant.token))
+        for point in self._points.values():
+            if point.session.state != "waiting_auth" or not point.usable:
+                continue
+            found = next((f for f in self._floating if point.id in f.evses and self._may_use(point, f.grant)), None)
+            if found is not None:
+                self._floating.remove(found)
+                point.session.approved(found.grant, now)
+
+    def _may_use(self, point: Point, grant: Grant) -> bool:
+        return self._view(point, grant.token, grant.group).usable
+
+    def _renew_floating(self, token: str) -> bool:
+        for index, floating in enumerate(self._floating):
+            if badges.same(floating.grant.token, token):
+                deadline = self._shared.clock.monotonic() + self._shared.settings.connection_timeout_s
+                self._floating[index] = _Floating(floating.grant, floating.evses, deadline)
+                return True
+        return False
+
+    @property
+    def waiting(self) -> tuple[tuple[int, ...], ...]:
+        """Which points authorisations without a plug wait for."""
+        return tuple(f.evses for f in self._floating)
+
+    # Authorisation
+
+    async def authorize(self, token: str) -> Authorization:
+        """The verdict on a token, by local knowledge, the central system, or the rules of being offline."""
+        shared = self._shared
+        known = await self._known(token)
+        utc = shared.clock.utc()
+        if shared.backend.online:
+            at_once = authorisation.before_asking(known, shared.settings, utc)
+            if at_once is not None:
+                return self._count(at_once)
+            try:
+                answer = await shared.backend.authorize(token)
+            except BackendUnreachable:
+                log.info("central system does not answer: offline rules", token=masked(token))
+            else:
+                await self.learn(token, answer)
+                return self._count(answer)
+        self.outcomes["offline"] += 1
+        return self._count(authorisation.offline(known, shared.settings, shared.clock.utc()))
+
+    def _count(self, answer: Authorization) -> Authorization:
+        self.outcomes["accepted" if answer.accepted else "refused"] += 1
+        return answer
+
+    async def _known(self, token: str) -> Known:
+        listed, cached = await self._shared.journal.read(lambda db: tokens.lookup(db, token))
+        return Known(_authorization(listed), _authorization(cached))
+
+    async def learn(self, token: str, answer: Authorization) -> None:
+        """Keep the central system's word in the cache, when there is one."""
+        if not self._shared.settings.cache_enabled or answer.status is AuthStatus.CONCURRENT:
+            return
+        expiry = None if answer.expiry is None else answer.expiry.timestamp()
+        entry = tokens.Entry(token, answer.status.value, expiry, answer.group)
+        utc = self._shared.clock.utc()
+        try:
+            await self._shared.journal.write(lambda db: tokens.remember(db, entry, utc))
+        except sqlite3.Error as error:
+            log.error("journal does not take a write", what="cache", error=str(error))
+
+    # Views
+
+    def _views(self, token: str, group: str | None, evses: Iterable[int]) -> list[View]:
+        return [self._view(self._points[evse], token, group) for evse in evses]
+
+    def _view(self, point: Point, token: str, group: str | None) -> View:
+        holder = point.reserved_for
+        mine = holder is not None and badges.same(holder, token)
+        return point.view(point.usable and not self.closed and (holder is None or mine), mine)
+
+    def _show(self, kind: str, evses: Iterable[int]) -> None:
+        for evse in itertools.chain(evses):
+            self._points[evse].moment(kind)
+
+
+def _authorization(entry: tokens.Entry | None) -> Authorization | None:
+    if entry is None:
+        return None
+    expiry = None if entry.expiry is None else datetime.fromtimestamp(entry.expiry, UTC)
+    return Authorization(AuthStatus(entry.status), expiry, entry.group)
+
+
+def masked(token: str) -> str:
+    """A token as a log may show it: its ends only."""
+    return token if len(token) <= 4 else f"{token[:2]}…{token[-2:]}"

@@ -1,0 +1,56 @@
+"""Who gets how much: the points' limits and wishes handed to the allocator, and its offers handed back.
+
+Called once a second and on every change; the allocator itself keeps the pauses between two changes.
+"""
+
+from collections.abc import Sequence
+
+from chargepoint.config import SupplySection
+from chargepoint.energy import allocator
+from chargepoint.energy.allocator import Memory, Supply, wiring
+from chargepoint.energy.limits import Limit
+from chargepoint.station.point import Point
+
+_WITHOUT_SHARE = frozenset({"share"})
+_STALE_S = 10.0
+"""A measurement older than this says nothing of the present."""
+
+
+class Power:
+    """The supply, shared between the points."""
+
+    def __init__(self, supply: SupplySection) -> None:
+        amps = supply.max_current
+        self.supply = Supply((amps, amps, amps) if supply.phases == 3 else (amps, 0.0, 0.0))
+        """What may be shared now; whoever measures the supply sets it anew."""
+        self._memory: Memory = {}
+        self.offers: dict[int, allocator.Offer] = {}
+
+    def share(self, points: Sequence[Point], now: float) -> None:
+        """Set every point's offer, and the limit `share` that says why."""
+        allocation = allocator.allocate(self.supply, [_seat(point, now) for point in points], now, self._memory)
+        self._memory, self.offers = allocation.memory, allocation.offers
+        for point in points:
+            offer = allocation.offers[point.id]
+            point.offered_a, point.reason = offer.amps, offer.reason
+            if point.wants and offer.reason in ("share", "settling", "turn", "no-room", "hysteresis", "idle"):
+                point.limits.set(Limit("share", "station", offer.amps, now, detail=allocator.explain(offer)))
+            else:
+                point.limits.clear("share")
+
+
+def _seat(point: Point, now: float) -> allocator.Point:
+    reading = point.reading
+    fresh = reading is not None and now - reading.at < _STALE_S
+    return allocator.Point(
+        id=point.id,
+        wiring=wiring(point.config.phase_rotation, point.config.phases),
+        connected=point.session.connected,
+        wants=point.wants,
+        cap_a=point.limits.winner(now, without=_WITHOUT_SHARE).amps,
+        since=point.session.plugged_at,
+        signalled_a=point.report.offered_a if point.report is not None else 0.0,
+        measured_a=reading.current_a[: point.config.phases] if reading is not None and fresh else (),
+        measured_at=reading.at if reading is not None else float("-inf"),
+        energy_wh=max(0, reading.energy_wh - point.meter_start_wh) if reading is not None else 0.0,
+    )

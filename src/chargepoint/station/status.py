@@ -1,0 +1,52 @@
+"""The status of OCPP 1.6, derived from the session and from what the safety process reports."""
+
+from chargepoint.evse.messages import PointReport
+from chargepoint.station.api import ConnectorStatus
+from chargepoint.station.session import Session
+
+SETTLE_S = 8.0
+"""After a start, how long a car may take to ask for current before it counts as suspended by the car."""
+
+
+def derive(
+    session: Session,
+    report: PointReport | None,
+    permitted: bool,
+    before: ConnectorStatus,
+    begun_for_s: float,
+    operative: bool,
+    faulted: bool,
+    reserved: bool,
+) -> ConnectorStatus:
+    """The status to show. `before` is the last one; while a transaction is being ended it stays.
+
+    The end of a transaction must be queued before its point is reported as Finishing.
+    """
+    if faulted:
+        return ConnectorStatus.FAULTED
+    state = session.state
+    if state == "running":
+        return _running(report, permitted, before, begun_for_s)
+    if state == "stopping" and before is not ConnectorStatus.FAULTED:
+        return before
+    if state == "starting":
+        return ConnectorStatus.PREPARING
+    if not operative:
+        return ConnectorStatus.UNAVAILABLE
+    if state in ("waiting_auth", "waiting_car"):
+        return ConnectorStatus.PREPARING
+    if state in ("finished", "stopping"):
+        return ConnectorStatus.FINISHING
+    return ConnectorStatus.RESERVED if reserved else ConnectorStatus.AVAILABLE
+
+
+def _running(
+    report: PointReport | None, permitted: bool, before: ConnectorStatus, begun_for_s: float
+) -> ConnectorStatus:
+    asks = report is not None and report.state[:1] in "CD"
+    if permitted and asks and report is not None and report.contactor_closed:
+        return ConnectorStatus.CHARGING
+    if before is ConnectorStatus.PREPARING and begun_for_s < SETTLE_S:
+        return before
+    # The car asks and the borne does not give (no share, lock, self-test, delay after opening), or it does not ask.
+    return ConnectorStatus.SUSPENDED_EV if permitted and not asks else ConnectorStatus.SUSPENDED_EVSE

@@ -1,0 +1,96 @@
+"""What `status` shows: everything a technician or a program wants to see of the station, in one answer."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from chargepoint import __version__
+from chargepoint.station.faultlist import Active, FaultList
+from chargepoint.station.point import Point
+from chargepoint.station.station import Station
+
+
+def rfc3339(at: datetime) -> str:
+    """UTC with milliseconds and a Z."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _fault(station: Station, fault: Active) -> dict[str, Any]:
+    row = fault.row
+    return {
+        "name": fault.name,
+        "since": rfc3339(station.clock.utc_of(fault.since)),
+        "detail": fault.detail,
+        "severity": row.severity.value,
+        "recover": row.recover.value,
+        "text": row.fr if station.config.station.language == "fr" else row.en,
+    }
+
+
+def _faults(station: Station, faults: FaultList) -> list[dict[str, Any]]:
+    return [_fault(station, fault) for fault in faults]
+
+
+def point_status(station: Station, point: Point) -> dict[str, Any]:
+    """One element of `evses`."""
+    session, report, reading = point.session, point.report, point.reading
+    grant = session.grant if session.state not in ("idle", "waiting_auth", "finished") else None
+    return {
+        "id": point.id,
+        "status": point.status.value,
+        "since": rfc3339(station.clock.utc_of(point.status_at)),
+        "session": session.state,
+        "pilot": report.state if report is not None else None,
+        "plugged": session.plugged,
+        "lock": report.lock if report is not None else None,
+        "contactor": report.contactor_closed if report is not None else None,
+        "offered": point.offered_a if point.permitted else 0.0,
+        "signalled": report.offered_a if report is not None else 0.0,
+        "waiting": report.waiting if report is not None else "",
+        "limits": [
+            {
+                "name": limit.name,
+                "owner": limit.owner,
+                "amps": limit.amps,
+                "since": rfc3339(station.clock.utc_of(limit.since)),
+            }
+            for limit in point.limits
+        ],
+        "current": list(reading.current_a) if reading is not None else None,
+        "voltage": list(reading.voltage_v) if reading is not None else None,
+        "power": reading.power_w if reading is not None else None,
+        "energy": reading.energy_wh if reading is not None else None,
+        "session_energy": (
+            max(0, reading.energy_wh - point.meter_start_wh) if reading is not None and session.tx is not None else None
+        ),
+        "temperature": report.temperature_c if report is not None else None,
+        "transaction": session.tx if session.tx is not None else (point.pending.tx if point.pending else None),
+        "id_token": grant.token if grant is not None else None,
+        "reservation": point.reservation,
+        "operative": point.operative,
+        "scheduled": point.scheduled,
+        "faults": _faults(station, point.faults),
+        "counters": dict(report.counters) if report is not None else {},
+    }
+
+
+async def station_status(station: Station) -> dict[str, Any]:
+    """The whole answer of `status`."""
+    queue = await station.queue()
+    return {
+        "id": station.config.station.id,
+        "version": __version__,
+        "started": rfc3339(station.clock.utc_of(station.started_at)),
+        "time": rfc3339(station.clock.now()),
+        "evses": [point_status(station, point) for point in station.points.values()],
+        "faults": _faults(station, station.faults),
+        "waiting": [list(evses) for evses in station.entrance.waiting],
+        "ocpp": {
+            "connected": station.backend.online,
+            "version": station.config.ocpp.version,
+            "url": station.config.ocpp.url,
+            **station.backend.status(),
+            "queue": queue,
+        },
+        "clock": {"synchronised": station.clock.synchronised, "source": station.clock.source},
+        "supply": {"limit": list(station.power.supply.limit_a)},
+    }

@@ -1,0 +1,463 @@
+"""The whole station around fakes: sessions as their users live them."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from station_harness import FakeTime, Harness, station
+
+from chargepoint.station.api import Authorization, AuthStatus, Outcome, StopReason
+from chargepoint.station.settings import Settings
+
+Body = Callable[[Harness], Coroutine[Any, Any, None]]
+
+
+def play(tmp_path: Path, body: Body, settings: Settings | None = None, **more: Any) -> None:
+    async def main() -> None:
+        async with station(tmp_path, settings, **more) as harness:
+            await body(harness)
+
+    asyncio.run(main())
+
+
+def test_plug_then_badge_charges_and_the_same_badge_ends_it(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.advance(60, wh=1500)
+        h.badge()
+        await h.until_status("Finishing")
+        h.unplug()
+        await h.until_status("Available")
+        started, *_, ended = await h.entries()
+        assert started.payload["meter_start_wh"] == 10_000
+        assert ended.payload | {"data": []} == {
+            "evse": 1,
+            "token": "TAG",
+            "meter_stop_wh": 11_500,
+            "reason": "Local",
+            "data": [],
+        }
+        assert h.backend.statuses(1) == ["Available", "Preparing", "Charging", "Finishing", "Available"]
+
+    play(tmp_path, body)
+
+
+def test_the_start_is_durable_before_the_contactor_is_permitted(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        seen: list[tuple[bool, list[str]]] = []
+        real = h.link.permit
+
+        def watch(permit: Any) -> None:
+            if permit.allowed:
+                seen.append((permit.allowed, list(h.steps)))
+            real(permit)
+
+        h.link.permit = watch  # type: ignore[method-assign]
+        await h.charge()
+        assert seen and all("start-durable" in steps for _, steps in seen)
+        assert await h.kinds() == ["started"]
+
+    play(tmp_path, body)
+
+
+def test_badge_then_plug_at_either_point(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        h.badge()
+        await h.until(lambda: h.station.entrance.waiting == ((1, 2),))
+        h.plug(2)
+        await h.until_status("Charging", 2)
+        assert h.state(1) == "idle"
+
+    play(tmp_path, body)
+
+
+def test_a_badge_without_plug_runs_out(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        h.badge()
+        await h.until(lambda: h.station.entrance.waiting)
+        h.advance(121)
+        assert h.station.entrance.waiting == ()
+        h.plug(1)
+        await h.until_status("Preparing")
+        assert await h.kinds() == []
+
+    play(tmp_path, body)
+
+
+def test_a_plug_without_badge_is_finishing_after_the_time_out_not_available(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        h.plug(1)
+        await h.until_status("Preparing")
+        h.advance(121)
+        await h.until_status("Finishing")
+
+    play(tmp_path, body)
+
+
+def test_an_unknown_badge_is_refused_and_shown(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        h.plug(1)
+        h.badge("STRANGER")
+        await h.until(lambda: h.station.points[1]._moment[0] == "refused")
+        assert h.state(1) == "waiting_auth"
+        assert h.link.shown[1].steps[0][:3] == (True, False, False)
+
+    play(tmp_path, body)
+
+
+def test_another_badge_does_not_stop_a_session(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.badge("TAG2")
+        await h.until(lambda: h.station.entrance.waiting or h.state(2) == "waiting_car")
+        assert h.status(1) == "Charging"
+
+    play(tmp_path, body)
+
+
+def test_a_badge_of_the_same_group_stops_it(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        for tag in ("TAG", "TAG2"):
+            h.backend.tokens[tag] = Authorization(AuthStatus.ACCEPTED, None, "FLEET")
+        await h.charge("TAG")
+        h.badge("TAG2")
+        await h.until_status("Finishing")
+        assert (await h.entries())[-1].payload["token"] == "TAG2"
+
+    play(tmp_path, body)
+
+
+def test_unplugging_ends_the_session(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.advance(10, wh=100)
+        h.unplug()
+        await h.until_status("Available")
+        assert (await h.entries())[-1].payload["reason"] == "EVDisconnected"
+
+    play(tmp_path, body)
+
+
+def test_two_cars_never_get_more_than_the_supply(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge("TAG", 1)
+        assert h.station.points[1].offered_a == 32.0
+        h.plug(2)
+        h.badge("TAG2")
+        await h.until_state("running", 2)
+        for _ in range(30):
+            h.advance(1)
+            await asyncio.sleep(0)
+            offers = [p.offered_a for p in h.station.points.values()]
+            assert sum(offers) <= 52.0
+        assert offers == [26.0, 26.0]
+        assert h.status(2) == "Charging"
+
+    play(tmp_path, body)
+
+
+def test_offline_an_unknown_badge_is_refused_or_accepted_as_configured(tmp_path: Path) -> None:
+    async def refused(h: Harness) -> None:
+        h.backend.online = False
+        h.plug()
+        h.badge()
+        await h.until(lambda: h.station.points[1]._moment[0] == "refused")
+
+    async def accepted(h: Harness) -> None:
+        h.backend.online = False
+        await h.charge()
+        assert h.backend.asked == []
+
+    play(tmp_path, refused)
+    play(tmp_path, accepted, Settings(offline_unknown_allowed=True))
+
+
+def test_offline_a_badge_of_the_cache_is_accepted(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.badge()
+        await h.until_status("Finishing")
+        h.unplug()
+        h.backend.online = False
+        h.advance(10)
+        await h.charge()
+        assert h.backend.asked == ["TAG"]
+
+    play(tmp_path, body)
+
+
+@pytest.mark.parametrize(
+    ("stop", "energy", "after"),
+    [(True, 0, "Finishing"), (True, 500, "Finishing"), (False, 0, "SuspendedEVSE"), (False, 500, "Charging")],
+)
+def test_a_token_refused_after_the_start(tmp_path: Path, stop: bool, energy: int, after: str) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.advance(1)
+        tx = h.station.transaction_of(1)
+        assert tx is not None
+        await h.station.transaction_answered(tx, "0", Authorization(AuthStatus.INVALID))
+        await h.until_status(after)
+        if after == "Finishing":
+            assert (await h.entries())[-1].payload["reason"] == "DeAuthorized"
+            assert h.station.points[1].session.holds_lock
+            h.advance(10)
+            h.badge()
+            await h.until(lambda: not h.station.points[1].session.holds_lock)
+        elif energy:
+            h.advance(1, wh=499)
+            assert h.status() == "Charging"
+            h.advance(1, wh=1)
+            await h.until_status("SuspendedEVSE")
+            assert h.state() == "running"
+
+    play(tmp_path, body, Settings(stop_on_invalid=stop, max_energy_on_invalid_wh=energy))
+
+
+def test_remote_start_and_stop(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        assert await h.station.remote_start("ANY", 9) is Outcome.REJECTED
+        assert await h.station.remote_start("ANY", 2) is Outcome.ACCEPTED
+        await h.until_state("waiting_car", 2)
+        h.plug(2)
+        await h.until_status("Charging", 2)
+        assert await h.station.remote_start("ANY", 2) is Outcome.REJECTED
+        tx = h.station.transaction_of(2)
+        assert tx is not None
+        await h.station.transaction_answered(tx, "4711", Authorization(AuthStatus.ACCEPTED))
+        assert await h.station.remote_stop("1") is Outcome.REJECTED
+        assert await h.station.remote_stop("4711") is Outcome.ACCEPTED
+        await h.until_status("Finishing", 2)
+        assert (await h.entries())[-1].payload["reason"] == "Remote"
+
+    play(tmp_path, body)
+
+
+def test_remote_start_without_a_point_takes_the_one_that_is_plugged(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        h.plug(2)
+        assert await h.station.remote_start("ANY", None) is Outcome.ACCEPTED
+        await h.until_status("Charging", 2)
+
+    play(tmp_path, body)
+
+
+def test_remote_start_is_authorised_first_when_configured_so(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        h.plug(1)
+        assert await h.station.remote_start("STRANGER", 1) is Outcome.ACCEPTED
+        await h.until(lambda: h.backend.asked == ["STRANGER"])
+        await asyncio.sleep(0.02)
+        assert h.state(1) == "waiting_auth"
+        assert await h.station.remote_start("TAG", 1) is Outcome.ACCEPTED
+        await h.until_status("Charging")
+
+    play(tmp_path, body, Settings(authorize_remote_start=True))
+
+
+def test_a_remote_start_while_finishing_works_with_the_cable_in(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.badge()
+        await h.until_status("Finishing")
+        assert await h.station.remote_start("TAG", 1) is Outcome.ACCEPTED
+        await h.until_state("running")
+        h.advance(6)
+        await h.until_status("Charging")
+        assert await h.kinds() == ["started", "ended", "started"]
+
+    play(tmp_path, body)
+
+
+def test_unlock_ends_the_session_first(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+        assert await h.station.unlock(1) is Outcome.ACCEPTED
+        assert h.link.unlocked == [1]
+        assert (await h.entries())[-1].payload["reason"] == "UnlockCommand"
+        assert await h.station.unlock(9) is Outcome.UNKNOWN
+
+    play(tmp_path, body)
+
+
+def test_a_scheduled_availability_comes_with_the_end_and_survives_a_restart(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+        assert await h.station.set_availability(1, False) is Outcome.SCHEDULED
+        assert await h.station.set_availability(2, False) is Outcome.ACCEPTED
+        await h.until_status("Unavailable", 2)
+        assert h.status(1) == "Charging"
+        h.badge()
+        await h.until_status("Unavailable", 1)
+
+    async def after(h: Harness) -> None:
+        await h.until_status("Unavailable", 1)
+        await h.until_status("Unavailable", 2)
+        assert await h.station.remote_start("TAG", 1) is Outcome.REJECTED
+        h.badge()
+        await h.until(lambda: h.station.points[1]._moment[0] == "refused")
+        assert await h.station.set_availability(0, True) is Outcome.ACCEPTED
+        await h.until_status("Available", 1)
+
+    play(tmp_path, body)
+    play(tmp_path, after)
+
+
+def test_a_session_goes_on_after_a_restart_when_the_car_never_left(tmp_path: Path) -> None:
+    time = FakeTime()
+
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.advance(61, wh=700)
+        await h.until(lambda: h.backend.changes >= 2)
+
+    def plugged(h: Harness) -> None:
+        h.link.cars[1].plugged = h.link.cars[1].connected = True
+        h.link.cars[1].count = 1
+        h.link.cars[1].wh = 10_800
+
+    async def after(h: Harness) -> None:
+        await h.until_status("Charging")
+        h.badge()
+        await h.until_status("Finishing")
+        entries = await h.entries()
+        assert [e.kind for e in entries] == ["started", "sampled", "ended"]
+        assert entries[-1].payload["meter_stop_wh"] == 10_800
+
+    play(tmp_path, body, time=time)
+    time.mono += 20
+    play(tmp_path, after, time=time, prepare=plugged)
+
+
+def test_a_session_whose_car_left_during_the_restart_is_closed_once(tmp_path: Path) -> None:
+    time = FakeTime()
+
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.advance(61, wh=700)
+        await h.until(lambda: h.backend.changes >= 2)
+
+    def register(h: Harness) -> None:
+        for car in h.link.cars.values():
+            car.wh = 10_750
+
+    async def after(h: Harness) -> None:
+        await h.until_status("Available")
+        await h.until(lambda: h.station.points[1].pending is None)
+        entries = await h.entries()
+        assert [e.kind for e in entries] == ["started", "sampled", "ended"]
+        assert entries[-1].payload["reason"] == "PowerLoss"
+        assert entries[-1].payload["meter_stop_wh"] == 10_750
+        assert entries[-1].stamp.mono == 1061.0
+
+    play(tmp_path, body, time=time)
+    time.mono += 20
+    play(tmp_path, after, time=time, prepare=register)
+    play(tmp_path, after, time=time, prepare=register)
+
+
+def test_a_fault_that_can_clear_by_itself_suspends_the_session_and_no_more(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.fault(1, "contactor-drops")
+        await h.until_status("Faulted")
+        h.advance(20)
+        h.fault(1, "contactor-drops", on=False)
+        h.link.report(1)
+        await h.until_status("Charging")
+        assert await h.kinds() == ["started"]
+
+    play(tmp_path, body, Settings(sample_interval_s=0))
+
+
+def test_a_fault_that_stays_ends_the_session(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.fault(1, "residual-current")
+        await h.until_status("Faulted")
+        h.advance(6)
+        await h.until_state("finished")
+        assert (await h.entries())[-1].payload["reason"] == "Other"
+
+    play(tmp_path, body)
+
+
+def test_the_last_register_counts_when_the_meter_falls_silent(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.advance(30, wh=444)
+        h.meters.silent.add(1)
+        h.station.meter_lost(1, "no answer")
+        h.badge()
+        await h.until_status("Finishing")
+        assert (await h.entries())[-1].payload["meter_stop_wh"] == 10_444
+
+    play(tmp_path, body)
+
+
+def test_no_session_begins_without_a_register(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        h.meters.silent.add(1)
+        h.plug(1)
+        h.badge()
+        await h.until_state("finished")
+        assert await h.kinds() == []
+
+    play(tmp_path, body)
+
+
+def test_a_reset_ends_sessions_and_asks_for_a_restart(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.backend.online = False
+        assert await h.station.reset(hard=False) is Outcome.ACCEPTED
+        await h.until(lambda: h.station.restart_requested)
+        assert (await h.entries())[-1].payload["reason"] == StopReason.SOFT_RESET.value
+
+    play(tmp_path, body)
+
+
+def test_samples_go_to_the_outbox_at_their_interval(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+        for _ in range(3):
+            before = h.backend.changes
+            h.advance(10, wh=10)
+            await h.until(lambda before=before: h.backend.changes > before)  # type: ignore[misc]
+        entries = await h.entries()
+        assert [e.kind for e in entries] == ["started", "sampled", "sampled", "sampled"]
+        values = {v["measurand"]: v for v in entries[1].payload["values"]}
+        assert values["Energy.Active.Import.Register"]["value"] == 10_010
+        assert values["Energy.Active.Import.Register"]["context"] == "Sample.Periodic"
+
+    play(tmp_path, body, Settings(sample_interval_s=10))
+
+
+def test_a_dedicated_bay_needs_no_badge(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        h.plug(1)
+        await h.until_status("Charging", 1)
+        assert (await h.entries())[0].payload["token"] == "FREE"
+
+    play(tmp_path, body, authorisation={"free_vend_tag": "FREE", "free_vend_evses": [1]})
+
+
+def test_a_restart_of_the_safety_process_keeps_the_session(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.station.evse_lost("gone")
+        await h.until_status("Faulted")
+        h.time.mono += 2
+        h.link.boot = "boot-2"
+        h.link.cars[1].closed = False
+        h.station.evse_found()
+        h.link.report(1)
+        h.advance(1)
+        h.advance(6)
+        await h.until_status("Charging")
+        assert h.backend.statuses(1)[-3:] == ["Faulted", "SuspendedEVSE", "Charging"]
+        assert await h.kinds() == ["started"]
+
+    play(tmp_path, body, Settings(sample_interval_s=0))
