@@ -165,6 +165,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
 async def central() -> AsyncIterator[CentralSystem]:
     async with CentralSystem(tags=["TAG1"]) as system:
         yield system
+        assert system.violations == []  # whatever a test does, nothing leaves that the schemas forbid
 
 
 @pytest_asyncio.fixture

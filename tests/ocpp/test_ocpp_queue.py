@@ -1,0 +1,234 @@
+"""Delivery of the outbox: order, retries, identity, restarts."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+import pytest_asyncio
+
+from chargepoint.journal import outbox, transactions
+from chargepoint.journal.journal import Journal
+from chargepoint.journal.stamp import Stamp, set_offset
+from chargepoint.ocpp.queue import OutboxSender, RetryPolicy, Taken
+from chargepoint.ocpp.rpc import AnswerTimeout, CallFailed, LinkLost, NotSendable
+from chargepoint.station.api import Authorization, AuthStatus
+
+pytestmark = pytest.mark.asyncio
+T0 = 1_772_000_000.0
+
+
+class Courier:
+    """Takes everything, or fails as `script` says (one item per delivery)."""
+
+    def __init__(self):
+        self.carried = []
+        self.script = []
+        self.taken = []
+        self.lost = asyncio.Event()
+        self.next_id = 0
+        self.useless = False
+
+    async def deliver(self, message):
+        self.carried.append(message)
+        failure = self.script.pop(0) if self.script else None
+        if isinstance(failure, LinkLost):
+            self.lost.set()
+        if failure is not None:
+            raise failure
+        if message.entry.kind != "started":
+            return Taken()
+        self.next_id += 1
+        return Taken(str(self.next_id - 1), Authorization(AuthStatus.ACCEPTED))
+
+    async def delivered(self, message, taken):
+        self.taken.append((message, taken))
+
+    def pointless(self, message, failure):
+        return self.useless
+
+
+class Bench:
+    def __init__(self, path, boot="boot-1", script=()):
+        self.journal = Journal.open(path / "chargepoint.db", boot)
+        self.courier = Courier()
+        self.courier.script = list(script)
+        self.waits = []
+        self.policy = RetryPolicy(attempts=3, interval_s=60)
+        self.sender = OutboxSender(self.journal, self.courier, self.policy, lambda: T0 + 9999, self._sleep)
+        self.task = asyncio.create_task(self.sender.run())
+
+    async def _sleep(self, seconds):
+        self.waits.append(seconds)
+        await asyncio.sleep(0)
+
+    async def write(self, work):
+        result = await self.journal.write(work)
+        self.sender.wake()
+        return result
+
+    async def begin(self, evse=1, at=T0):
+        stamp = Stamp(self.journal.boot, at - T0, at)
+        return await self.write(lambda db: transactions.begin(db, evse, 1, f"TAG{evse}", None, None, "car", stamp, 100))
+
+    async def sample(self, tx, at):
+        values = [{"measurand": "Voltage", "value": 230.0, "unit": "V", "phase": None, "location": "Outlet"}]
+        stamp = Stamp(self.journal.boot, at - T0, at)
+        await self.write(lambda db: transactions.sampled(db, tx, stamp, 1, values))
+
+    async def end(self, tx, at):
+        stamp = Stamp(self.journal.boot, at - T0, at)
+        await self.write(lambda db: transactions.end(db, tx, stamp, 200, "Local", None))
+
+    async def drained(self):
+        assert await self.sender.drained(5)
+
+    async def close(self):
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        self.journal.close()
+
+
+@pytest_asyncio.fixture
+async def bench(tmp_path):
+    bench = Bench(tmp_path)
+    yield bench
+    await bench.close()
+
+
+def story(courier):
+    return [(m.entry.kind, m.entry.tx, m.backend_id) for m in courier.carried]
+
+
+async def test_offline_messages_are_replayed_in_order_with_the_given_transaction_ids(bench):
+    first = await bench.begin(1)
+    second = await bench.begin(2)
+    await bench.sample(first, T0 + 1)
+    await bench.sample(second, T0 + 2)
+    await bench.end(first, T0 + 3)
+    await bench.end(second, T0 + 4)
+    assert story(bench.courier) == []
+    bench.sender.ready(True)
+    await bench.drained()
+    assert story(bench.courier) == [
+        ("started", first, None),
+        ("started", second, None),
+        ("sampled", first, "0"),
+        ("sampled", second, "1"),
+        ("ended", first, "0"),
+        ("ended", second, "1"),
+    ]
+    assert [m.at.timestamp() for m in bench.courier.carried] == [T0, T0, T0 + 1, T0 + 2, T0 + 3, T0 + 4]
+    assert await bench.journal.read(outbox.count) == 0
+
+
+async def test_what_waits_survives_a_restart(tmp_path):
+    bench = Bench(tmp_path)
+    tx = await bench.begin()
+    bench.sender.ready(True)
+    await bench.drained()
+    bench.sender.ready(False)
+    await bench.end(tx, T0 + 5)
+    await bench.close()
+    again = Bench(tmp_path)
+    again.sender.ready(True)
+    await again.drained()
+    assert story(again.courier) == [("ended", tx, "0")]
+    await again.close()
+
+
+async def test_retries_wait_the_interval_times_the_preceding_transmissions(bench):
+    bench.courier.script = [CallFailed("InternalError", "", {}), AnswerTimeout(), CallFailed("GenericError", "", {})]
+    await bench.begin()
+    bench.sender.ready(True)
+    await bench.drained()
+    assert bench.waits == [60, 120]
+    assert len(bench.courier.carried) == 3
+    assert bench.courier.taken == []
+
+
+async def test_a_start_never_delivered_leaves_its_transaction_with_the_id_minus_one(bench):
+    bench.courier.script = [CallFailed("InternalError", "", {})] * 3
+    tx = await bench.begin()
+    await bench.sample(tx, T0 + 1)
+    await bench.end(tx, T0 + 2)
+    bench.sender.ready(True)
+    await bench.drained()
+    assert story(bench.courier)[3:] == [("sampled", tx, "-1"), ("ended", tx, "-1")]
+
+
+async def test_a_lost_link_costs_no_attempt(bench):
+    bench.courier.script = [LinkLost()]
+    await bench.begin()
+    for _ in range(5):
+        bench.courier.script = [LinkLost()]
+        bench.sender.ready(True)
+        await asyncio.sleep(0.02)
+    assert bench.waits == []
+    assert (await bench.journal.read(outbox.head)).attempts == 0
+    bench.sender.ready(True)
+    await bench.drained()
+    assert [taken.backend_id for _, taken in bench.courier.taken] == ["0"]
+
+
+async def test_attempts_are_counted_across_a_restart(tmp_path):
+    bench = Bench(tmp_path, script=[AnswerTimeout(), AnswerTimeout(), LinkLost()])
+    await bench.begin()
+    bench.sender.ready(True)
+    await asyncio.wait_for(bench.courier.lost.wait(), 5)
+    await bench.close()
+    again = Bench(tmp_path, script=[AnswerTimeout()])
+    again.sender.ready(True)
+    await again.drained()
+    assert len(again.courier.carried) == 1
+    assert again.waits == []
+    await again.close()
+
+
+async def test_a_record_that_cannot_be_sent_does_not_block_those_behind_it(bench):
+    bench.courier.script = [NotSendable("a mistake of ours")]
+    await bench.begin(1)
+    second = await bench.begin(2)
+    bench.sender.ready(True)
+    await bench.drained()
+    assert story(bench.courier)[-1] == ("started", second, None)
+    assert bench.waits == []
+
+
+async def test_a_security_event_nobody_understands_is_given_up_at_once(bench):
+    bench.courier.useless = True
+    bench.courier.script = [CallFailed("NotImplemented", "", {})]
+    await bench.write(
+        lambda db: outbox.add(db, "security", None, Stamp(1, 0, T0), {"kind": "StartupOfTheDevice", "info": ""})
+    )
+    bench.sender.ready(True)
+    await bench.drained()
+    assert bench.waits == []
+
+
+async def test_stamps_of_before_the_time_was_known_are_put_right(bench):
+    boot = bench.journal.boot
+    await bench.write(lambda db: transactions.begin(db, 1, 1, "TAG", None, None, "car", Stamp(boot, 50.0, None), 100))
+    await bench.journal.write(lambda db: set_offset(db, boot, T0))
+    bench.sender.ready(True)
+    await bench.drained()
+    assert bench.courier.carried[0].at == datetime.fromtimestamp(T0 + 50, UTC)
+
+
+async def test_new_messages_wait_behind_the_queue(bench):
+    gate = asyncio.Event()
+    usual = bench.courier.deliver
+
+    async def slow(message):
+        await gate.wait()
+        return await usual(message)
+
+    bench.courier.deliver = slow
+    tx = await bench.begin()
+    bench.sender.ready(True)
+    await asyncio.sleep(0.01)
+    await bench.sample(tx, T0 + 1)
+    await bench.end(tx, T0 + 2)
+    assert not await bench.sender.drained(0.01)
+    gate.set()
+    await bench.drained()
+    assert [kind for kind, _, _ in story(bench.courier)] == ["started", "sampled", "ended"]
