@@ -457,7 +457,6 @@ def test_a_restart_of_the_safety_process_keeps_the_session(tmp_path: Path) -> No
         h.advance(1)
         h.advance(6)
         await h.until_status("Charging")
-        assert h.backend.statuses(1)[-3:] == ["Faulted", "SuspendedEVSE", "Charging"]
         assert await h.kinds() == ["started"]
 
     play(tmp_path, body, Settings(sample_interval_s=0))
