@@ -320,7 +320,6 @@ def _check_station(config: Config) -> Iterator[tuple[str, str]]:
 def _check_points(config: Config) -> Iterator[tuple[str, str]]:
     ids: dict[int, int] = {}
     units: dict[int, int] = {}
-    models = meter_models()
     for index, evse in enumerate(config.evse):
         path = f"evse[{index}]"
         if evse.id in ids:
@@ -336,9 +335,14 @@ def _check_points(config: Config) -> Iterator[tuple[str, str]]:
                 f"is {evse.meter.unit}, like that of evse[{other}]: every meter on the bus needs its own",
             )
         units.setdefault(evse.meter.unit, index)
-        if models and evse.meter.model and evse.meter.model not in models:
-            remedy = closest(evse.meter.model, models) or f"; known are {', '.join(models)}"
-            yield f"{path}.meter.model", f'is "{evse.meter.model}", which has no register map{remedy}'
+        yield from _unknown_model(f"{path}.meter.model", evse.meter.model)
+
+
+def _unknown_model(path: str, model: str | None) -> Iterator[tuple[str, str]]:
+    models = meter_models()
+    if model is not None and model not in models:  # None stands in for a model that is missing
+        remedy = closest(model, models) or f"; known are {', '.join(models)}"
+        yield path, f'is "{model}", which has no register map{remedy}'
 
 
 def _check_phases(supply: int, evse: EvseSection, path: str) -> Iterator[tuple[str, str]]:
@@ -375,10 +379,7 @@ def _check_building_meter(config: Config) -> Iterator[tuple[str, str]]:
     meter = config.building_meter
     if meter is None:
         return
-    models = meter_models()
-    if models and meter.model not in models:
-        remedy = closest(meter.model, models) or f"; known are {', '.join(models)}"
-        yield "building_meter.model", f'is "{meter.model}", which has no register map{remedy}'
+    yield from _unknown_model("building_meter.model", meter.model)
     if meter.transport == "tcp":
         if not meter.host:
             yield "building_meter.host", 'is missing: transport = "tcp" needs the name or address of the meter'
