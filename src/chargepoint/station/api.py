@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from chargepoint.energy.composite import Composite
+from chargepoint.energy.profiles import Profile, Purpose
 from chargepoint.station.settings import Settings
 
 
@@ -119,6 +121,18 @@ class SecurityEvent:
 DomainEvent = StatusChanged | MeterSampled | SecurityEvent
 
 
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A point kept for a token. Evse 0: one point, whichever, is kept free for it."""
+
+    id: int
+    evse: int
+    token: str
+    expires: datetime
+    group: str | None = None
+    """Tokens of this group may use it too."""
+
+
 class BackendUnreachable(Exception):
     """The central system did not answer in time, or there is no link: the offline rules apply."""
 
@@ -155,7 +169,9 @@ class StationApi(Protocol):
     settings: Settings
     """Live values; whoever changes one calls `setting_changed`."""
 
-    async def remote_start(self, token: str, evse: int | None, profile: Any | None = None) -> Outcome: ...
+    async def remote_start(self, token: str, evse: int | None, profile: Profile | None = None) -> Outcome:
+        """Start as if the token had been presented. `profile` is for this transaction alone; its evse is not looked at."""
+
     async def remote_stop(self, backend_tx_id: str) -> Outcome: ...
     async def stop(self, evse: int, reason: StopReason) -> Outcome: ...
     async def unlock(self, evse: int) -> Outcome:
@@ -171,6 +187,33 @@ class StationApi(Protocol):
         """Answered first; then transactions end (SoftReset, HardReset) and the process exits to be started again."""
 
     async def clear_cache(self) -> Outcome: ...
+    async def reserve(self, reservation: Reservation) -> Outcome:
+        """Keep a point; one of the same id is replaced.
+
+        ACCEPTED, OCCUPIED (in use or kept for another), FAULTED, UNAVAILABLE, or REJECTED: this cannot be kept.
+        """
+
+    async def cancel_reservation(self, reservation_id: int) -> Outcome:
+        """ACCEPTED, or UNKNOWN: there is none of that id."""
+
+    async def set_profile(self, profile: Profile) -> Outcome:
+        """Install a charging profile, kept across restarts, in effect within a second.
+
+        ACCEPTED, or REJECTED: a profile for a transaction that is not running. Raises energy.profiles.ProfileError.
+        """
+
+    async def clear_profiles(
+        self,
+        id: int | None = None,
+        evse: int | None = None,
+        purpose: Purpose | None = None,
+        stack: int | None = None,
+    ) -> Outcome:
+        """Remove the profiles that match all that is given; UNKNOWN when there was none."""
+
+    def composite(self, evse: int, duration: int, unit: str) -> Composite | None:
+        """The composite schedule of a point (0: of the sum) from now on; None when it cannot be told."""
+
     def evse_ids(self) -> tuple[int, ...]: ...
     def status_of(self, evse: int) -> StatusChanged:
         """The present status, to be sent after a boot or on request."""
