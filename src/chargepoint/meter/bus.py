@@ -15,8 +15,9 @@ import structlog
 from chargepoint.config import MeterRef
 from chargepoint.meter import maps
 from chargepoint.meter.decode import EnergyGuard, Implausible, to_reading
+from chargepoint.meter.identity import code, judge
 from chargepoint.meter.link import Counters, ModbusLink, NoAnswer, Refused
-from chargepoint.meter.plan import plan
+from chargepoint.meter.plan import Block, plan
 from chargepoint.meter.reading import Reading
 
 log = structlog.get_logger()
@@ -40,6 +41,10 @@ class MeterListener(Protocol):
         """A lost meter answers again; its reading follows."""
 
 
+class WrongModel(Exception):
+    """The meter says it is another model, whose registers stand elsewhere."""
+
+
 class _Meter:
     """One meter and how it is doing."""
 
@@ -52,6 +57,8 @@ class _Meter:
         self.last: Reading | None = None
         self.failures = 0
         self.lost = False
+        self.identified = False
+        """Its code was asked since it was last found."""
         self.due = 0.0
         self.wanted = False
         self.fresh = asyncio.Event()
@@ -133,7 +140,7 @@ class MeterBus:
         started = time.monotonic()
         try:
             reading = await self._read(meter)
-        except (NoAnswer, Refused) as e:
+        except (NoAnswer, Refused, WrongModel) as e:
             self._failed(meter, str(e))
         except Implausible as e:
             self.counters.implausible += 1
@@ -148,8 +155,27 @@ class MeterBus:
             words = await self._link.read(meter.unit, meter.map.function, block, meter.map.gap_ms / 1000)
             registers.update(enumerate(words, block.address))
         reading = to_reading(meter.map, registers, time.monotonic())
+        if not meter.identified:
+            await self._identify(meter)
         meter.guard.check(reading.energy_wh)
         return reading
+
+    async def _identify(self, meter: _Meter) -> None:
+        """Ask what it is, once it answers. Many meters cannot be asked; that is no failure."""
+        probe = meter.map.identity
+        if probe is not None and probe.values:
+            try:
+                words = await self._link.read(meter.unit, probe.function, Block(probe.address, probe.words))
+            except (NoAnswer, Refused) as e:
+                log.info("meter_gives_no_code", evse=meter.evse, unit=meter.unit, why=str(e))
+            else:
+                found = code(probe, words)
+                verdict = judge(meter.map, found or 0)
+                if not verdict.usable:
+                    raise WrongModel(f"unit {meter.unit} on {self._link.name}: {verdict.text}")
+                if verdict.text:
+                    log.warning("meter_model_differs", evse=meter.evse, unit=meter.unit, why=verdict.text)
+        meter.identified = True
 
     def _succeeded(self, meter: _Meter, reading: Reading) -> None:
         meter.last = reading
@@ -170,6 +196,7 @@ class MeterBus:
             meter.due = now + BACK_OFF_S[step]
             if not meter.lost:
                 meter.lost = True
+                meter.identified = False
                 log.error("meter_lost", evse=meter.evse, unit=meter.unit, why=why)
                 self._listener.meter_lost(meter.evse, why)
         else:

@@ -31,10 +31,13 @@ def to_reading(regmap: RegisterMap, registers: Mapping[int, int], at: float) -> 
     if energy is None or not 0 <= energy < MAX_ENERGY_WH:
         raise Implausible(f"energy register reads {energy} Wh")
     export = value("energy_export")
+    power, reverse = value("power"), value("power_reverse")
+    if power is not None and reverse is not None:
+        power -= reverse
     reading = Reading(
         at=at,
         energy_wh=round(energy),
-        power_w=value("power"),
+        power_w=power,
         voltage_v=phases("voltage"),
         current_a=phases("current"),
         power_phases_w=phases("power_phases"),

@@ -18,9 +18,10 @@ QUANTITIES: dict[str, tuple[str, ...]] = {
     "voltage": ("voltage_l1", "voltage_l2", "voltage_l3"),
     "current": ("current_l1", "current_l2", "current_l3"),
     "power_phases": ("power_l1", "power_l2", "power_l3"),
-    "total": ("power", "energy_import", "energy_export", "frequency", "power_factor"),
+    "total": ("power", "power_reverse", "energy_import", "energy_export", "frequency", "power_factor"),
 }
-"""What a row may be called. Units: V, A, W, Wh, Hz."""
+"""What a row may be called. Units: V, A, W, Wh, Hz. `power_reverse` is of meters that tell both directions apart: it is
+taken off `power`."""
 
 _NAMES = frozenset(name for names in QUANTITIES.values() for name in names)
 
@@ -95,7 +96,7 @@ class RegisterMap:
     phases: int
     word_order: WordOrder
     baudrate: int
-    """Factory setting, Bd."""
+    """Factory setting as far as known, Bd; what counts is the speed of the bus in the configuration."""
     parity: str
     absent: bool
     """Integers with all bits set stand for no value."""

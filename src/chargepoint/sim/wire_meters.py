@@ -62,7 +62,8 @@ class SimMeter:
         """PDU that answers this PDU (function, address, count)."""
         function, address, count = request[0], int.from_bytes(request[1:3], "big"), int.from_bytes(request[3:5], "big")
         image = self._image()
-        if function == 3 and self.map.identity and self._within(self._identity_image(), address, count):
+        probe = self.map.identity
+        if probe and function == probe.function and self._within(self._identity_image(), address, count):
             image = self._identity_image()
         elif function != self.map.function:
             return bytes((function | 0x80, _ILLEGAL_FUNCTION))
@@ -112,8 +113,9 @@ class SimMeter:
         return None if value is None else value / row.scale
 
     def _values(self, now: SimReading) -> dict[str, float]:
-        apparent = sum(u * i for u, i in zip(now.voltage_v, now.current_a, strict=True))
-        total = sum(now.power_w)
+        phases = range(self.map.phases)
+        apparent = sum(now.voltage_v[n] * now.current_a[n] for n in phases)
+        total = sum(now.power_w[n] for n in phases)
         found = {
             "power": total,
             "energy_import": now.energy_wh,
@@ -125,6 +127,8 @@ class SimMeter:
             found[f"voltage_l{i + 1}"] = now.voltage_v[i]
             found[f"current_l{i + 1}"] = now.current_a[i]
             found[f"power_l{i + 1}"] = now.power_w[i]
+        if "power_reverse" in self.map.registers:
+            found["power"], found["power_reverse"] = max(0.0, total), max(0.0, -total)
         return found
 
 
