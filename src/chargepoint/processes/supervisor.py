@@ -158,19 +158,16 @@ class Supervisor:
 
 def main(config: Config, file: Path) -> int:
     """Run the borne. Exit status: 0 after a clean stop, 1 when it runs already, 2 when its configuration is wrong."""
-    directories = (config.station.state_dir, config.station.run_dir)
-    locks: list[int] = []
     try:
-        for directory in directories:
-            locks.append(_lock(directory))
+        os.close(_lock(config.station.state_dir))  # only asked: the station itself holds it while it lives
+        lock = _lock(config.station.run_dir)
     except (AlreadyRunning, OSError) as error:
         _say(str(error))
         return 1
     try:
         return Supervisor(_children(config, file.resolve()), config.station.run_dir / "sim.sock").run()
     finally:
-        for lock in locks:
-            os.close(lock)
+        os.close(lock)
 
 
 def _children(config: Config, file: Path) -> list[Child]:

@@ -1,0 +1,63 @@
+"""The business process: the station core with its wires, its journal and the central system's room."""
+
+import asyncio
+import signal
+import sys
+
+from chargepoint.config import Config
+from chargepoint.journal.journal import FILE_NAME, Journal, JournalBusy, JournalTooNew
+from chargepoint.jsonrpc import SocketBusy
+from chargepoint.meter.build import build_buses
+from chargepoint.ocpp.v16.backend import Backend
+from chargepoint.reader.reader import BadgeReader
+from chargepoint.station.clock import Clock
+from chargepoint.station.control import SOCKET_NAME, Control
+from chargepoint.station.evse_link import EvseLink
+from chargepoint.station.settings import Settings
+from chargepoint.station.shared import NoMeters
+from chargepoint.station.station import Station
+
+
+def main(config: Config) -> int:
+    """Run until SIGTERM, SIGINT or a reset. Answers the process's exit status."""
+    try:
+        journal = Journal.open(config.station.state_dir / FILE_NAME)
+    except (JournalBusy, JournalTooNew) as refused:
+        print(f"chargepoint station: {refused}", file=sys.stderr)
+        return 1
+    try:
+        return asyncio.run(_run(config, journal))
+    finally:
+        journal.close()
+
+
+def compose(config: Config, journal: Journal) -> Station:
+    """The station with everything that talks to it."""
+    clock = Clock(journal.boot)
+    link = EvseLink(config.station.run_dir / "evse.sock")
+    station = Station(config, journal, clock, Settings(), link)
+    backend = Backend(config, journal, clock, station)
+    buses = build_buses(config, station)
+    meters = buses[0] if any(evse.meter for evse in config.evse) else NoMeters()
+    readers = [BadgeReader(r, config.reader_port(r), station.badge, station.reader_state) for r in config.reader]
+    others = [bus.run for bus in buses if bus is not meters]
+    station.attach(backend, meters, runners=[backend.run, *(reader.run for reader in readers), *others])
+    return station
+
+
+async def _run(config: Config, journal: Journal) -> int:
+    station = compose(config, journal)
+    control = Control(station, config.station.run_dir / SOCKET_NAME)
+    try:
+        await control.start()
+    except SocketBusy as refused:
+        print(f"chargepoint station: {refused}", file=sys.stderr)
+        return 1
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, station.stop_running)
+    try:
+        await station.run()
+    finally:
+        await control.close()
+    return 0
