@@ -202,6 +202,31 @@ async def test_every_fault_is_listed_and_can_be_set_and_cleared(bench: Bench) ->
         assert await bench.call("fault", name=row["name"], on=False, **where)
 
 
+async def test_the_bornes_own_faults_reach_the_controllers_inputs(bench: Bench) -> None:
+    await bench.call("fault", name="adc-silent")
+    assert bench.board.read_point(1).reference_v == 0
+    await bench.call("fault", name="adc-silent", on=False)
+    assert bench.board.read_point(1).reference_v == pytest.approx(2.5, abs=0.01)
+    await bench.call("fault", name="emergency-stop")
+    await bench.call("fault", name="door-open")
+    for _ in range(10):
+        borne = bench.board.read_borne()
+    assert borne.emergency_stop and borne.door_open
+
+
+async def test_bay_and_domestic_socket_and_building_can_be_moved(bench: Bench) -> None:
+    await bench.call("bay", evse=1)
+    for _ in range(5):
+        seen = bench.board.read_point(1)
+    assert seen.bay_occupied
+    await bench.call("building", current=[10, 20, 30], subscribed_kva=12)
+    assert (await bench.call("show"))["grid"] == {
+        "building": [10, 20, 30],
+        "current": [10, 20, 30],
+        "subscribed_kva": 12,
+    }
+
+
 async def test_a_second_borne_in_the_same_directory_is_refused(bench: Bench) -> None:
     with pytest.raises(SocketBusy):
         await serve_until(bench.config, asyncio.Event())
