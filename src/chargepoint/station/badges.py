@@ -5,7 +5,7 @@ A table, tried from the top; the first row that fits decides. "Own" is the same 
 | situation                                                        | the badge means                          |
 |------------------------------------------------------------------|------------------------------------------|
 | own transaction runs                                             | stop it (the youngest, if several)       |
-| own transaction is just stopping, or stopped under 5 s ago       | nothing more: shown as understood        |
+| own transaction is just stopping, or stopped under 3 s ago       | nothing more: shown as understood        |
 | a cable is retained for the own token                            | release it                               |
 | own authorisation waits for its plug                             | its window starts anew                   |
 | (from here on the token must be accepted)                        |                                          |
@@ -26,7 +26,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-JUST_STOPPED_S = 5.0
+JUST_STOPPED_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)

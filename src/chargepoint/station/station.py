@@ -1,314 +1,32 @@
-"""The station: its points, and everything that happens to them, brought together.
-
-One event loop, one object. Whatever happens calls `_settle` in the end: effects are carried out, the supply is shared,
-permissions and lamps follow, and changed statuses are told. A task that dies ends the process visibly; the
-supervisor starts it again and the journal knows what was open.
-"""
+"""The station as the protocol rooms, the console and the tests see it: the commands and questions of `StationApi`."""
 
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Any, Final
 
 import structlog
 
-from chargepoint.config import Config
-from chargepoint.evse.messages import BorneReport, PointReport
 from chargepoint.journal import outbox, store, tokens, transactions
-from chargepoint.journal.journal import Journal
-from chargepoint.journal.stamp import set_offset
-from chargepoint.meter.reading import Reading
-from chargepoint.reader.badge import Badge
-from chargepoint.station import authorisation, metering
-from chargepoint.station.api import (
-    Authorization,
-    Backend,
-    ConnectorStatus,
-    MeterSampled,
-    Outcome,
-    SecurityEvent,
-    StatusChanged,
-    StopReason,
-)
-from chargepoint.station.clock import Clock
-from chargepoint.station.entrance import Entrance
-from chargepoint.station.evse_link import Link, LinkLost
-from chargepoint.station.faultlist import FaultList
+from chargepoint.station import authorisation
+from chargepoint.station.api import Authorization, MeterSampled, Outcome, SecurityEvent, StopReason
+from chargepoint.station.core import AVAILABILITY, StationCore
+from chargepoint.station.evse_link import LinkLost
 from chargepoint.station.point import Point
-from chargepoint.station.power import Power
-from chargepoint.station.settings import Settings
-from chargepoint.station.shared import Meters, Shared
 
 log = structlog.get_logger()
 
-TICK_S: Final = 1.0
 STOP_WAIT_S: Final = 20.0
 UNLOCK_WAIT_S: Final = 10.0
 RESET_WAIT_S: Final = {False: 30.0, True: 5.0}
 """How long a reset waits for transactions to end: soft, hard."""
-CLOCK_CHECK_S: Final = 60.0
-_AVAILABILITY: Final = "availability"
 _BUSY: Final = ("starting", "running", "stopping")
 _POLL_S: Final = 0.1
 
 
-class Station:
+class Station(StationCore):
     """The business core. Make it, `attach` what talks to it, `await run()`."""
-
-    def __init__(
-        self,
-        config: Config,
-        journal: Journal,
-        clock: Clock,
-        settings: Settings,
-        link: Link,
-        step: Callable[[str], None] | None = None,
-    ) -> None:
-        self.config = config
-        self.journal = journal
-        self.clock = clock
-        self.settings = settings
-        self.link = link
-        self.faults = FaultList()
-        """Those of no point."""
-        self.power = Power(config.supply)
-        self.started_at = clock.monotonic()
-        self.restart_requested = False
-        """`run` ended because of a reset: the process is to be started again."""
-        self._step = step or (lambda name: None)
-        self._tasks: asyncio.TaskGroup | None = None
-        self._early: list[Coroutine[Any, Any, None]] = []
-        self._stopping = asyncio.Event()
-        self._settling = False
-        self._settled = asyncio.Event()
-        self._again = False
-        self._operative = True
-        self._aligned_at = float("inf")
-        self._clock_checked_at = clock.monotonic()
-        self._runners: list[Callable[[], Coroutine[Any, Any, None]]] = []
-        self._listeners: list[Callable[[str, dict[str, Any]], None]] = []
-        self._told_station: tuple[ConnectorStatus, str | None] | None = None
-        self.points: dict[int, Point] = {}
-
-    def attach(
-        self,
-        backend: Backend,
-        meters: Meters,
-        runners: list[Callable[[], Coroutine[Any, Any, None]]] | None = None,
-    ) -> None:
-        """Give it what was made after it: the central system's room, the meters, and whatever else is to `run`."""
-        self.backend = backend
-        self.meters = meters
-        self._runners = list(runners or [])
-        shared = Shared(
-            clock=self.clock,
-            journal=self.journal,
-            link=self.link,
-            settings=self.settings,
-            backend=backend,
-            meters=meters,
-            spawn=self._spawn,
-            changed=self._settle,
-            step=self._step,
-        )
-        self.points = {section.id: Point(section, shared) for section in self.config.evse}
-        self.entrance = Entrance(self.points, shared)
-        self.link.attach(self)
-
-    # Running
-
-    async def run(self) -> None:
-        """Until `stop_running` or a reset. An error in any task ends it with that error."""
-        await self._recover()
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
-                for early in self._early:
-                    tasks.create_task(early)
-                self._early.clear()
-                running = [tasks.create_task(runner()) for runner in self._runners]
-                running += [tasks.create_task(self.link.run()), tasks.create_task(self.meters.run())]
-                running.append(tasks.create_task(self._tick_for_ever()))
-                await self._stopping.wait()
-                for task in running:
-                    task.cancel()
-                raise _Stopped
-        except* _Stopped:
-            pass
-        finally:
-            self._tasks = None
-            for point in self.points.values():
-                point.session.close()
-
-    def stop_running(self) -> None:
-        """End `run` cleanly: open transactions stay open in the journal and go on after the restart."""
-        self._stopping.set()
-
-    async def _recover(self) -> None:
-        """Open transactions and availability of before."""
-        found = await self.journal.read(transactions.open_transactions)
-        for transaction in found:
-            point = self.points.get(transaction.evse)
-            if point is None or point.pending is not None:
-                stamp, wh, tx = transaction.last, transaction.last_wh, transaction.tx
-                log.warning("open transaction of no point is closed", tx=tx, evse=transaction.evse)
-                await self.journal.write(
-                    lambda db, tx=tx, stamp=stamp, wh=wh: transactions.end(  # type: ignore[misc]
-                        db, tx, stamp, wh, StopReason.POWER_LOSS.value, None
-                    )
-                )
-            else:
-                point.pending = transaction
-        kept = await self.journal.read(lambda db: store.items(db, _AVAILABILITY))
-        for key, value in kept.items():
-            operative = bool(value.get("scheduled", value.get("operative", True)))
-            if key == "0":
-                self._operative = operative
-            elif int(key) in self.points:
-                point = self.points[int(key)]
-                if point.pending is not None and "scheduled" in value:
-                    point.operative, point.scheduled = bool(value.get("operative", True)), bool(value["scheduled"])
-                else:
-                    point.operative = operative
-        await self._keep_offset()
-        self._schedule_aligned()
-
-    async def _tick_for_ever(self) -> None:
-        while True:
-            self.tick()
-            await asyncio.sleep(TICK_S)
-
-    def tick(self) -> None:
-        """A second has passed: timers, sharing, what is due."""
-        now = self.clock.monotonic()
-        self.entrance.tick(now)
-        for point in self.points.values():
-            point.tick(now)
-        if now - self._clock_checked_at >= CLOCK_CHECK_S:
-            self._clock_checked_at = now
-            if self.clock.check():
-                self._spawn(self._keep_offset())
-                self._schedule_aligned()
-        if self.clock.utc() >= self._aligned_at:
-            self._aligned_due()
-        self.faults.own("clock-unsynchronised", not self.clock.synchronised, now)
-        self._settle()
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        if self._tasks is None:
-            self._early.append(work)
-        else:
-            self._tasks.create_task(work)
-
-    def _settle(self) -> None:
-        """Bring everything that follows from the facts up to date. Safe to call from anywhere, also from itself."""
-        if self._settling:
-            self._again = True
-            return
-        self._settling = True
-        try:
-            self._again = True
-            while self._again:
-                self._again = False
-                self._settle_once()
-        finally:
-            self._settling = False
-            self._settled.set()
-
-    def _settle_once(self) -> None:
-        now = self.clock.monotonic()
-        self.entrance.tick(now)
-        points = list(self.points.values())
-        for point in points:
-            if point.carry_out():
-                self._again = True
-        self.power.share(points, now)
-        for point in points:
-            news = point.settle(now, self._operative, point.reserved_for is not None)
-            self.link.permit(point.permit())
-            self.link.lamps(point.lamps(now))
-            if news is not None:
-                log.info("status", evse=news.evse, status=news.status.value, error=news.error)
-                self.backend.notify(news)
-                self._tell("status", {"evse": news.evse, "status": news.status.value, "error": news.error})
-        whole = self.status_of(0)
-        if (whole.status, whole.error) != self._told_station:
-            self._told_station = (whole.status, whole.error)
-            self.backend.notify(whole)
-
-    # What the safety process tells
-
-    def point_reported(self, report: PointReport) -> None:
-        point = self.points.get(report.evse)
-        if point is None:
-            return
-        before = point.session.state
-        point.reported(report, self.clock.monotonic())
-        if point.session.state == "waiting_auth" and before != "waiting_auth":
-            section = self.config.authorisation
-            if section.free_vend_tag and report.evse in section.free_vend_evses:
-                self.entrance.free_vend(report.evse, section.free_vend_tag)
-        self._settle()
-
-    def borne_reported(self, report: BorneReport) -> None:
-        self.faults.reported(report.faults)
-        now = self.clock.monotonic()
-        for name in ("emergency-stop", "door-open"):
-            on = any(f.name == name for f in report.faults)
-            for point in self.points.values():
-                point.faults.own(name, on, now)
-        self._settle()
-
-    def evse_found(self) -> None:
-        now = self.clock.monotonic()
-        self.faults.own("evse-process-lost", False, now)
-        for point in self.points.values():
-            point.faults.own("evse-process-lost", False, now)
-
-    def evse_lost(self, why: str) -> None:
-        now = self.clock.monotonic()
-        self.faults.own("evse-process-lost", True, now, why)
-        for point in self.points.values():
-            point.link_lost()
-            point.faults.own("evse-process-lost", True, now, why)
-        self._settle()
-
-    # What the meters and readers tell
-
-    def meter_read(self, evse: int, reading: Reading) -> None:
-        point = self.points.get(evse)
-        if point is not None:
-            point.read(reading, self.clock.monotonic())
-            if point.withheld:
-                self._settle()
-
-    def meter_lost(self, evse: int, why: str) -> None:
-        point = self.points.get(evse)
-        if point is not None and point.faults.own("meter-lost", True, self.clock.monotonic(), why):
-            self._settle()
-
-    def meter_found(self, evse: int) -> None:
-        point = self.points.get(evse)
-        if point is not None and point.faults.own("meter-lost", False, self.clock.monotonic()):
-            self._settle()
-
-    def badge(self, badge: Badge) -> None:
-        """Somebody showed a badge."""
-        section = next((r for r in self.config.reader if r.id == badge.reader), None)
-        evses = self.config.reader_evses(section) if section is not None else tuple(self.points)
-        self._tell("badge", {"reader": badge.reader})
-        self.entrance.badge(badge.token, evses)
-        self._settle()
-
-    def reader_state(self, reader: int, ok: bool, why: str) -> None:
-        """A reader was found or lost."""
-        detail = why if len(self.config.reader) == 1 else f"reader {reader}: {why}"
-        if self.faults.own("reader-lost", not ok, self.clock.monotonic(), detail):
-            self._settle()
-
-    # StationApi
 
     async def remote_start(self, token: str, evse: int | None, profile: Any | None = None) -> Outcome:
         outcome = self.entrance.remote_start(token, evse, profile)
@@ -364,7 +82,7 @@ class Station:
     async def set_availability(self, evse: int, operative: bool, connector: int | None = None) -> Outcome:
         if evse == 0:
             outcomes = [await self._set_one(point, operative) for point in self.points.values()]
-            await self.journal.write(lambda db: store.put(db, _AVAILABILITY, "0", {"operative": True}))
+            await self.journal.write(lambda db: store.put(db, AVAILABILITY, "0", {"operative": True}))
             self._operative = True
             self._settle()
             return Outcome.SCHEDULED if Outcome.SCHEDULED in outcomes else Outcome.ACCEPTED
@@ -378,7 +96,7 @@ class Station:
     async def _set_one(self, point: Point, operative: bool) -> Outcome:
         busy = point.session.state in _BUSY or point.pending is not None
         value = {"operative": point.operative, "scheduled": operative} if busy else {"operative": operative}
-        await self.journal.write(lambda db: store.put(db, _AVAILABILITY, str(point.id), value))
+        await self.journal.write(lambda db: store.put(db, AVAILABILITY, str(point.id), value))
         if busy and operative != point.operative:
             point.scheduled = operative
             return Outcome.SCHEDULED
@@ -421,18 +139,6 @@ class Station:
 
     def evse_ids(self) -> tuple[int, ...]:
         return tuple(section.id for section in self.config.evse)
-
-    def status_of(self, evse: int) -> StatusChanged:
-        if evse != 0:
-            return self.points[evse].status_changed()
-        operative = any(p.operative for p in self.points.values()) and self._operative
-        status = ConnectorStatus.AVAILABLE if operative else ConnectorStatus.UNAVAILABLE
-        worst = next((f for f in self.faults if f.row.faulted), None)
-        if worst is not None:
-            status = ConnectorStatus.FAULTED
-        shown = worst or next((f for f in self.faults if f.name not in _NOT_TOLD), None)
-        name, detail = (shown.name, shown.detail) if shown is not None else (None, "")
-        return StatusChanged(0, status, name, detail, self.clock.now())
 
     def sample_now(self, evse: int, context: str) -> MeterSampled | None:
         point = self.points.get(evse)
@@ -489,56 +195,3 @@ class Station:
             self._schedule_aligned()
             info = f"{before.isoformat()} to {utc.isoformat()}"
             self.backend.notify(SecurityEvent("SettingSystemTime", info, self.clock.now()))
-
-    async def _keep_offset(self) -> None:
-        if not self.clock.synchronised:
-            return
-        boot, offset = self.clock.boot, self.clock.offset
-        await self.journal.write(lambda db: set_offset(db, boot, offset))
-
-    # Clock-aligned values
-
-    def _schedule_aligned(self) -> None:
-        interval = self.settings.aligned_interval_s
-        known = interval > 0 and self.clock.synchronised
-        self._aligned_at = metering.aligned(self.clock.utc(), interval) if known else float("inf")
-
-    def _aligned_due(self) -> None:
-        """Values of an instant aligned to midnight UTC: of transactions by the journal, of other points at once."""
-        due = self._aligned_at
-        self._schedule_aligned()
-        stamp = self.clock.stamp(due - self.clock.offset)
-        at = self.clock.utc_of(stamp.mono)
-        for point in self.points.values():
-            if point.session.state == "running":
-                self._spawn(point.sample("Sample.Clock", stamp))
-            else:
-                values = point.present_values(self.settings.aligned_measurands, "Sample.Clock")
-                if values and not self.meters.lost(point.id):
-                    self.backend.notify(MeterSampled(point.id, at, tuple(values)))
-
-    # Subscribers of the control socket
-
-    def subscribe(self, listener: Callable[[str, dict[str, Any]], None]) -> Callable[[], None]:
-        """Tell this listener what happens; the result ends it."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
-
-    async def queue(self) -> int:
-        """Messages that wait for the central system."""
-        return await self.journal.read(outbox.count)
-
-    def in_service(self, point: Point) -> bool:
-        return self._operative and point.operative
-
-    def _tell(self, kind: str, what: dict[str, Any]) -> None:
-        for listener in list(self._listeners):
-            listener(kind, what)
-
-
-class _Stopped(Exception):
-    """Ends the task group from inside."""
-
-
-_NOT_TOLD: Final = frozenset({"clock-unsynchronised", "backend-offline"})
-"""Faults the central system cannot be told, or knows already."""
