@@ -114,7 +114,7 @@ class ReaderSection(_Section, frozen=True, kw_only=True):
     """Points it serves; empty means all."""
     byte_order: Literal["msb", "lsb"] = "msb"
     """`msb`: bytes in the order the card sends them; `lsb`: reversed."""
-    hold_s: Annotated[float, msgspec.Meta(ge=0, le=30)] = 2.0
+    hold_s: Annotated[float, msgspec.Meta(ge=0, le=30)] = 0.6
     """A card held at the reader counts once until it has been away for so long."""
 
 

@@ -73,14 +73,14 @@ class Rpc:
         self._writer: asyncio.StreamWriter | None = None
         self.notifications: list[dict[str, Any]] = []
 
-    async def call(self, method: str, timeout: float = 35.0, **params: Any) -> Any:
+    async def call(self, method: str, /, timeout_s: float = 35.0, **params: Any) -> Any:
         if self._writer is None:
             self._reader, self._writer = await asyncio.open_unix_connection(str(self.path), limit=1 << 22)
         assert self._reader is not None
         self._ids += 1
         request = {"jsonrpc": "2.0", "id": self._ids, "method": method, "params": params}
         self._writer.write(json.dumps(request).encode() + b"\n")
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(timeout_s):
             while True:
                 line = await self._reader.readline()
                 if not line:
@@ -159,17 +159,17 @@ class Borne:
         self._rpcs.append(rpc)
         return rpc
 
-    async def once(self, name: str, method: str, **params: Any) -> Any:
+    async def once(self, name: str, method: str, /, **params: Any) -> Any:
         rpc = Rpc(self.root / "run" / f"{name}.sock")
         try:
             return await rpc.call(method, **params)
         finally:
             await rpc.close()
 
-    async def sim(self, method: str, **params: Any) -> Any:
+    async def sim(self, method: str, /, **params: Any) -> Any:
         return await self.once("sim", method, **params)
 
-    async def station(self, method: str, **params: Any) -> Any:
+    async def station(self, method: str, /, **params: Any) -> Any:
         return await self.once("station", method, **params)
 
     async def status(self) -> Any:
