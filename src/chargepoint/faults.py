@@ -162,7 +162,7 @@ _row(
 # --- earth and residual current ----------------------------------------------------------------------------------
 
 _row(
-    "pe-lost", "CX002", "GroundFailure", _CRITICAL, _OPEN, _SELF, after_s=30.0, count=3,
+    "pe-lost", "CX002", "GroundFailure", _CRITICAL, _OPEN, _SELF, after_s=5.0, count=3,
     en="Protective earth is lost. Check the earth connection of the borne.",
     fr="La terre de protection est perdue. Contrôlez la mise à la terre de la borne.",
 )  # fmt: skip
@@ -270,9 +270,9 @@ _row(
     fr="La boucle de sécurité a pris du retard : processeur surchargé ou suspendu.",
 )  # fmt: skip
 _row(
-    "self-test-failed", "", "InternalError", _ERROR, _OPEN, _TECHNICIAN,
-    en="A self-test of the point failed; the detail names which.",
-    fr="Un autotest du point a échoué ; le détail dit lequel.",
+    "self-test-failed", "", "InternalError", _ERROR, _OPEN, _SELF,
+    en="A self-test of the point failed; the detail names which. It is repeated every five minutes.",
+    fr="Un autotest du point a échoué ; le détail dit lequel. Il est répété toutes les cinq minutes.",
 )  # fmt: skip
 _row(
     "memory-damaged", "", "InternalError", _WARNING, _REPORT, _SELF, whole_borne=True,

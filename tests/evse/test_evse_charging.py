@@ -9,7 +9,7 @@ def test_idle_point_shows_steady_high_and_does_nothing() -> None:
     assert rig.point.state == "A1"
     assert rig.out.duty == 100.0
     assert not rig.out.contactor
-    assert rig.point.rcd_test.in_date(rig.now)
+    assert rig.point.self_tests.in_date(rig.now)
     assert rig.faults == set()
 
 

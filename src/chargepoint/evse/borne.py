@@ -32,8 +32,11 @@ UNLOCK_LIMIT_S = 20.0
 """6 s for the car to stop, then the lock's tries; after that the answer is no."""
 
 
-class PendingUnlock:
-    """A release of the plug that somebody waits for."""
+SELF_TEST_LIMIT_S = 30.0
+
+
+class Pending:
+    """A release of the plug, or a self-test, that somebody waits for."""
 
     __slots__ = ("answer", "id", "until")
 
@@ -53,7 +56,8 @@ class Borne:
         self.inputs: dict[int, PointInputs] = {}
         self.borne_inputs = BorneInputs(emergency_stop=False, door_open=False, coil_watchdog_armed=True)
         self.lamps = {evse: LampPlayer() for evse in self.points}
-        self._unlocks: dict[int, PendingUnlock] = {}
+        self._unlocks: dict[int, Pending] = {}
+        self._tests: dict[int, Pending] = {}
         self._keys: dict[int, tuple[object, ...]] = {}
         self._carried: dict[int, dict[str, int]] = {}
         for evse, point in self.points.items():
@@ -72,6 +76,8 @@ class Borne:
         outputs = self.points[evse].step(i, b, now)
         if self._unlocks:
             self._answer_unlock(evse, now)
+        if self._tests:
+            self._answer_test(evse, now)
         return outputs
 
     def late(self, present: bool, now: float, detail: str = "") -> None:
@@ -126,8 +132,7 @@ class Borne:
             case Lamps():
                 self.lamps[message.evse].play(message.steps, now)
             case SelfTest():
-                refused = point.request_self_test(message.what)
-                answer(Done(message.id, message.evse, not refused, refused))
+                self._self_test(point, message, answer, now)
             case Acknowledge():
                 refused = point.acknowledge(message.fault, now)
                 answer(Done(message.id, message.evse, not refused, refused))
@@ -143,7 +148,27 @@ class Borne:
         if before is not None:
             before.answer(Done(before.id, evse, False, "another release was asked for"))
         point.request_unlock()
-        self._unlocks[evse] = PendingUnlock(request, now + UNLOCK_LIMIT_S, answer)
+        self._unlocks[evse] = Pending(request, now + UNLOCK_LIMIT_S, answer)
+
+    def _self_test(self, point: Point, message: SelfTest, answer: Answer, now: float) -> None:
+        refused = point.request_self_test(message.what)
+        if not refused and message.evse in self._tests:
+            refused = "a self-test is under way"
+        if refused:
+            answer(Done(message.id, message.evse, False, refused))
+            return
+        self._tests[message.evse] = Pending(message.id, now + SELF_TEST_LIMIT_S, answer)
+
+    def _answer_test(self, evse: int, now: float) -> None:
+        pending, tests = self._tests.get(evse), self.points[evse].self_tests
+        if pending is None or (now < pending.until and (tests.due or tests.running)):
+            return
+        del self._tests[evse]
+        if tests.due or tests.running:
+            pending.answer(Done(pending.id, evse, False, "it could not run: the contactor is not confirmed open"))
+            return
+        failed = "; ".join(d for bad, d in ((tests.failed, tests.detail), (tests.rcd_failed, tests.rcd_detail)) if bad)
+        pending.answer(Done(pending.id, evse, not failed, failed))
 
     def _answer_unlock(self, evse: int, now: float) -> None:
         pending = self._unlocks.get(evse)

@@ -158,6 +158,9 @@ class PointReport(msgspec.Struct, tag="point", tag_field="type", frozen=True):
     domestic_plug: bool = False
     counters: dict[str, int] = {}
     """contactor_closings, openings_under_load, lock_moves, trips, wake_ups, ..."""
+    domestic_commanded: bool = False
+    """The domestic socket's contactor; the `contactor_` fields are the Type 2 socket's."""
+    domestic_closed: bool = False
 
 
 class BorneReport(msgspec.Struct, tag="borne", tag_field="type", frozen=True):

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from chargepoint.board.types import STEADY_HIGH, STEADY_LOW, BorneInputs, LockDrive, PointInputs, PointOutputs
 from chargepoint.config import EvseSection
+from chargepoint.evse import domestic
 from chargepoint.evse.contactor import Contactor, Trouble
+from chargepoint.evse.domestic import Domestic
 from chargepoint.evse.lease import Lease
 from chargepoint.evse.lock import Lock, MotorArbiter
 from chargepoint.evse.machine import CAR, PILOT_TRIGGER, READY, fire
@@ -17,12 +19,12 @@ from chargepoint.evse.messages import Permit
 from chargepoint.evse.offer import Derating, Offer
 from chargepoint.evse.pilot import DiodeCheck, PilotFilter
 from chargepoint.evse.proximity import ProximityWatch
-from chargepoint.evse.rcdtest import RcdTest
 from chargepoint.evse.register import FaultRegister
+from chargepoint.evse.selftest import WHAT, Seen, SelfTests
 from chargepoint.evse.wakeup import WakeUp
 from chargepoint.evse.watch import CoilWatchdogWatch, ConverterWatch, DutyWatch, VoltageWatch
 from chargepoint.faults import Recover, stops
-from chargepoint.iec61851.pilot import MIN_CURRENT_A, Band
+from chargepoint.iec61851.pilot import GENERATOR_MAX_V, MIN_CURRENT_A, Band
 from chargepoint.iec61851.proximity import Proximity
 from chargepoint.iec61851.timing import STABLE_C_S, STOP_S
 
@@ -35,7 +37,6 @@ MATING_S = 0.5
 TORN_S = 1.0
 """After C went to A at once under power: is the plug out too (torn out), or still in (cable cut)?"""
 LOCK_LOST_RESULTS = 2
-SELF_TESTS = ("rcd", "all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,12 @@ class PointConfig:
     max_current_a: float = 32.0
     socket: bool = True
     ventilated: bool = False
+    domestic: bool = False
+    """It has a domestic socket, connector 2."""
 
     @classmethod
     def of(cls, section: EvseSection) -> "PointConfig":
-        return cls(section.id, section.max_current, section.socket, section.ventilated)
+        return cls(section.id, section.max_current, section.socket, section.ventilated, section.domestic is not None)
 
 
 class Point:
@@ -74,7 +77,8 @@ class Point:
         self.offer = Offer()
         self.derating = Derating()
         self.wake_up = WakeUp()
-        self.rcd_test = RcdTest()
+        self.self_tests = SelfTests()
+        self.domestic = Domestic(now) if config.domestic else None
         self.wake_ups_ever = 0
         self.lock_lost = 0
         self.locked = False
@@ -118,16 +122,16 @@ class Point:
         if not refused:
             self.contactor.wait_after_fault(now)
             if name == "rcd-test-fails":
-                self.rcd_test.due, self.rcd_test.failed = True, False
+                self.self_tests.request("all")
         return refused
 
     def request_self_test(self, what: str) -> str:
         """Run a self-test in the next passes. Answers why it is refused; empty when it begins."""
         if not self.vacant:
             return "a plug is in the socket: unplug first"
-        if what not in SELF_TESTS:
-            return f"there is no self-test '{what}'; there are {', '.join(SELF_TESTS)}"
-        self.rcd_test.due = True
+        if what not in WHAT:
+            return f"there is no self-test '{what}'; there are {', '.join(WHAT)}"
+        self.self_tests.request(what)
         return ""
 
     # --- the pass ----------------------------------------------------------------------------------------------
@@ -148,13 +152,19 @@ class Point:
         self._watch_lock(i, now)
         self._switch(i, b, now)
         drive = self._drive_lock(i, now) if self.config.socket else LockDrive.OFF
-        self.rcd_test.step(now, self.contactor.open_confirmed, i.rcd_tripped, i.rdc_tripped)
-        return PointOutputs(self.contactor.commanded, self.duty, drive, self.rcd_test.output)
+        if self.domestic is not None:
+            self._switch_domestic(self.domestic, i, b, now)
+        if not self.self_tests.quiet(now):
+            self._test(i, now)
+        socket_2 = self.domestic is not None and self.domestic.contactor.commanded
+        return PointOutputs(self.contactor.commanded, self.duty, drive, self.self_tests.rcd_output, socket_2)
 
     @property
     def vacant(self) -> bool:
-        """Neither a car nor a cable."""
-        return not self.car and (not self.config.socket or self.proximity.coding is Proximity.OPEN)
+        """Neither a car nor a cable, nor a plug in the domestic socket."""
+        if self.car or (self.domestic is not None and self.domestic.plugged):
+            return False
+        return not self.config.socket or self.proximity.coding is Proximity.OPEN
 
     @property
     def plugged(self) -> bool:
@@ -169,10 +179,11 @@ class Point:
         faults = self.faults
         silent = self._converter.step(i.reference_v)
         unarmed = self._watchdog.step(b.coil_watchdog_armed, now)
-        real = not self.rcd_test.running
+        real = not self.self_tests.tests_rcd
         rcd, rdc = real and i.rcd_tripped, real and i.rdc_tripped
         if not (faults.active or silent or unarmed or rcd or rdc or b.emergency_stop or b.door_open) and i.pe_ok:
-            if self.rcd_test.failed or self.contactor.trouble is not Trouble.NONE or self.lock.failed:
+            tests, second = self.self_tests, self.domestic is not None and self.domestic.contactor.trouble.value
+            if tests.rcd_failed or tests.failed or second or self.contactor.trouble.value or self.lock.failed:
                 self._follow_parts(now)
             return
         faults.set("residual-current", rcd, now, "the 30 mA device has tripped")
@@ -186,11 +197,18 @@ class Point:
 
     def _follow_parts(self, now: float) -> None:
         faults, contactor = self.faults, self.contactor
-        faults.set("rcd-test-fails", self.rcd_test.failed, now, self.rcd_test.detail)
-        for trouble in (Trouble.WELDED, Trouble.STUCK_OPEN, Trouble.DROPS):
-            faults.set(trouble.value, contactor.trouble is trouble, now, contactor.detail)
-        if contactor.trouble in (Trouble.STUCK_OPEN, Trouble.DROPS):
-            contactor.trouble = Trouble.NONE  # told; the row says how it goes
+        faults.set("rcd-test-fails", self.self_tests.rcd_failed, now, self.self_tests.rcd_detail)
+        faults.set("self-test-failed", self.self_tests.failed, now, self.self_tests.detail)
+        second = self.domestic.contactor if self.domestic is not None else contactor
+        for trouble in (Trouble.STUCK_OPEN, Trouble.DROPS):
+            detail = contactor.detail if contactor.trouble is trouble else second.detail
+            faults.set(trouble.value, trouble in (contactor.trouble, second.trouble), now, detail)
+        faults.set(Trouble.WELDED.value, contactor.trouble is Trouble.WELDED, now, contactor.detail)
+        if self.domestic is not None:
+            faults.set("domestic-contactor", second.trouble is Trouble.WELDED, now, second.detail)
+        for told in (contactor, second):
+            if told.trouble is not Trouble.WELDED:
+                told.trouble = Trouble.NONE  # told; the row says how it goes
         faults.set("lock-jam", self.lock.failed is LockDrive.CLOSE, now, "no confirmation from the end switch")
         faults.set("lock-stuck", self.lock.failed is LockDrive.OPEN, now, "no confirmation from the end switch")
 
@@ -210,7 +228,8 @@ class Point:
             self._duty_watched(i, now)
             return
         before = self.pilot.band
-        if self.pilot.step(i.cp_high_v, now):
+        # What neither generator nor car can make is no band: it must not pass for a car that has left.
+        if i.cp_high_v <= GENERATOR_MAX_V and self.pilot.step(i.cp_high_v, now):
             self._band_changed(before, self.pilot.band, now)
             fire(self, PILOT_TRIGGER[self.pilot.band], now)
         self._duty_watched(i, now)
@@ -258,7 +277,7 @@ class Point:
         self.car = False
         self.diode.forget()
         self.wake_up.cancel()
-        self.rcd_test.due = True
+        self.self_tests.due = True
         self._vacated()
 
     def _vacated(self) -> None:
@@ -320,7 +339,11 @@ class Point:
             self.wake_up.cancel()
         pulsing = self.wake_up.step(now, self.state == "B2" and self.lease.wake_up)
         self.offer.step(now, limit)
-        duty = STEADY_LOW if pulsing or self._shows_out_of_service() else self.offer.duty
+        duty = self.offer.duty
+        if pulsing or self._shows_out_of_service():
+            duty = STEADY_LOW
+        elif self.self_tests.duty is not None and self.state == "A1":
+            duty = self.self_tests.duty
         if duty != self.duty:
             self._duty_changes(duty, now)
         self._follow_ready(now)
@@ -378,8 +401,10 @@ class Point:
             return "wake-up" if self.wake_up.pulsing else "current"
         if self.config.socket and not self.locked:
             return "lock"
-        if self.rcd_test.running or not self.rcd_test.in_date(now):
+        if self.self_tests.running or not self.self_tests.in_date(now):
             return "self-test"
+        if self.domestic is not None and self.domestic.live:
+            return "other-connector"
         if not self.drawing() or self.state not in READY:
             return "car"
         if not self.diode.seen:
@@ -409,6 +434,33 @@ class Point:
             self._stop_since = None
         contactor.step(now, may_close, i.contactor_closed, i.load_live)
 
+    def _switch_domestic(self, socket: Domestic, i: PointInputs, b: BorneInputs, now: float) -> None:
+        may_close = (
+            self.lease.allows(now, domestic.CONNECTOR)
+            and not self.faults.stops
+            and b.coil_watchdog_armed
+            and not self.self_tests.running
+            and self.self_tests.in_date(now)
+            and self.contactor.open_confirmed
+            and not self.contactor.commanded
+        )
+        socket.step(now, i.domestic_plug, i.domestic_closed, may_close)
+
+    def _test(self, i: PointInputs, now: float) -> None:
+        seen = Seen(
+            vacant=self.vacant,
+            contactor_open=self.contactor.open_confirmed and (self.domestic is None or not self.domestic.live),
+            rcd=i.rcd_tripped,
+            rdc=i.rdc_tripped,
+            reference_ok=self._converter.trusted,
+            pilot_wrong="pwm-wrong" in self.faults.active,
+            locked=self.locked,
+            unlocked=i.lock_open and not i.lock_closed,
+            lock_failed=self.lock.failed is not LockDrive.OFF,
+            has_lock=self.config.socket,
+        )
+        self.self_tests.step(now, seen)
+
     # --- lock ----------------------------------------------------------------------------------------------------
 
     def _watch_lock(self, i: PointInputs, now: float) -> None:
@@ -420,6 +472,8 @@ class Point:
 
     def lock_wanted(self, now: float) -> bool:
         """The plug is to be locked. Whether it may be unlocked is another question: only with the contactor open."""
+        if self.self_tests.lock_closed and self.vacant:
+            return True
         if self.unlock_wanted or not self.proximity.cable:
             return False
         faults = self.faults.active

@@ -2,8 +2,8 @@
 
 from chargepoint.iec61851.proximity import Proximity, coding_of
 
-RESULTS_TO_CHANGE = 3
-"""Results that must agree (30 ms): a plug slides over its contacts for longer than that only while it moves."""
+RESULTS_TO_CHANGE = 2
+"""Results that must agree, as for the pilot: both see a plug come and go in the same pass."""
 
 NEAR_OHM = 0.02
 """A reading within 2 % of the last one is the same coding: spares the table in the common pass."""

@@ -1,6 +1,8 @@
 """What a point tells: its `PointReport`, made only when somebody is to get it."""
 
 from chargepoint.board.types import LockDrive, PointInputs
+from chargepoint.evse.domestic import CONNECTOR
+from chargepoint.evse.machine import READY
 from chargepoint.evse.messages import Fault, LockState, PointReport, Sample
 from chargepoint.evse.point import Point
 from chargepoint.iec61851.pilot import offered_a
@@ -18,18 +20,21 @@ def lock_state(point: Point, i: PointInputs) -> LockState:
 
 
 def changed_key(point: Point, i: PointInputs, now: float) -> tuple[object, ...]:
-    """A point whose key changed is reported at once; everything else waits for the second's report."""
+    """A point whose key changed is reported at once; the rest waits for the next second."""
     contactor = point.contactor
     return (
         point.state, point.duty, point.car, point.proximity.coding, contactor.commanded, i.contactor_closed,
         contactor.confirmed, contactor.open_confirmed, point.locked, point.lock.drive, point.faults.changes,
-        point.permitted(now), i.bay_occupied, i.domestic_plug, point.wake_up.count, point.unlock_wanted,
+        point.permitted(now), i.bay_occupied, i.domestic_plug, i.domestic_closed, point.wake_up.count,
+        point.unlock_wanted,
     )  # fmt: skip
 
 
 def report(point: Point, i: PointInputs, now: float, boot: str, carried: dict[str, int]) -> PointReport:
     """The whole state of a point. `carried`: counters of earlier runs."""
     contactor = point.contactor
+    second = point.domestic.contactor if point.domestic is not None else None
+    used = second if second is not None and point.lease.connector == CONNECTOR else contactor
     return PointReport(
         evse=point.config.id,
         t=now,
@@ -39,13 +44,13 @@ def report(point: Point, i: PointInputs, now: float, boot: str, carried: dict[st
         plug_count=point.plug_count,
         cable_a=point.proximity.cable_a if point.config.socket else None,
         duty=point.duty,
-        offered_a=offered_a(point.duty),
+        offered_a=offered_a(point.duty) if point.state in READY else 0.0,
         contactor_commanded=contactor.commanded,
         contactor_closed=i.contactor_closed,
         lock=lock_state(point, i),
-        permitted=point.permitted(now),
-        closed_at=contactor.closed_at,
-        opened_at=contactor.opened_at,
+        permitted=point.lease.allows(now, point.lease.connector) and not point.unlock_wanted,
+        closed_at=used.closed_at,
+        opened_at=used.opened_at,
         waiting="" if contactor.commanded else point.blocked_by(now),
         cp_high_v=round(i.cp_high_v, 2),
         cp_low_v=round(i.cp_low_v, 2),
@@ -57,18 +62,22 @@ def report(point: Point, i: PointInputs, now: float, boot: str, carried: dict[st
         connector=point.lease.connector,
         domestic_plug=i.domestic_plug,
         counters=counters(point, carried),
+        domestic_commanded=second is not None and second.commanded,
+        domestic_closed=i.domestic_closed,
     )
 
 
 def counters(point: Point, carried: dict[str, int]) -> dict[str, int]:
     """Counters since the board was first used: what was carried over and what this run adds."""
+    second = point.domestic.contactor if point.domestic is not None else None
     own = {
-        "contactor_closings": point.contactor.closings,
-        "openings_under_load": point.contactor.openings_under_load,
+        "contactor_closings": point.contactor.closings + (second.closings if second else 0),
+        "openings_under_load": point.contactor.openings_under_load + (second.openings_under_load if second else 0),
         "lock_moves": point.lock.moves,
         "wake_ups": point.wake_ups_ever,
         "trips": point.faults.trips,
         "plug_ins": point.plug_count,
+        "self_tests": point.self_tests.runs,
     }
     return {name: carried.get(name, 0) + value for name, value in own.items()}
 

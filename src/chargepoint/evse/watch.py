@@ -8,8 +8,8 @@ REFERENCE_TOLERANCE_V = 0.1
 ADC_BAD_RESULTS = 3
 """30 ms of nonsense from the converter are a fault; one result of it already keeps a contactor from closing."""
 
-OVER_RESULTS = 5
-"""Results above 13 V or below -13 V: 50 ms, the generator is wrong or something else feeds the pilot."""
+OVER_RESULTS = 3
+"""Results above 13 V or below -13 V: 30 ms, the generator is wrong or something else feeds the pilot."""
 GAP_RESULTS = 50
 """Results between 10.35 and 11 V without a car: 500 ms, the generator is weak."""
 

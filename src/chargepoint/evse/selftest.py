@@ -1,0 +1,231 @@
+"""Self-tests of a point: at the start, after each unplug, at the latest a day after the last ones, and on request.
+
+In this order, each alone: the pilot generator's read-back (only in an empty socket: 6 A of PWM for a moment), the
+lock's travel (only on request: each move wears it), the residual current devices (only with the contactor open), then
+what can be judged by looking: the converter's reference, the mirror contact, the lock's end switches.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from chargepoint.iec61851.timing import SELF_TEST_PERIOD_S
+
+TRIP_S = 0.5
+"""Both residual current devices must trip within so long of the test output."""
+RELEASE_S = 1.0
+"""Both must be quiet again within so long after it."""
+RCD_TRIES = 2
+"""A device that has just got its power may miss the first test."""
+PILOT_DUTY = 10.0
+PILOT_S = 0.6
+"""The read-back needs 0.3 s to settle and 0.2 s to be judged (see `watch.DutyWatch`)."""
+LOCK_S = 8.0
+"""The lock's own tries end before that."""
+RETRY_S = 300.0
+"""A test that failed for another reason than a residual current device is repeated after so long."""
+
+WHAT = ("rcd", "lock", "contactor", "pilot", "all")
+
+
+class Phase(Enum):
+    IDLE = "idle"
+    PILOT = "pilot"
+    LOCK_CLOSE = "lock-close"
+    LOCK_OPEN = "lock-open"
+    RCD_TRIP = "rcd-trip"
+    RCD_RELEASE = "rcd-release"
+    LOOK = "look"
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a pass of the self-test may look at."""
+
+    vacant: bool
+    contactor_open: bool
+    """Confirmed."""
+    rcd: bool
+    rdc: bool
+    reference_ok: bool
+    pilot_wrong: bool
+    """The read-back has been judged wrong."""
+    locked: bool
+    unlocked: bool
+    lock_failed: bool
+    has_lock: bool
+
+
+class SelfTests:
+    """One point's."""
+
+    __slots__ = (
+        "_retry_at", "_since", "_tries", "_what", "detail", "due", "failed", "passed_at", "phase", "rcd_detail",
+        "rcd_failed", "rcd_passed_at", "runs",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.phase = Phase.IDLE
+        self.due = True
+        self.failed = False
+        """A test other than the residual current devices' failed at its last run."""
+        self.detail = ""
+        self.rcd_failed = False
+        self.rcd_detail = ""
+        self.rcd_passed_at: float | None = None
+        self.passed_at: float | None = None
+        """When everything was last found sound."""
+        self.runs = 0
+        self._what = "all"
+        self._since = 0.0
+        self._tries = 0
+        self._retry_at = float("inf")
+
+    @property
+    def running(self) -> bool:
+        return self.phase is not Phase.IDLE
+
+    @property
+    def tests_rcd(self) -> bool:
+        """The trip lines tell about the test now, not about a residual current."""
+        return self.phase in (Phase.RCD_TRIP, Phase.RCD_RELEASE)
+
+    @property
+    def rcd_output(self) -> bool:
+        return self.phase is Phase.RCD_TRIP
+
+    @property
+    def duty(self) -> float | None:
+        """The duty a test needs on the pilot; None when none does."""
+        return PILOT_DUTY if self.phase is Phase.PILOT else None
+
+    @property
+    def lock_closed(self) -> bool:
+        """A test wants the lock closed."""
+        return self.phase is Phase.LOCK_CLOSE
+
+    def in_date(self, now: float) -> bool:
+        """The residual current devices passed within the last day."""
+        return self.rcd_passed_at is not None and now - self.rcd_passed_at < SELF_TEST_PERIOD_S
+
+    def request(self, what: str) -> None:
+        """Run these tests as soon as may be. `what`: one of `WHAT`."""
+        self.due = True
+        self._what = what
+        self.rcd_failed = False
+
+    def step(self, now: float, seen: Seen) -> None:
+        """One pass."""
+        match self.phase:
+            case Phase.IDLE:
+                self._idle(now, seen)
+            case Phase.PILOT:
+                self._pilot(now, seen)
+            case Phase.LOCK_CLOSE | Phase.LOCK_OPEN:
+                self._lock(now, seen)
+            case Phase.RCD_TRIP:
+                self._trip(now, seen)
+            case Phase.RCD_RELEASE:
+                self._release(now, seen)
+            case Phase.LOOK:
+                self._look(now, seen)
+
+    def quiet(self, now: float) -> bool:
+        """Idle with nothing due: the common pass."""
+        return self.phase is Phase.IDLE and not self.due and now < self._retry_at and self.in_date(now)
+
+    def _idle(self, now: float, seen: Seen) -> None:
+        if not (self.due or now >= self._retry_at or not (self.in_date(now) or self.rcd_failed)):
+            return
+        if not seen.contactor_open or seen.rcd or seen.rdc:
+            return
+        self.due = False
+        self._retry_at = float("inf")
+        self._tries = 0
+        self.failed = False
+        self.detail = ""
+        self._enter(Phase.PILOT if seen.vacant and self._wants("pilot") else self._after_pilot(seen), now)
+
+    def _wants(self, what: str) -> bool:
+        return self._what in (what, "all")
+
+    def _after_pilot(self, seen: Seen) -> Phase:
+        moves = seen.vacant and seen.has_lock and self._what == "lock"
+        return Phase.LOCK_CLOSE if moves else self._after_lock()
+
+    def _after_lock(self) -> Phase:
+        return Phase.RCD_TRIP if self._wants("rcd") else Phase.LOOK
+
+    def _enter(self, phase: Phase, now: float) -> None:
+        self.phase = phase
+        self._since = now
+
+    def _pilot(self, now: float, seen: Seen) -> None:
+        if seen.pilot_wrong:
+            self._fail("pilot: the read-back does not follow the generator")
+        elif seen.vacant and now - self._since < PILOT_S:
+            return
+        self._enter(self._after_pilot(seen), now)
+
+    def _lock(self, now: float, seen: Seen) -> None:
+        closing = self.phase is Phase.LOCK_CLOSE
+        if seen.lock_failed or now - self._since >= LOCK_S:
+            self._fail(f"lock: the {'closed' if closing else 'open'} end was not reached")
+        elif not seen.vacant:
+            pass  # somebody came: the lock now serves the plug
+        elif not (seen.locked if closing else seen.unlocked):
+            return
+        self._enter(Phase.LOCK_OPEN if closing and not self.failed else self._after_lock(), now)
+
+    def _trip(self, now: float, seen: Seen) -> None:
+        if seen.rcd and seen.rdc:
+            self._tries = 0
+            self._enter(Phase.RCD_RELEASE, now)
+        elif now - self._since >= TRIP_S:
+            self._rcd_failed(f"under test the 30 mA device {_word(seen.rcd)}, the 6 mA device {_word(seen.rdc)}", now)
+
+    def _release(self, now: float, seen: Seen) -> None:
+        if not (seen.rcd or seen.rdc):
+            if self._tries:
+                self._enter(Phase.RCD_TRIP, now)
+                return
+            self.rcd_failed = False
+            self.rcd_passed_at = now
+            self._enter(Phase.LOOK, now)
+        elif now - self._since >= RELEASE_S:
+            self._tries = RCD_TRIES
+            self._rcd_failed("the devices stayed tripped after the test", now)
+
+    def _rcd_failed(self, detail: str, now: float) -> None:
+        self._tries += 1
+        if self._tries < RCD_TRIES:
+            self._enter(Phase.RCD_RELEASE, now)
+            return
+        self.rcd_failed = True
+        self.rcd_passed_at = None
+        self.rcd_detail = detail
+        self._enter(Phase.LOOK, now)
+
+    def _look(self, now: float, seen: Seen) -> None:
+        if not seen.reference_ok:
+            self._fail("converter: the reference is not 2.5 V")
+        if not seen.contactor_open:
+            self._fail("contactor: mirror contact or load side tell that it is not open")
+        if seen.has_lock and seen.vacant and seen.locked == seen.unlocked:
+            if now - self._since < LOCK_S:
+                return  # it may be moving; its own supervision ends that
+            self._fail("lock: both end switches tell the same")
+        if self.failed:
+            self._retry_at = now + RETRY_S
+        elif not self.rcd_failed:
+            self.passed_at = now
+        self._what = "all"
+        self.runs += 1
+        self._enter(Phase.IDLE, now)
+
+    def _fail(self, detail: str) -> None:
+        self.failed = True
+        self.detail = f"{self.detail}; {detail}" if self.detail else detail
+
+
+def _word(tripped: bool) -> str:
+    return "tripped" if tripped else "did not trip"
