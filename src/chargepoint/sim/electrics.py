@@ -94,7 +94,7 @@ class Point:
         """Raises `Refused`."""
         if self.car is not None:
             raise Refused(f"point {self.setup.id}: a car is already plugged; unplug it first")
-        if self.setup.socket and self.cable is None and not self.lock.is_open:
+        if self.setup.socket and self.cable is None and self.lock.holds:
             raise Refused(f"point {self.setup.id}: the empty socket is locked, a plug does not go in")
         if self.cable is not None and self.cable != cable:
             raise Refused(f"point {self.setup.id}: a cable of {self.cable} A is still in the socket")
@@ -112,7 +112,7 @@ class Point:
         if side == "car" or not self.setup.socket:
             self._begin_to_leave()
             return
-        if not force and not self.lock.is_open:
+        if not force and self.lock.holds:
             raise Refused(f"point {self.setup.id}: the lock holds the plug; stop the session, or force it out")
         self.car = self.cable = None
 

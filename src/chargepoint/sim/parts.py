@@ -15,6 +15,7 @@ LOCK_END = 0.03
 """An end switch acts within so much of its end."""
 LOCK_JAM = 0.4
 """Where a jammed lock stops, and where a lock without a plug to hold stops."""
+LOCK_HOLDS = 0.5
 ATTACK_S = 0.0003
 DECAY_S = 0.003
 """Time constants of the front end's peak detectors."""
@@ -73,6 +74,11 @@ class Lock:
             self.position = min(end, self.position + move)
         elif drive < 0 and not self.stuck:
             self.position = max(0.0, self.position - move)
+
+    @property
+    def holds(self) -> bool:
+        """The bolt stands far enough out to hold a plug, or to keep one from going in."""
+        return self.position >= LOCK_HOLDS
 
     @property
     def is_closed(self) -> bool:

@@ -276,7 +276,7 @@ class SimulatedBorne:
             "duty": round(point.generator_duty, 2),
             "state": point.state,
             "contactor": {"commanded": point.commands.contactor, "real": point.contactor.closed},
-            "locked": point.lock.is_closed,
+            "locked": point.lock.holds,
             "current": [round(amps, 2) for amps in point.supply_current_a],
             "power": round(point.power_w, 1),
             "energy": round(point.energy_wh, 3),
