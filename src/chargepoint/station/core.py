@@ -329,7 +329,7 @@ class StationCore:
         at = self.clock.utc_of(stamp.mono)
         for point in self.points.values():
             if point.session.state == "running":
-                self._spawn(point.sample("Sample.Clock", stamp))
+                point.sample("Sample.Clock", stamp)
             else:
                 values = point.present_values(self.settings.aligned_measurands, "Sample.Clock")
                 if values and not self.meters.lost(point.id):

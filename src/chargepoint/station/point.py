@@ -5,7 +5,6 @@ effects, and is the only place from which a permission for the point comes.
 """
 
 import asyncio
-import sqlite3
 from typing import Final
 
 import structlog
@@ -13,30 +12,25 @@ import structlog
 from chargepoint.config import EvseSection
 from chargepoint.energy.limits import Limit, Limits
 from chargepoint.evse.messages import Lamps, Permit, PointReport
-from chargepoint.journal import transactions
 from chargepoint.journal.stamp import Stamp
 from chargepoint.journal.transactions import OpenTransaction
 from chargepoint.meter.reading import Reading
 from chargepoint.station import indicators, metering, status
 from chargepoint.station.api import ConnectorStatus, MeterValue, StatusChanged, StopReason
 from chargepoint.station.badges import View
+from chargepoint.station.books import Books
 from chargepoint.station.faultlist import Active, FaultList, blocking, overdue
 from chargepoint.station.session import Begin, Dropped, End, Grant, Session, TimedOut
 from chargepoint.station.shared import Shared
 
 log = structlog.get_logger()
 
-OPEN_WAIT_S: Final = 12.0
-"""The contactor is confirmed open within 6 s of the car being told (IEC 61851-1, A.5.3); then the lease's remainder."""
-FRESH_WAIT_S: Final = 4.0
-"""How long a fresh register is waited for before the last good one is taken."""
 KEEP_REGISTER_S: Final = 60.0
 """The register of a running transaction is on the disk at least so often."""
 RESTART_GAP_S: Final = 15.0
 """A safety process that is back within this time has the same car, if it has one: the lock held."""
 SETTLE_AFTER_BOOT_S: Final = 0.5
 """What a newly started safety process says of the pilot is believed after this time."""
-RETRY_WRITE_S: Final = 2.0
 
 
 class Point:
@@ -47,6 +41,7 @@ class Point:
         self.id = config.id
         self._shared = shared
         self.session = Session(shared.settings)
+        self._books = Books(self, shared)
         self.faults = FaultList()
         self.limits = Limits()
         self.report: PointReport | None = None
@@ -129,13 +124,7 @@ class Point:
             self.session.rename_car(car)
             tx = self.session.tx
             if tx is not None:
-                self._shared.spawn(self._rename(tx, car))
-
-    async def _rename(self, tx: int, car: str) -> None:
-        try:
-            await self._shared.journal.write(lambda db: transactions.keep_car(db, tx, car))
-        except sqlite3.Error as error:
-            log.error("journal does not take a write", what="car", tx=tx, error=str(error))
+                self._shared.spawn(self._books.keep_car(tx, car))
 
     def _see_car(self, report: PointReport, now: float) -> None:
         if self.pending is not None:
@@ -164,7 +153,7 @@ class Point:
             self.pending = None
             return
         self._closing = True
-        self._shared.spawn(self._close_after_restart(pending))
+        self._shared.spawn(self._books.close_after_restart(pending))
 
     def _never_left(self, pending: OpenTransaction, report: PointReport, now: float) -> bool:
         if pending.car == _identity(report):
@@ -172,22 +161,6 @@ class Point:
         # Both processes were started anew in one boot, and the plug was held by its lock in between.
         gap = now - pending.last.mono
         return pending.last.boot == self._shared.clock.boot and 0 <= gap < KEEP_REGISTER_S + RESTART_GAP_S
-
-    async def _close_after_restart(self, pending: OpenTransaction) -> None:
-        """End a transaction whose car may have left while nobody looked: its last known time, and the register now.
-
-        The register has moved only for this car since then: nobody else could charge. A jump that this car cannot have
-        drawn (a meter exchanged) is not believed.
-        """
-        wh = pending.last_wh
-        reading = await self._shared.meters.read_fresh(self.id, self._shared.clock.monotonic(), FRESH_WAIT_S)
-        if reading is not None and 0 <= reading.energy_wh - wh < _UNBELIEVABLE_WH:
-            wh = reading.energy_wh
-        log.info("transaction ended by a restart", evse=self.id, tx=pending.tx, meter_stop_wh=wh)
-        await self._write_end(pending.tx, pending.last, wh, StopReason.POWER_LOSS, None)
-        self.pending, self._closing = None, False
-        self._shared.backend.outbox_changed()
-        self._shared.changed()
 
     def read(self, reading: Reading, now: float) -> None:
         """The meter told a reading."""
@@ -200,13 +173,7 @@ class Point:
         if now - self._kept_at >= KEEP_REGISTER_S:
             self._kept_at = now
             tx, wh, stamp = session.tx, reading.energy_wh, self._shared.clock.stamp(reading.at)
-            self._shared.spawn(self._keep(tx, stamp, wh))
-
-    async def _keep(self, tx: int, stamp: Stamp, wh: int) -> None:
-        try:
-            await self._shared.journal.write(lambda db: transactions.keep_register(db, tx, stamp, wh))
-        except sqlite3.Error as error:
-            log.error("journal does not take a write", what="register", tx=tx, error=str(error))
+            self._shared.spawn(self._books.keep_register(tx, stamp, wh))
 
     def tick(self, now: float) -> None:
         """A second has passed."""
@@ -220,7 +187,7 @@ class Point:
                 self.session.stop(reason, None, now)
             elif now >= self._next_sample:
                 self._schedule_sample(now)
-                self._shared.spawn(self.sample("Sample.Periodic", self._shared.clock.stamp()))
+                self.sample("Sample.Periodic", self._shared.clock.stamp())
 
     # Carrying out the session's effects
 
@@ -230,143 +197,53 @@ class Point:
         for effect in effects:
             match effect:
                 case Begin():
-                    self._shared.spawn(self._begin(effect))
+                    self._shared.spawn(self._books.begin(effect))
                 case End():
-                    self._shared.spawn(self._end(effect))
+                    self._shared.spawn(self._books.end(effect))
                 case Dropped():
                     log.info("authorisation came to nothing", evse=self.id, how=effect.grant.how)
                 case TimedOut():
                     log.info("plugged but not authorised in time", evse=self.id)
         return bool(effects)
 
-    async def _begin(self, begin: Begin) -> None:
-        shared, grant = self._shared, begin.grant
-        reading = await self._register_for_start()
-        if reading is None:
-            log.error("no session without a meter", evse=self.id)
-            self.session.begin_failed()
-            self.moment("refused")
-            shared.changed()
-            return
-        stamp = shared.clock.stamp()
-        connector = self.report.connector if self.report is not None else 1
-        values = self._values(reading, shared.settings.ended_sampled_measurands, "Transaction.Begin")
-        kept = metering.as_json(values)
+    async def next_report(self) -> None:
+        """Wait until the safety process has said something new, or is lost."""
+        self._reported.clear()
+        await self._reported.wait()
 
-        def write(db: sqlite3.Connection) -> int:
-            tx = transactions.begin(
-                db,
-                self.id,
-                connector,
-                grant.token,
-                grant.group,
-                grant.reservation,
-                begin.car,
-                stamp,
-                reading.energy_wh,
-            )
-            if kept:
-                transactions.keep_sample(db, tx, stamp, kept)
-            return tx
-
-        shared.step("start-read")
-        try:
-            tx = await shared.journal.write(write)
-        except sqlite3.Error as error:
-            log.error("the start of a session could not be recorded", evse=self.id, error=str(error))
-            self.session.begin_failed()
-            self.moment("refused")
-            shared.changed()
-            return
-        shared.step("start-durable")
-        now = shared.clock.monotonic()
-        self.meter_start_wh = reading.energy_wh
+    def begun(self, tx: int, meter_start_wh: int) -> None:
+        """The start is durable: the session runs."""
+        now = self._shared.clock.monotonic()
+        self.meter_start_wh = meter_start_wh
         self.withheld, self.more_wh = "", None
         self._begun_at = self._kept_at = now
         self._schedule_sample(now)
-        log.info("session begun", evse=self.id, tx=tx, how=grant.how, meter_start_wh=reading.energy_wh)
         self.session.begun(tx)
-        shared.backend.outbox_changed()
-        shared.changed()
 
-    async def _register_for_start(self) -> Reading | None:
-        """The register before the contactor closes; it stands still then, so any reading since it opened is right."""
-        clock, meters = self._shared.clock, self._shared.meters
-        if self.config.meter is None:
-            return Reading(clock.monotonic(), 0)
-        last = meters.last(self.id)
-        opened = self.report.opened_at if self.report is not None else None
-        since = opened if opened is not None else clock.monotonic() - 5.0
-        if last is not None and not meters.lost(self.id) and last.at > since + 1.0:
-            return last
-        return await meters.read_fresh(self.id, clock.monotonic(), FRESH_WAIT_S)
+    def not_begun(self) -> None:
+        """No transaction could be begun; shown as a refusal."""
+        self.session.begin_failed()
+        self.moment("refused")
+        self._shared.changed()
 
-    async def _end(self, end: End) -> None:
-        shared = self._shared
-        shared.changed()  # the permission goes first
-        opened = await self._contactor_open()
-        reading = await self._register_for_end(opened)
-        wh = reading.energy_wh if reading is not None else self.meter_start_wh
-        at = shared.clock.stamp(reading.at if reading is not None else None)
-        if reading is not None:
-            values = self._values(reading, shared.settings.ended_sampled_measurands, "Transaction.End")
-            if values:
-                await self._keep_sample(end.tx, at, values)
-        shared.step("end-read")
-        await self._write_end(end.tx, at, wh, end.reason, end.token)
-        shared.step("end-durable")
-        log.info("session ended", evse=self.id, tx=end.tx, reason=end.reason, meter_stop_wh=wh)
-        shared.backend.outbox_changed()
-        self.session.ended(shared.clock.monotonic())
+    def ended(self, meter_stop_wh: int) -> None:
+        """The end is durable: the session is over, and an availability that waited for it comes."""
+        self.session.ended(self._shared.clock.monotonic())
+        self.withheld, self.more_wh = "", None
         if self.scheduled is not None:
             self.operative, self.scheduled = self.scheduled, None
-        shared.changed()
-
-    async def _contactor_open(self) -> float:
-        """Wait, for a bounded time, until the contactor is confirmed open; when it was."""
-        clock = self._shared.clock
-        try:
-            async with asyncio.timeout(OPEN_WAIT_S):
-                while True:
-                    report = self.report
-                    if report is not None and not report.contactor_commanded and not report.contactor_closed:
-                        return report.opened_at if report.opened_at is not None else clock.monotonic()
-                    self._reported.clear()
-                    await self._reported.wait()
-        except TimeoutError:
-            log.warning("contactor not confirmed open in time", evse=self.id, waited_s=OPEN_WAIT_S)
-        return clock.monotonic()
-
-    async def _register_for_end(self, opened: float) -> Reading | None:
-        meters = self._shared.meters
-        if self.config.meter is None:
-            return Reading(self._shared.clock.monotonic(), 0)
-        fresh = await meters.read_fresh(self.id, opened, FRESH_WAIT_S)
-        if fresh is None:
-            log.warning("the meter is silent at the end of a session; its last register counts", evse=self.id)
-        return fresh or meters.last(self.id) or self.reading
-
-    async def _write_end(self, tx: int, stamp: Stamp, wh: int, reason: StopReason, token: str | None) -> None:
-        """Until the journal has taken it: the end of a session is never given up."""
-        while True:
-            try:
-                await self._shared.journal.write(lambda db: transactions.end(db, tx, stamp, wh, reason.value, token))
-            except sqlite3.Error as error:
-                log.error("the end of a session could not be recorded yet", evse=self.id, tx=tx, error=str(error))
-                await asyncio.sleep(RETRY_WRITE_S)
-            else:
-                return
 
     # Meter values
 
-    def _values(self, reading: Reading, measurands: tuple[str, ...], context: str) -> list[MeterValue]:
+    def values(self, reading: Reading, measurands: tuple[str, ...], context: str) -> list[MeterValue]:
+        """What the reading has of these measurands."""
         temperature = self.report.temperature_c if self.report is not None else None
         offered = self.report.offered_a if self.report is not None else 0.0
         return metering.values(reading, measurands, context, offered, self.config.phases, temperature)
 
     def present_values(self, measurands: tuple[str, ...], context: str) -> list[MeterValue]:
         """Values of the last reading, empty before the first one."""
-        return [] if self.reading is None else self._values(self.reading, measurands, context)
+        return [] if self.reading is None else self.values(self.reading, measurands, context)
 
     def _schedule_sample(self, now: float) -> None:
         interval = self._shared.settings.sample_interval_s
@@ -377,39 +254,13 @@ class Point:
         if self.session.state == "running":
             self._schedule_sample(now)
 
-    async def sample(self, context: str, stamp: Stamp) -> None:
-        """Put values of the running transaction into the outbox, and keep those that go into its end."""
-        settings, tx = self._shared.settings, self.session.tx
-        if tx is None or self.reading is None or self._shared.meters.lost(self.id):
+    def sample(self, context: str, stamp: Stamp) -> None:
+        """Record values of the running transaction as of `stamp`."""
+        tx, reading = self.session.tx, self.reading
+        if tx is None or reading is None or self._shared.meters.lost(self.id):
             return
-        aligned = context == "Sample.Clock"
-        now_names = settings.aligned_measurands if aligned else settings.sampled_measurands
-        end_names = settings.ended_aligned_measurands if aligned else settings.ended_sampled_measurands
-        sent = metering.as_json(self.present_values(now_names, context))
-        kept = metering.as_json(self.present_values(end_names, context))
-        wh = self.reading.energy_wh
         self._kept_at = self._shared.clock.monotonic()
-
-        def write(db: sqlite3.Connection) -> None:
-            if sent:
-                transactions.sampled(db, tx, stamp, self.id, sent)
-            if kept:
-                transactions.keep_sample(db, tx, stamp, kept)
-            transactions.keep_register(db, tx, stamp, wh)
-
-        try:
-            await self._shared.journal.write(write)
-        except sqlite3.Error as error:
-            log.error("journal does not take a write", what="meter values", tx=tx, error=str(error))
-            return
-        self._shared.backend.outbox_changed()
-
-    async def _keep_sample(self, tx: int, stamp: Stamp, values: list[MeterValue]) -> None:
-        kept = metering.as_json(values)
-        try:
-            await self._shared.journal.write(lambda db: transactions.keep_sample(db, tx, stamp, kept))
-        except sqlite3.Error as error:
-            log.error("journal does not take a write", what="last values", tx=tx, error=str(error))
+        self._shared.spawn(self._books.sample(tx, reading, context, stamp))
 
     # What follows from the facts
 
@@ -503,9 +354,6 @@ class Point:
             usable,
             reserved,
         )
-
-
-_UNBELIEVABLE_WH: Final = 5000
 
 
 def _identity(report: PointReport) -> str:

@@ -1,0 +1,203 @@
+"""What a point writes into the journal: the start of a transaction, its registers and samples, and its end.
+
+Two orders are kept here and nowhere else. The start is on the disk before the session runs, and only a running session
+is permitted current. The end is written after the contactor is confirmed open and the register has been read
+since, and the session is finished only when the end is on the disk.
+"""
+
+import asyncio
+import itertools
+import sqlite3
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from chargepoint.journal import transactions
+from chargepoint.journal.stamp import Stamp
+from chargepoint.journal.transactions import OpenTransaction
+from chargepoint.meter.reading import Reading
+from chargepoint.station import metering
+from chargepoint.station.api import StopReason
+from chargepoint.station.session import Begin, End
+from chargepoint.station.shared import Shared
+
+if TYPE_CHECKING:
+    from chargepoint.station.point import Point
+
+log = structlog.get_logger()
+
+OPEN_WAIT_S: Final = 12.0
+"""The contactor is confirmed open within 6 s of the car being told (IEC 61851-1, A.5.3); then the lease's remainder."""
+FRESH_WAIT_S: Final = 4.0
+"""How long a fresh register is waited for before the last good one is taken."""
+RETRY_WRITE_S: Final = 2.0
+SETTLED_S: Final = 1.0
+"""A reading so long after the contactor opened has the whole energy in it."""
+UNBELIEVABLE_WH: Final = 5000
+"""More than a car can draw between the last register on the disk and the end of its lease: it is another meter."""
+
+
+class Books:
+    """The journal's side of one point."""
+
+    def __init__(self, point: "Point", shared: Shared) -> None:
+        self._point = point
+        self._shared = shared
+
+    async def begin(self, begin: Begin) -> None:
+        """Make the start durable; then, and only then, the session runs."""
+        point, shared, grant = self._point, self._shared, begin.grant
+        reading = await self._register_for_start()
+        if reading is None:
+            log.error("no session without a meter", evse=point.id)
+            point.not_begun()
+            return
+        stamp = shared.clock.stamp()
+        connector = point.report.connector if point.report is not None else 1
+        kept = self._values(reading, shared.settings.ended_sampled_measurands, "Transaction.Begin")
+
+        def work(db: sqlite3.Connection) -> int:
+            tx = transactions.begin(
+                db,
+                point.id,
+                connector,
+                grant.token,
+                grant.group,
+                grant.reservation,
+                begin.car,
+                stamp,
+                reading.energy_wh,
+            )
+            if kept:
+                transactions.keep_sample(db, tx, stamp, kept)
+            return tx
+
+        shared.step("start-read")
+        try:
+            tx = await shared.journal.write(work)
+        except sqlite3.Error as error:
+            log.error("the start of a session could not be recorded", evse=point.id, error=str(error))
+            point.not_begun()
+            return
+        shared.step("start-durable")
+        log.info("session begun", evse=point.id, tx=tx, how=grant.how, meter_start_wh=reading.energy_wh)
+        point.begun(tx, reading.energy_wh)
+        shared.backend.outbox_changed()
+        shared.changed()
+
+    async def _register_for_start(self) -> Reading | None:
+        """The register before the contactor closes; it stands still then, so any reading since it opened is right."""
+        point, clock, meters = self._point, self._shared.clock, self._shared.meters
+        if point.config.meter is None:
+            return Reading(clock.monotonic(), 0)
+        last = meters.last(point.id)
+        opened = point.report.opened_at if point.report is not None else None
+        since = opened if opened is not None else clock.monotonic() - 5.0
+        if last is not None and not meters.lost(point.id) and last.at > since + SETTLED_S:
+            return last
+        return await meters.read_fresh(point.id, clock.monotonic(), FRESH_WAIT_S)
+
+    async def end(self, end: End) -> None:
+        """Wait for the contactor, read the register, write the end; then the session is over."""
+        point, shared = self._point, self._shared
+        shared.changed()  # the permission goes first
+        opened = await self._contactor_open()
+        reading = await self._register_for_end(opened)
+        wh = reading.energy_wh if reading is not None else point.meter_start_wh
+        at = shared.clock.stamp(reading.at if reading is not None else None)
+        shared.step("end-read")
+        if reading is not None:
+            last = self._values(reading, shared.settings.ended_sampled_measurands, "Transaction.End")
+            if last:
+                await self._write("last values", lambda db: transactions.keep_sample(db, end.tx, at, last))
+        await self._write_end(end.tx, at, wh, end.reason, end.token)
+        shared.step("end-durable")
+        log.info("session ended", evse=point.id, tx=end.tx, reason=end.reason.value, meter_stop_wh=wh)
+        shared.backend.outbox_changed()
+        point.ended(wh)
+        shared.changed()
+
+    async def _contactor_open(self) -> float:
+        """Wait, for a bounded time, until the contactor is confirmed open; when it was."""
+        point, clock = self._point, self._shared.clock
+        try:
+            async with asyncio.timeout(OPEN_WAIT_S):
+                while True:
+                    report = point.report
+                    if report is not None and not report.contactor_commanded and not report.contactor_closed:
+                        return report.opened_at if report.opened_at is not None else clock.monotonic()
+                    await point.next_report()
+        except TimeoutError:
+            log.warning("contactor not confirmed open in time", evse=point.id, waited_s=OPEN_WAIT_S)
+        return clock.monotonic()
+
+    async def _register_for_end(self, opened: float) -> Reading | None:
+        point, meters = self._point, self._shared.meters
+        if point.config.meter is None:
+            return Reading(self._shared.clock.monotonic(), 0)
+        fresh = await meters.read_fresh(point.id, opened, FRESH_WAIT_S)
+        if fresh is None:
+            log.warning("the meter is silent at the end of a session; its last register counts", evse=point.id)
+        return fresh or meters.last(point.id) or point.reading
+
+    async def close_after_restart(self, pending: OpenTransaction) -> None:
+        """End a transaction whose car may have left while nobody looked: its last known time, and the register now.
+
+        The register has moved only for this car since then: nobody else could charge. A jump that this car cannot have
+        drawn (a meter exchanged) is not believed.
+        """
+        point, shared, wh = self._point, self._shared, pending.last_wh
+        reading = await shared.meters.read_fresh(point.id, shared.clock.monotonic(), FRESH_WAIT_S)
+        if reading is not None and 0 <= reading.energy_wh - wh < UNBELIEVABLE_WH:
+            wh = reading.energy_wh
+        log.info("transaction ended by a restart", evse=point.id, tx=pending.tx, meter_stop_wh=wh)
+        await self._write_end(pending.tx, pending.last, wh, StopReason.POWER_LOSS, None)
+        point.pending = None
+        shared.backend.outbox_changed()
+        shared.changed()
+
+    async def _write_end(self, tx: int, stamp: Stamp, wh: int, reason: StopReason, token: str | None) -> None:
+        """Until the journal has taken it: the end of a session is never given up."""
+        for attempt in itertools.count(1):
+            if await self._write("end", lambda db: transactions.end(db, tx, stamp, wh, reason.value, token)):
+                return
+            await asyncio.sleep(min(attempt, 10) * RETRY_WRITE_S)
+
+    async def keep_register(self, tx: int, stamp: Stamp, wh: int) -> None:
+        """The register of a running transaction, in case the power is cut."""
+        await self._write("register", lambda db: transactions.keep_register(db, tx, stamp, wh))
+
+    async def keep_car(self, tx: int, car: str) -> None:
+        """The car's new identity after a restart of the safety process."""
+        await self._write("car", lambda db: transactions.keep_car(db, tx, car))
+
+    async def sample(self, tx: int, reading: Reading, context: str, stamp: Stamp) -> None:
+        """Put values of the running transaction into the outbox, and keep those that go into its end."""
+        settings, evse = self._shared.settings, self._point.id
+        aligned = context == "Sample.Clock"
+        now_names = settings.aligned_measurands if aligned else settings.sampled_measurands
+        end_names = settings.ended_aligned_measurands if aligned else settings.ended_sampled_measurands
+        sent = self._values(reading, now_names, context)
+        kept = self._values(reading, end_names, context)
+
+        def work(db: sqlite3.Connection) -> None:
+            if sent:
+                transactions.sampled(db, tx, stamp, evse, sent)
+            if kept:
+                transactions.keep_sample(db, tx, stamp, kept)
+            transactions.keep_register(db, tx, stamp, reading.energy_wh)
+
+        if await self._write("meter values", work):
+            self._shared.backend.outbox_changed()
+
+    def _values(self, reading: Reading, measurands: tuple[str, ...], context: str) -> list[dict[str, Any]]:
+        return metering.as_json(self._point.values(reading, measurands, context))
+
+    async def _write(self, what: str, work: Callable[[sqlite3.Connection], Any]) -> bool:
+        try:
+            await self._shared.journal.write(work)
+        except sqlite3.Error as error:
+            log.error("the journal does not take a write", what=what, evse=self._point.id, error=str(error))
+            return False
+        return True
