@@ -34,14 +34,27 @@ def warnings(config: Config) -> Iterator[Mistake]:
             yield Mistake(f"evse[{index}].meter", "is missing: sessions of this point have no energy to bill")
     if not config.ocpp.url:
         yield Mistake("ocpp.url", "is empty: the borne has no central system and knows only local badges")
-    known = ocpp_keys()
-    for name in config.ocpp.configuration if known else ():
-        if name not in known:
-            yield Mistake(f"ocpp.configuration.{name}", f"is not a key the program knows{closest(name, known)}")
+    yield from _ocpp_keys(config)
 
 
-def ocpp_keys() -> list[str]:
-    """Names of the OCPP 1.6 configuration keys that the program knows."""
-    from chargepoint.ocpp.v16.configuration import KEYS
+def _ocpp_keys(config: Config) -> Iterator[Mistake]:
+    """Initial values of OCPP 1.6 keys that the station will pass over."""
+    if not config.ocpp.configuration:
+        return
+    from chargepoint.ocpp.v16 import keys
+    from chargepoint.station.settings import Settings
 
-    return sorted(KEYS)
+    owners = keys.Owners(config, Settings(), keys.ProtocolSettings())
+    table = {key.name.casefold(): key for key in keys.ALL}
+    for name, value in config.ocpp.configuration.items():
+        path = f"ocpp.configuration.{name}"
+        key = table.get(name.casefold())
+        if key is None:
+            yield Mistake(path, f"is not a key the program knows{closest(name, [key.name for key in keys.ALL])}")
+        elif key.write is None:
+            yield Mistake(path, "is read-only, so what is written here has no effect")
+        else:
+            try:
+                key.write(owners, keys.show(value))
+            except ValueError as error:
+                yield Mistake(path, f"is {value!r} and has no effect: {error}")

@@ -81,11 +81,12 @@ class Demo:
         self._station: Client
         self._samples: list[tuple[float, list[dict[str, Any]]]] = []
         self._events: list[Event] = []
-        self._registers: dict[int, float] = {}
 
     async def connect(self, run_dir: Path) -> None:
         """Wait until both control sockets answer."""
         self._sim = await self._reach(run_dir / "sim.sock")
+        for evse, wh in REGISTERS_WH.items():
+            await self._sim.call("set_energy", evse=evse, wh=wh)
         self._station = await self._reach(run_dir / "station.sock")
 
     async def _reach(self, path: Path) -> Client:
@@ -113,13 +114,14 @@ class Demo:
     async def seen(self, what: str, look: Callable[[], Awaitable[str | None]]) -> None:
         """Look again until `look` answers what it saw; tell it."""
         end = time.monotonic() + STEP_S
-        print(f"  {time.monotonic() - self._begun:5.1f} s  {what:<46}", end="", flush=True)
+        if sys.stdout.isatty():
+            print(f"           {what:<46}", end="\r", flush=True)
         while (found := await look()) is None:
             if time.monotonic() > end:
-                print(" NOT SEEN")
+                print(f"           {what:<46} NOT SEEN", flush=True)
                 raise NotSeen(f"{what}: not seen within {STEP_S:g} s")
             await asyncio.sleep(0.05)
-        print(f" {found}", flush=True)
+        print(f"  {time.monotonic() - self._begun:5.1f} s  {what:<46} {found}", flush=True)
 
     async def act(self, text: str, method: str, **params: Any) -> None:
         """Do something a driver does."""
@@ -140,12 +142,9 @@ class Demo:
     async def play(self) -> None:
         """The whole demonstration. Raises NotSeen."""
         await self.seen("the borne announces itself (BootNotification)", self._booted)
-        for evse, wh in REGISTERS_WH.items():
-            await self._sim.call("set_energy", evse=evse, wh=wh)
+        await self.seen("both meters are read", self._both_read)
         await self.seen("both points are free", self._both_free)
         await self._sim.call("speed", factor=SPEED)
-        for evse in (1, 2):
-            self._registers[evse] = (await self.wires(evse))["energy"]
         await self.arrive(1, 32.0)
         await asyncio.sleep(3)
         await self.arrive(2, SUPPLY_A / 2)
@@ -178,6 +177,10 @@ class Demo:
         boots = self._central.calls("BootNotification")
         return f"{boots[0]['chargePointVendor']} {boots[0]['chargePointModel']}" if boots else None
 
+    async def _both_read(self) -> str | None:
+        registers = {evse: (await self.status(evse))["energy"] for evse in REGISTERS_WH}
+        return " and ".join(f"{wh} Wh" for wh in registers.values()) if registers == REGISTERS_WH else None
+
     async def _both_free(self) -> str | None:
         free = [(await self.status(evse))["status"] == "Available" for evse in (1, 2)]
         return "Available" if all(free) else None
@@ -208,11 +211,11 @@ class Demo:
         return " ".join(f"{total:.1f}" for total in sums) + " A" if max(sums) <= SUPPLY_A + TOLERANCE_A else None
 
     async def _released(self, evse: int) -> str | None:
-        wires = await self.wires(evse)
-        return "open, unlocked" if not wires["contactor"]["real"] and not wires["locked"] else None
+        wires, status = await self.wires(evse), await self.status(evse)
+        return "open, unlocked" if not wires["contactor"]["real"] and status["lock"] == "unlocked" else None
 
     async def _billed(self, evse: int) -> str | None:
-        difference = (await self.wires(evse))["energy"] - self._registers[evse]
+        difference = (await self.wires(evse))["energy"] - REGISTERS_WH[evse]
         for transaction in self._central.transactions:
             if transaction.connector == evse and transaction.energy_wh is not None:
                 right = abs(transaction.energy_wh - difference) < 1.0

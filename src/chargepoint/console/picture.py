@@ -99,7 +99,7 @@ class Picture:
             rows = [[" "] * columns for _ in range(height)]
             for mark, series in zip(_MARKS, track.series, strict=False):
                 for column in range(columns):
-                    value = _value_at(series, start + (column + 0.5) / columns * (end - start))
+                    value = _value_at(series, start + (column + 1) / columns * (end - start))
                     if value is not None:
                         row = round((high - value) / (high - low) * (height - 1))
                         rows[min(max(row, 0), height - 1)][column] = mark

@@ -1,0 +1,95 @@
+"""The command line: exit status, where text goes, and what is refused."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chargepoint.console.cli import main
+
+CONFIG = """\
+[station]
+id = "X"
+state_dir = "{root}/state"
+run_dir = "{root}/run"
+[supply]
+max_current = 20
+[board]
+kind = "simulated"
+[[evse]]
+id = 1
+max_current = 32
+[ocpp]
+url = "ws://127.0.0.1:1/ocpp"
+security_profile = 0
+[ocpp.configuration]
+HeartbeatIntervall = 3
+MessageTimeout = 0
+NumberOfConnectors = 3
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    file = tmp_path / "borne.toml"
+    file.write_text(CONFIG.format(root=tmp_path))
+    return str(file)
+
+
+def test_check_names_mistakes_and_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "borne.toml"
+    file.write_text('[station]\nid = "X"\n[suply]\n')
+    assert main(["check", "-c", str(file)]) == 2
+    told = capsys.readouterr().err
+    assert 'line 3: suply: unknown table; did you mean "supply"?' in told
+    assert "supply: is missing" in told
+    assert "evse: is missing" in told
+
+
+def test_check_warns_of_what_has_no_effect(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "-c", config]) == 0
+    told = capsys.readouterr().out
+    assert 'ocpp.configuration.HeartbeatIntervall: is not a key the program knows; did you mean "Heart' in told
+    assert "ocpp.configuration.MessageTimeout: is 0 and has no effect" in told
+    assert "ocpp.configuration.NumberOfConnectors: is read-only" in told
+    assert "evse[0].max_current: is 32 A, but the borne's supply gives 20 A at most" in told
+    assert "evse[0].meter: is missing" in told
+
+
+@pytest.mark.parametrize(
+    "command", [["run"], ["evse"], ["station"], ["status"], ["why", "1"], ["sim", "show"], ["console"]]
+)
+def test_every_command_refuses_a_wrong_configuration(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command, "-c", "/nowhere/borne.toml"]) == 2
+    assert "/nowhere/borne.toml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["status"], ["status", "--json"], ["why", "1"], ["sim", "plug", "1"]])
+def test_asking_a_borne_that_does_not_run_fails(
+    config: str, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "-c", config]) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert ".sock" in told.err
+
+
+def test_the_file_may_be_named_before_the_command(config: str) -> None:
+    assert main(["-c", config, "check"]) == 0
+
+
+@pytest.mark.parametrize("words", [[], ["fly"], ["why"], ["why", "one"], ["why", "1", "--lang", "de"], ["sim"]])
+def test_wrong_words_exit_2(words: list[str], config: str) -> None:
+    try:
+        status = main([*words, "-c", config] if words else words)
+    except SystemExit as end:  # how argparse refuses
+        status = end.code
+    assert status == 2
+
+
+def test_only_the_command_asked_for_is_imported() -> None:
+    heavy = ("asyncio", "ocpp", "sqlite3", "difflib", "importlib.metadata")
+    code = f"import sys, chargepoint.console.cli; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
