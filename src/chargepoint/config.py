@@ -71,6 +71,12 @@ class BuildingMeterSection(_Section, frozen=True, kw_only=True):
     """Seconds between two readings."""
     phase_rotation: Literal["RST", "RTS", "SRT", "STR", "TRS", "TSR"] = "RST"
     """Which phase of the supply is on the meter's L1, L2, L3."""
+    max_current: Amps | None = None
+    """A per phase that may flow through this meter; None: `supply.max_current`."""
+    includes_borne: bool = True
+    """The borne's own current passes through this meter."""
+    production: bool = False
+    """There is a generator behind it: showing less than the borne draws is then no wiring fault."""
 
 
 class DomesticSection(_Section, frozen=True, kw_only=True):
@@ -92,6 +98,8 @@ class EvseSection(_Section, frozen=True, kw_only=True):
     """The site is ventilated: state D may be energised."""
     meter: MeterRef | None = None
     domestic: DomesticSection | None = None
+    weight: Annotated[float, msgspec.Meta(ge=0.1, le=10)] = 1.0
+    """Share of the supply above the minimum, relative to the other points."""
     evse_id: str = ""
     """Public identifier of the point, FR*xxx*E form; shown, never sent by OCPP 1.6."""
 
@@ -107,7 +115,7 @@ class MeterBusSection(_Section, frozen=True, kw_only=True):
 
 class ReaderSection(_Section, frozen=True, kw_only=True):
     id: Annotated[int, msgspec.Meta(ge=1, le=99)] = 1
-    kind: Literal["pn532", "rdm6300", "id12", "id20"] = "pn532"
+    kind: Literal["pn532", "rdm6300", "id12", "id20", "sl032", "twn4", "hid", "hid-decimal"] = "pn532"
     """The keys of `reader.reader.KINDS`."""
     port: str = ""
     evses: tuple[int, ...] = ()
@@ -122,6 +130,43 @@ class TicSection(_Section, frozen=True, kw_only=True):
     port: str = ""
     serial: str = ""
     """ADCO/ADSC of the meter to listen to; empty means any."""
+    limits: bool = True
+    """Limit the borne to what the subscribed power leaves; false: only listen for tariff and relays."""
+    includes_borne: bool = True
+    """The borne is fed through this meter."""
+    production: bool = False
+    """There is a generator behind the meter."""
+
+
+class SharingSection(_Section, frozen=True, kw_only=True):
+    """How the supply is shared, and what holds while nobody knows how much of it is left."""
+
+    safe_current: Annotated[float, msgspec.Meta(ge=0, le=1000)] | None = None
+    """A per phase for the whole borne while a meter of the connection is silent or wrong; None: 6 A for each point."""
+    margin: Annotated[float, msgspec.Meta(ge=0, le=100)] = 1.0
+    """A per phase kept free below what the connection's meters allow."""
+    fleet_groups: tuple[str, ...] = ()
+    """Groups (parent id tags) of car-share badges."""
+    fleet_weight: Annotated[float, msgspec.Meta(ge=0.1, le=10)] = 1.0
+    """Share of a fleet car above the minimum, others having 1."""
+    off_peak: tuple[str, ...] = ()
+    """Tariffs (LTARF or PTEC as the meter writes them) in which fleet cars charge; empty: in all."""
+
+
+class GridSignalSection(_Section, frozen=True, kw_only=True):
+    """A contact of the grid operator that limits points."""
+
+    name: Name
+    source: Literal[
+        "tic-relay-1", "tic-relay-2", "tic-relay-3", "tic-relay-4",
+        "tic-relay-5", "tic-relay-6", "tic-relay-7", "tic-relay-8",
+    ]  # fmt: skip
+    """1: the Linky's real contact; 2 to 8: its virtual ones."""
+    limit: Annotated[float, msgspec.Meta(ge=0, le=80)]
+    """A for each point while the signal is active; below 6: charging pauses."""
+    active: Literal["closed", "open"] = "closed"
+    evses: tuple[int, ...] = ()
+    """Points it concerns; empty means all."""
 
 
 class OcppSection(_Section, frozen=True, kw_only=True):
@@ -160,6 +205,8 @@ class Config(_Section, frozen=True, kw_only=True):
     reader: tuple[ReaderSection, ...] = (ReaderSection(),)
     building_meter: BuildingMeterSection | None = None
     tic: TicSection | None = None
+    sharing: SharingSection = SharingSection()
+    grid_signal: tuple[GridSignalSection, ...] = ()
     ocpp: OcppSection = OcppSection()
     authorisation: AuthorisationSection = AuthorisationSection()
     log: LogSection = LogSection()

@@ -8,13 +8,25 @@ import structlog
 from chargepoint.config import ReaderSection
 from chargepoint.reader.badge import Badge, HoldFilter, is_random, masked, token
 from chargepoint.reader.em4100 import Em4100
+from chargepoint.reader.hid import HidKeyboard, InputDevice
 from chargepoint.reader.pn532 import Pn532
 from chargepoint.reader.protocol import ProtocolFactory, ReaderProtocol
-from chargepoint.serial_line import LineLost, SerialLine
+from chargepoint.reader.sl032 import Sl032
+from chargepoint.reader.twn4 import Twn4
+from chargepoint.serial_line import ByteLine, LineLost, SerialLine
 
 log = structlog.get_logger()
 
-KINDS: Mapping[str, ProtocolFactory] = {"pn532": Pn532, "rdm6300": Em4100, "id12": Em4100, "id20": Em4100}
+KINDS: Mapping[str, ProtocolFactory] = {
+    "pn532": Pn532,
+    "rdm6300": Em4100,
+    "id12": Em4100,
+    "id20": Em4100,
+    "sl032": Sl032,
+    "twn4": Twn4,
+    "hid": HidKeyboard,
+    "hid-decimal": lambda: HidKeyboard(decimal=True),
+}
 """What `kind` of a reader may say in the configuration."""
 
 BURST_S = 10.0
@@ -50,7 +62,9 @@ class BadgeReader:
     async def run(self) -> None:
         """Listen for ever; ends by cancellation alone."""
         make = KINDS[self._section.kind]
-        line = SerialLine(self._port, make().baudrate)
+        # Only readers that pose as a keyboard are no serial devices.
+        kind = self._section.kind
+        line = InputDevice(self._port) if kind.startswith("hid") else SerialLine(self._port, make().baudrate)
         while True:
             try:
                 line.open()
@@ -61,7 +75,7 @@ class BadgeReader:
                 line.close()
             await line.pause()
 
-    async def _serve(self, line: SerialLine, protocol: ReaderProtocol) -> None:
+    async def _serve(self, line: ByteLine, protocol: ReaderProtocol) -> None:
         """Talk until the line is lost; raises LineLost."""
         line.write(protocol.start(time.monotonic()))
         while True:
