@@ -12,6 +12,8 @@ import msgspec
 import pytest_asyncio
 
 from chargepoint.config import Config
+from chargepoint.energy.composite import Composite, ScheduledPeriod
+from chargepoint.energy.profiles import Profile, check
 from chargepoint.journal.journal import Journal
 from chargepoint.ocpp.v16.backend import Backend
 from chargepoint.sim.central_system import CentralSystem
@@ -21,6 +23,7 @@ from chargepoint.station.api import (
     MeterSampled,
     MeterValue,
     Outcome,
+    Reservation,
     StatusChanged,
     StopReason,
 )
@@ -92,6 +95,24 @@ class FakeStation:
 
     async def clear_cache(self) -> Outcome:
         return self._ask("clear_cache")
+
+    async def reserve(self, reservation: Reservation) -> Outcome:
+        return self._ask("reserve", reservation)
+
+    async def cancel_reservation(self, reservation_id: int) -> Outcome:
+        return self._ask("cancel_reservation", reservation_id)
+
+    async def set_profile(self, profile: Profile) -> Outcome:
+        check(profile)
+        return self._ask("set_profile", profile)
+
+    async def clear_profiles(self, id=None, evse=None, purpose=None, stack=None) -> Outcome:
+        return self._ask("clear_profiles", id, evse, purpose, stack)
+
+    def composite(self, evse: int, duration: int, unit: str) -> Composite | None:
+        self.asked.append(("composite", evse, duration, unit))
+        begin = int(NOW.timestamp())
+        return Composite(begin, duration, unit, (ScheduledPeriod(0, 32.0, 3), ScheduledPeriod(60, 10.1, None)))
 
     def evse_ids(self) -> tuple[int, ...]:
         return (1, 2)

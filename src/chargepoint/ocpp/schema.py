@@ -7,6 +7,7 @@ names the first violation with the error code a CALLERROR carries.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, Literal
 
@@ -55,7 +56,7 @@ class Violation:
     keyword: str
 
 
-def _multiple_of(validator: Any, divisor: float, instance: Any, schema: Any) -> Any:
+def _multiple_of(validator: Any, divisor: Decimal, instance: Any, schema: Any) -> Any:
     """21.4 is a multiple of 0.1, whatever binary fractions say."""
     if not validator.is_type(instance, "number"):
         return
@@ -79,7 +80,8 @@ _Validator: Final = extend(Draft4Validator, {"multipleOf": _multiple_of})
 
 @lru_cache(maxsize=256)
 def _validator(version: str, direction: Direction, action: str) -> Any:
-    loaded = get_validator(_MESSAGE_TYPE[direction], action, version)
+    # The package keeps what it has loaded, and itself wants decimals where a message has fractions.
+    loaded = get_validator(_MESSAGE_TYPE[direction], action, version, parse_float=Decimal)
     return _Validator(loaded.schema, format_checker=_FORMATS)
 
 

@@ -6,10 +6,11 @@ from typing import Any, Final, Protocol
 
 import structlog
 from ocpp.v16 import call
+from ocpp.v16.enums import ChargePointErrorCode
 from websockets.asyncio.client import ClientConnection
 
 from chargepoint.config import Config
-from chargepoint.journal import outbox
+from chargepoint.journal import outbox, tokens
 from chargepoint.journal.journal import Journal
 from chargepoint.journal.stamp import Stamp
 from chargepoint.ocpp.connection import Endpoint, Link, basic_password
@@ -22,7 +23,10 @@ from chargepoint.ocpp.v16.connectors import Connectors
 from chargepoint.ocpp.v16.core import Core
 from chargepoint.ocpp.v16.dialect import DIALECT, MAX_ID_TAG, SUBPROTOCOL, authorization
 from chargepoint.ocpp.v16.keys import Key, Owners, ProtocolSettings
+from chargepoint.ocpp.v16.local_list import LocalList
 from chargepoint.ocpp.v16.registration import Registration
+from chargepoint.ocpp.v16.reservation import Reservation
+from chargepoint.ocpp.v16.smart_charging import SmartCharging
 from chargepoint.ocpp.v16.status import StatusReporter
 from chargepoint.ocpp.v16.trigger import RemoteTrigger
 from chargepoint.station.api import (
@@ -72,7 +76,10 @@ class Backend:
         self._rpc: Rpc | None = None
         self._notes: asyncio.Queue[MeterSampled | SecurityEvent] = asyncio.Queue(maxsize=256)
         self._handlers = (
-            Core(station, self._connectors, self._configuration, self._registration),
+            Core(station, self._connectors, self._configuration, self._registration, clock.utc),
+            LocalList(journal, station.settings),
+            Reservation(station, self._connectors, self._registration, clock.utc),
+            SmartCharging(station, journal, self._connectors, clock.utc),
             RemoteTrigger(
                 self._connectors,
                 self._registration,
@@ -256,9 +263,20 @@ class Backend:
         if taken.authorization is None:
             return
         if entry.kind == "started" and entry.tx is not None:
+            await self._compare_with_list(entry.payload["token"], taken.authorization)
             await self._station.transaction_answered(entry.tx, taken.backend_id, taken.authorization)
         elif entry.kind == "ended" and entry.payload["token"]:
             await self._station.token_learned(entry.payload["token"], taken.authorization)
+
+    async def _compare_with_list(self, token: str, told: Authorization) -> None:
+        """Tell the central system when its own list and its answer differ (3.5.3)."""
+        listed, _ = await self._journal.read(lambda db: tokens.lookup(db, token))
+        if listed is None or (listed.status == AuthStatus.ACCEPTED) == told.accepted:
+            return
+        present = outgoing.status_notification(self._present(0), self._connectors)
+        present.error_code = ChargePointErrorCode.local_list_conflict
+        present.info = f"{token}: list {listed.status}, answer {told.status}"[: outgoing.MAX_INFO]
+        await self._send_loose(present)
 
     def pointless(self, message: Outgoing, failure: CallFailed) -> bool:
         """A central system without the security extension will never take its events."""

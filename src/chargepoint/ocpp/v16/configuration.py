@@ -13,7 +13,7 @@ import structlog
 
 from chargepoint.journal import store
 from chargepoint.journal.journal import Journal
-from chargepoint.ocpp.v16.keys import CORE, MAX_VALUE, OURS, Access, Key, Owners, show
+from chargepoint.ocpp.v16.keys import ALL, MAX_VALUE, Access, Key, Owners, show
 
 AREA: Final = "settings"
 
@@ -45,7 +45,7 @@ class Configuration:
         journal: Journal,
         owners: Owners,
         on_changed: Callable[[Key], Awaitable[None]],
-        keys: Iterable[Key] = (*CORE, *OURS),
+        keys: Iterable[Key] = ALL,
     ) -> None:
         self._journal = journal
         self._owners = owners

@@ -1,5 +1,6 @@
 """Core profile: what the central system asks of the charge point."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
@@ -17,11 +18,13 @@ from ocpp.v16.enums import (
     UnlockStatus,
 )
 
+from chargepoint.energy.profiles import Profile, ProfileError, Purpose, check
 from chargepoint.ocpp.rpc import on
 from chargepoint.ocpp.v16.configuration import Configuration, Shown
 from chargepoint.ocpp.v16.connectors import Connectors
 from chargepoint.ocpp.v16.keys import MAX_KEYS
 from chargepoint.ocpp.v16.registration import Registration
+from chargepoint.ocpp.v16.smart_charging import profile_of
 from chargepoint.station.api import Outcome, StationApi
 
 log = structlog.get_logger("ocpp.core")
@@ -38,11 +41,17 @@ _UNLOCK: Final = {
 
 
 class Core:
-    """Handlers of the Core profile's incoming messages."""
+    """Handlers of the Core profile's incoming messages. `utc` is the present in seconds."""
 
     def __init__(
-        self, station: StationApi, connectors: Connectors, configuration: Configuration, registration: Registration
+        self,
+        station: StationApi,
+        connectors: Connectors,
+        configuration: Configuration,
+        registration: Registration,
+        utc: Callable[[], float],
     ) -> None:
+        self._utc = utc
         self._station = station
         self._connectors = connectors
         self._configuration = configuration
@@ -88,9 +97,14 @@ class Core:
     ) -> call_result.RemoteStartTransaction:
         evse = None if connector_id is None else self._connectors.evse_of(connector_id)
         impossible = connector_id is not None and not evse
-        if impossible or charging_profile is not None or not self._registration.accepted:
+        if impossible or not self._registration.accepted:
             return call_result.RemoteStartTransaction(RemoteStartStopStatus.rejected)
-        outcome = await self._station.remote_start(id_tag, evse)
+        profile = None
+        if charging_profile is not None:
+            profile = profile_of(charging_profile, evse or 1, self._utc())
+            if profile.purpose is not Purpose.TX or profile.transaction is not None or not _possible(profile):
+                return call_result.RemoteStartTransaction(RemoteStartStopStatus.rejected)
+        outcome = await self._station.remote_start(id_tag, evse, profile)
         return call_result.RemoteStartTransaction(_start_stop(outcome))
 
     @on(Action.remote_stop_transaction)
@@ -111,6 +125,15 @@ class Core:
         if not evse:
             return call_result.UnlockConnector(UnlockStatus.not_supported)
         return call_result.UnlockConnector(_UNLOCK.get(await self._station.unlock(evse), UnlockStatus.unlock_failed))
+
+
+def _possible(profile: Profile) -> bool:
+    try:
+        check(profile)
+    except ProfileError as error:
+        log.info("profile of a remote start refused", reason=str(error))
+        return False
+    return True
 
 
 def _start_stop(outcome: Outcome) -> RemoteStartStopStatus:

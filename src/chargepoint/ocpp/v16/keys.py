@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from chargepoint.config import Config
+from chargepoint.energy.profiles import Bounds
 from chargepoint.ocpp.connection import LinkPolicy
 from chargepoint.ocpp.queue import RetryPolicy
 from chargepoint.station.metering import supported
@@ -23,6 +24,16 @@ MEASURANDS_MAX: Final = 10
 MAX_INT: Final = 2_147_483_647
 STOP_MAX_METER_VALUES: Final = 400
 MAX_KEYS: Final = 100
+LOCAL_LIST_MAX: Final = 10_000
+SEND_LOCAL_LIST_MAX: Final = 500
+PROFILES: Final = (
+    "Core",
+    "FirmwareManagement",
+    "LocalAuthListManagement",
+    "Reservation",
+    "SmartCharging",
+    "RemoteTrigger",
+)
 _INTEGER: Final = re.compile(r"[+-]?\d{1,10}")
 
 
@@ -222,9 +233,29 @@ CORE: Final[Sequence[Key]] = (
     _retry("TransactionMessageAttempts", "attempts", integer(1, 1000)),
     _retry("TransactionMessageRetryInterval", "interval_s", integer(most=86_400)),
     Key("UnlockConnectorOnEVSideDisconnect", Access.READ_WRITE, _read_unlock, _write_unlock, "unlock_on_ev_disconnect"),
+    _fact("SupportedFeatureProfiles", PROFILES),
     _link("WebSocketPingInterval", "ping_interval_s", integer(most=86_400)),
 )
 """9.1 of the specification, with errata 3.83, 3.84, 3.91."""
+
+LOCAL_LIST: Final[Sequence[Key]] = (
+    _setting("LocalAuthListEnabled", "local_list_enabled", boolean),
+    _fact("LocalAuthListMaxLength", LOCAL_LIST_MAX),
+    _fact("SendLocalListMaxLength", SEND_LOCAL_LIST_MAX),
+)
+"""9.2."""
+
+RESERVATION: Final[Sequence[Key]] = (_fact("ReserveConnectorZeroSupported", True),)
+"""9.3."""
+
+SMART_CHARGING: Final[Sequence[Key]] = (
+    _fact("ChargeProfileMaxStackLevel", Bounds().stack),
+    _fact("ChargingScheduleAllowedChargingRateUnit", ("Current", "Power")),
+    _fact("ChargingScheduleMaxPeriods", Bounds().periods),
+    _fact("ConnectorSwitch3to1PhaseSupported", False),
+    _fact("MaxChargingProfilesInstalled", Bounds().profiles),
+)
+"""9.4."""
 
 OURS: Final[Sequence[Key]] = (
     _setting("ResumeTransactionAfterRestart", "resume_after_restart", boolean),
@@ -234,3 +265,5 @@ OURS: Final[Sequence[Key]] = (
     _link("WebSocketPongTimeout", "pong_timeout_s", integer(1, 600)),
 )
 """Keys of no standard; the back-off is named as OCPP 2.0.1 names it."""
+
+ALL: Final[Sequence[Key]] = (*CORE, *LOCAL_LIST, *RESERVATION, *SMART_CHARGING, *OURS)
