@@ -97,7 +97,7 @@ class Picture:
             )
             lines.append(f"{track.title} ({track.unit})  {legend}".rstrip()[:width])
             rows = [[" "] * columns for _ in range(height)]
-            for mark, series in zip(_MARKS, track.series, strict=False):
+            for mark, series in reversed(list(zip(_MARKS, track.series, strict=False))):  # the first is on top
                 for column in range(columns):
                     value = _value_at(series, start + (column + 1) / columns * (end - start))
                     if value is not None:
