@@ -331,6 +331,11 @@ _row(
     fr="La TIC du compteur Linky est muette : la borne s'en tient à une part sûre de l'alimentation.",
 )  # fmt: skip
 _row(
+    "building-meter-lost", "", "PowerMeterFailure", _WARNING, _REPORT, _SELF, owner=Owner.STATION, whole_borne=True,
+    en="The building's meter is silent or wired wrongly: the borne keeps to a safe share of the supply.",
+    fr="Le compteur du bâtiment est muet ou mal câblé : la borne s'en tient à une part sûre de l'alimentation.",
+)  # fmt: skip
+_row(
     "backend-offline", "CX013", "OtherError", _WARNING, _REPORT, _SELF, owner=Owner.STATION, whole_borne=True,
     en="The central system is not reachable; sessions go on and are reported later.",
     fr="Le système central est injoignable ; les sessions continuent et seront transmises plus tard.",

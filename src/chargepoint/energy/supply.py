@@ -78,6 +78,7 @@ class Source:
         self._overload_at = float("-inf")
         self._wrong_since: float | None = None
         self._wrong = ""
+        self._begun = now
         self._changed: tuple[tuple[str, str], float] = (("", ""), now)
 
     @property
@@ -89,6 +90,11 @@ class Source:
     def base_a(self) -> Phases | None:
         """What others are thought to draw."""
         return None if self._base is None else (self._base[0], self._base[1], self._base[2])
+
+    def lost(self, now: float) -> bool:
+        """It is a fault: silent after having been given time to speak, or contradicting the borne."""
+        heard_at = self._last_at if self._last_at is not None else self._begun
+        return bool(self._wrong) or now - heard_at > SILENT_S or (self._ever and not self._trusted)
 
     def borne(self, at: float, amps: Phases) -> None:
         """What the borne itself draws on the phases of the supply, by its own meters."""

@@ -3,9 +3,7 @@
 from chargepoint.config import Config, MeterRef
 from chargepoint.meter.bus import MeterBus, MeterListener
 from chargepoint.meter.link import ModbusLink
-
-BUILDING = 0
-"""The number under which the building's meter is reported to the listener: the whole supply, no point."""
+from chargepoint.meter.reading import BUILDING
 
 
 def build_buses(config: Config, listener: MeterListener) -> list[MeterBus]:

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+BUILDING = 0
+"""The number under which the building's meter is reported: the whole supply, no point."""
+
 Phases = tuple[float | None, float | None, float | None]
 """L1..L3 of the meter; None where the meter has no such phase or gave no value."""
 

@@ -16,6 +16,7 @@ from chargepoint.station.evse_link import EvseLink
 from chargepoint.station.settings import Settings
 from chargepoint.station.shared import NoMeters
 from chargepoint.station.station import Station
+from chargepoint.tic.listener import TicListener
 
 
 def main(config: Config) -> int:
@@ -40,8 +41,11 @@ def compose(config: Config, journal: Journal) -> Station:
     buses = build_buses(config, station)
     meters = buses[0] if any(evse.meter for evse in config.evse) else NoMeters()
     readers = [BadgeReader(r, config.reader_port(r), station.badge, station.reader_state) for r in config.reader]
-    others = [bus.run for bus in buses if bus is not meters]
-    station.attach(backend, meters, runners=[backend.run, *(reader.run for reader in readers), *others])
+    runners = [backend.run, *(reader.run for reader in readers), *(bus.run for bus in buses if bus is not meters)]
+    if config.tic is not None:
+        supply = station.supply
+        runners.append(TicListener(config.tic_port(), config.tic.serial, supply.tic_read, supply.tic_state).run)
+    station.attach(backend, meters, runners)
     return station
 
 

@@ -12,11 +12,12 @@ from typing import Any, Final
 import structlog
 
 from chargepoint.config import Config
+from chargepoint.energy.profiles import Profile, ProfileError
 from chargepoint.evse.messages import BorneReport, PointReport
 from chargepoint.journal import outbox, store, transactions
 from chargepoint.journal.journal import Journal
 from chargepoint.journal.stamp import set_offset
-from chargepoint.meter.reading import Reading
+from chargepoint.meter.reading import BUILDING, Reading
 from chargepoint.reader.badge import Badge
 from chargepoint.station import metering
 from chargepoint.station.api import (
@@ -26,6 +27,7 @@ from chargepoint.station.api import (
     StatusChanged,
     StopReason,
 )
+from chargepoint.station.charging_profiles import ChargingProfiles
 from chargepoint.station.clock import Clock
 from chargepoint.station.entrance import Entrance
 from chargepoint.station.evse_link import Link
@@ -34,6 +36,7 @@ from chargepoint.station.point import Point
 from chargepoint.station.power import Power
 from chargepoint.station.settings import Settings
 from chargepoint.station.shared import Meters, Shared
+from chargepoint.station.supply import SupplyWatch
 
 log = structlog.get_logger()
 
@@ -61,8 +64,10 @@ class StationCore:
         self.link = link
         self.faults = FaultList()
         """Those of no point."""
-        self.power = Power(config.supply)
+        self.power = Power(config)
+        self.profiles = ChargingProfiles(config, journal, clock)
         self.started_at = clock.monotonic()
+        self.supply = SupplyWatch(config, self.profiles, self.faults, self.started_at, self._settle)
         self.restart_requested = False
         """`run` ended because of a reset: the process is to be started again."""
         self._step = step or (lambda name: None)
@@ -135,7 +140,8 @@ class StationCore:
         self._stopping.set()
 
     async def _recover(self) -> None:
-        """Open transactions and availability of before."""
+        """Open transactions, availability and charging profiles of before."""
+        await self.profiles.recover()
         found = await self.journal.read(transactions.open_transactions)
         for transaction in found:
             point = self.points.get(transaction.evse)
@@ -212,6 +218,7 @@ class StationCore:
         for point in points:
             if point.carry_out():
                 self._again = True
+        self._limit(points, now)
         self.power.share(points, now)
         for point in points:
             news = point.settle(now, self._operative, point.reserved_for is not None)
@@ -225,6 +232,26 @@ class StationCore:
         if (whole.status, whole.error) != self._told_station:
             self._told_station = (whole.status, whole.error)
             self.backend.notify(whole)
+
+    def _limit(self, points: list[Point], now: float) -> None:
+        """What operator and supply allow now."""
+        begun, ended = self.profiles.follow(points, now)
+        for evse in ended:
+            self._spawn(self.profiles.ended(evse))
+        for point in begun:
+            profile = point.session.grant.profile if point.session.grant is not None else None
+            if profile is not None:
+                self._spawn(self._begin_with(point, profile))
+        for point in points:
+            self.profiles.limit(point, now)
+        self.power.supply = self.supply.update(points, now)
+
+    async def _begin_with(self, point: Point, profile: Profile) -> None:
+        try:
+            await self.profiles.started(point, profile)
+        except ProfileError as error:
+            log.warning("the profile of a remote start cannot be", evse=point.id, error=str(error))
+        self._settle()
 
     # What the safety process tells
 
@@ -267,7 +294,9 @@ class StationCore:
 
     def meter_read(self, evse: int, reading: Reading) -> None:
         point = self.points.get(evse)
-        if point is not None:
+        if evse == BUILDING:
+            self.supply.building_read(reading)
+        elif point is not None:
             point.read(reading, self.clock.monotonic())
             if point.withheld:
                 self._settle()

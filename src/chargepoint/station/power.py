@@ -5,13 +5,17 @@ Called once a second and on every change; the allocator itself keeps the pauses 
 
 from collections.abc import Sequence
 
-from chargepoint.config import SupplySection
+from chargepoint.config import Config, SharingSection
 from chargepoint.energy import allocator
 from chargepoint.energy.allocator import Memory, Supply, wiring
 from chargepoint.energy.limits import Limit
 from chargepoint.station.point import Point
 
-_WITHOUT_SHARE = frozenset({"share"})
+SHARED = frozenset(
+    {"share", "supply", "ocpp-max"}
+    | {f"{what}{meter}" for meter in ("tic", "building-meter") for what in ("", "overload#", "safe-share#")}
+)
+"""Limits of the sum over the points: shown at each of them, but shared out by the allocator."""
 _STALE_S = 10.0
 """A measurement older than this says nothing of the present."""
 
@@ -19,7 +23,8 @@ _STALE_S = 10.0
 class Power:
     """The supply, shared between the points."""
 
-    def __init__(self, supply: SupplySection) -> None:
+    def __init__(self, config: Config) -> None:
+        supply, self._sharing = config.supply, config.sharing
         amps = supply.max_current
         self.supply = Supply((amps, amps, amps) if supply.phases == 3 else (amps, 0.0, 0.0))
         """What may be shared now; whoever measures the supply sets it anew."""
@@ -28,7 +33,9 @@ class Power:
 
     def share(self, points: Sequence[Point], now: float) -> None:
         """Set every point's offer, and the limit `share` that says why."""
-        allocation = allocator.allocate(self.supply, [_seat(point, now) for point in points], now, self._memory)
+        allocation = allocator.allocate(
+            self.supply, [_seat(point, now, self._sharing) for point in points], now, self._memory
+        )
         self._memory, self.offers = allocation.memory, allocation.offers
         for point in points:
             offer = allocation.offers[point.id]
@@ -39,18 +46,21 @@ class Power:
                 point.limits.clear("share")
 
 
-def _seat(point: Point, now: float) -> allocator.Point:
+def _seat(point: Point, now: float, sharing: SharingSection) -> allocator.Point:
     reading = point.reading
     fresh = reading is not None and now - reading.at < _STALE_S
+    grant = point.session.grant
+    fleet = grant is not None and grant.group in sharing.fleet_groups
     return allocator.Point(
         id=point.id,
         wiring=wiring(point.config.phase_rotation, point.config.phases),
         connected=point.session.connected,
         wants=point.wants,
-        cap_a=point.limits.winner(now, without=_WITHOUT_SHARE).amps,
+        cap_a=point.limits.winner(now, without=SHARED).amps,
         since=point.session.plugged_at,
         signalled_a=point.report.offered_a if point.report is not None else 0.0,
         measured_a=reading.current_a[: point.config.phases] if reading is not None and fresh else (),
         measured_at=reading.at if reading is not None else float("-inf"),
         energy_wh=max(0, reading.energy_wh - point.meter_start_wh) if reading is not None else 0.0,
+        weight=point.config.weight * (sharing.fleet_weight if fleet else 1.0),
     )

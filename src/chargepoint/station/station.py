@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import structlog
 
+from chargepoint.energy.composite import Composite
+from chargepoint.energy.profiles import Profile, Purpose
 from chargepoint.journal import outbox, store, tokens, transactions
 from chargepoint.station import authorisation
 from chargepoint.station.api import Authorization, MeterSampled, Outcome, SecurityEvent, StopReason
@@ -32,6 +34,25 @@ class Station(StationCore):
         outcome = self.entrance.remote_start(token, evse, profile)
         self._settle()
         return outcome
+
+    async def set_profile(self, profile: Profile) -> Outcome:
+        outcome = await self.profiles.install(profile)
+        self._settle()
+        return outcome
+
+    async def clear_profiles(
+        self,
+        id: int | None = None,
+        evse: int | None = None,
+        purpose: Purpose | None = None,
+        stack: int | None = None,
+    ) -> Outcome:
+        outcome = await self.profiles.clear(id, evse, purpose, stack)
+        self._settle()
+        return outcome
+
+    def composite(self, evse: int, duration: int, unit: str) -> Composite | None:
+        return self.profiles.composite(evse, duration, unit)
 
     async def remote_stop(self, backend_tx_id: str) -> Outcome:
         tx = await self.journal.read(lambda db: transactions.by_backend_id(db, backend_tx_id))

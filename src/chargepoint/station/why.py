@@ -5,7 +5,7 @@ from typing import Final
 from chargepoint.energy import allocator
 from chargepoint.energy.limits import in_words
 from chargepoint.station.point import Point
-from chargepoint.station.power import Power
+from chargepoint.station.power import SHARED, Power
 
 _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "no-evse": (
@@ -116,5 +116,9 @@ def _limit(point: Point, power: Power, now: float, lang: str) -> str:
     """What bounds the offer: the way the supply is shared, or the lowest of the point's own limits."""
     offer = power.offers.get(point.id)
     if offer is not None and offer.reason in ("share", "settling", "turn", "no-room", "hysteresis", "idle"):
-        return allocator.explain(offer, lang)
-    return point.limits.winner(now, without=frozenset({"share"})).sentence(lang)
+        text = allocator.explain(offer, lang)
+        if offer.phase is None:
+            return text
+        supply = next((x for x in point.limits if x.name in SHARED and x.name != "share" and x.active(now)), None)
+        return text if supply is None else f"{text} ({supply.sentence(lang)})"
+    return point.limits.winner(now, without=SHARED).sentence(lang)

@@ -1,0 +1,158 @@
+"""The charging profiles of the station: kept in the journal, and turned into limits of points and of the supply."""
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Final
+
+import structlog
+
+from chargepoint.config import Config
+from chargepoint.energy.composite import Cap, Composite, Now, Running, composite, point_limit, station_limit
+from chargepoint.energy.limits import Limit
+from chargepoint.energy.profiles import Profile, Profiles, Purpose, from_dict, to_dict
+from chargepoint.journal import store
+from chargepoint.journal.journal import Journal
+from chargepoint.journal.stamp import resolve
+from chargepoint.journal.transactions import open_transactions
+from chargepoint.station.api import Outcome
+from chargepoint.station.clock import Clock
+from chargepoint.station.point import Point
+
+log = structlog.get_logger()
+
+AREA: Final = "profiles"
+_LIMIT_NAMES: Final = {Purpose.TX: "ocpp-transaction", Purpose.TX_DEFAULT: "ocpp-default"}
+
+
+class ChargingProfiles:
+    """What the operator wants when. Event-loop only."""
+
+    def __init__(self, config: Config, journal: Journal, clock: Clock) -> None:
+        self._config = config
+        self._journal = journal
+        self._clock = clock
+        self.profiles = Profiles()
+        self._running: dict[int, tuple[int, float]] = {}
+        """Of each point with a transaction: its id, and the monotonic time of its start."""
+        self._recovered: dict[int, float] = {}
+        self._known: dict[int, tuple[Now, Running | None, Profiles]] = {}
+
+    async def recover(self) -> None:
+        """Profiles and starts of transactions of before. What cannot be read is left out, and said."""
+
+        def read(db: sqlite3.Connection) -> tuple[dict[str, Any], dict[int, float | None]]:
+            found = {t.tx: resolve(db, t.started) for t in open_transactions(db)}
+            return store.items(db, AREA), found
+
+        kept, starts = await self._journal.read(read)
+        profiles: list[Profile] = []
+        for key, value in kept.items():
+            try:
+                profiles.append(from_dict(value))
+            except (KeyError, TypeError, ValueError) as error:
+                log.warning("a stored charging profile cannot be read and is left out", profile=key, error=repr(error))
+        self.profiles = Profiles(tuple(profiles))
+        self._recovered = {tx: utc - self._clock.offset for tx, utc in starts.items() if utc is not None}
+
+    async def install(self, profile: Profile) -> Outcome:
+        """As `StationApi.set_profile`."""
+        if profile.purpose is Purpose.TX:
+            running = self._running.get(profile.evse)
+            if running is None or profile.transaction not in (None, str(running[0])):
+                return Outcome.REJECTED
+        await self._change(self.profiles.install(replace(profile, installed=int(self._clock.utc()))))
+        return Outcome.ACCEPTED
+
+    async def clear(self, id: int | None, evse: int | None, purpose: Purpose | None, stack: int | None) -> Outcome:
+        """As `StationApi.clear_profiles`."""
+        left, gone = self.profiles.clear(id, evse, purpose, stack)
+        if gone == 0:
+            return Outcome.UNKNOWN
+        await self._change(left)
+        return Outcome.ACCEPTED
+
+    async def started(self, point: Point, profile: Profile | None) -> None:
+        """Keep the profile a remote start brought along, for this transaction alone."""
+        if profile is None or point.session.tx is None:
+            return
+        own = replace(profile, evse=point.id, transaction=str(point.session.tx), installed=int(self._clock.utc()))
+        await self._change(self.profiles.install(own))
+
+    async def ended(self, evse: int) -> None:
+        """Forget the profiles of the transaction that has just ended."""
+        await self._change(self.profiles.ended(evse))
+
+    async def _change(self, after: Profiles) -> None:
+        before, self.profiles = self.profiles, after
+        gone = [p.id for p in before if p not in after.items]
+        new = [p for p in after if p not in before.items]
+        if not gone and not new:
+            return
+
+        def write(db: sqlite3.Connection) -> None:
+            for id in gone:
+                store.delete(db, AREA, str(id))
+            for profile in new:
+                store.put(db, AREA, str(profile.id), to_dict(profile))
+
+        await self._journal.write(write)
+
+    def follow(self, points: Iterable[Point], now: float) -> tuple[list[Point], list[int]]:
+        """Note which transactions run; answers the points where one has begun, and those where one has ended."""
+        begun: list[Point] = []
+        ended: list[int] = []
+        for point in points:
+            tx = point.session.tx
+            known = self._running.get(point.id)
+            if known is not None and tx != known[0]:
+                del self._running[point.id]
+                ended.append(point.id)
+            if tx is not None and (known is None or tx != known[0]):
+                resumed = self._recovered.pop(tx, None)
+                self._running[point.id] = (tx, now if resumed is None else resumed)
+                if resumed is None:
+                    begun.append(point)
+        return begun, ended
+
+    def running(self, evse: int) -> Running | None:
+        known = self._running.get(evse)
+        if known is None:
+            return None
+        tx, mono = known
+        return Running(int(mono + self._clock.offset), str(tx))
+
+    def limit(self, point: Point, now: float) -> None:
+        """Set what the profiles allow this point as a named limit."""
+        at = int(now + self._clock.offset)
+        running = self.running(point.id)
+        known = self._known.get(point.id)
+        if known is None or known[1] != running or known[2] is not self.profiles or not known[0].until > at:
+            known = (point_limit(self.profiles, point.id, at, running), running, self.profiles)
+            self._known[point.id] = known
+        level = known[0].level
+        name = ""
+        if level is not None:
+            purpose = next(p.purpose for p in self.profiles if p.id == level.profile)
+            name = _LIMIT_NAMES[purpose]
+            amps = level.amps(self._config.supply.voltage)
+            point.limits.set(Limit(name, f"profile {level.profile}", amps, now))
+        for other in _LIMIT_NAMES.values():
+            if other != name:
+                point.limits.clear(other)
+
+    def station_limit_a(self, now: float) -> tuple[float, str] | None:
+        """What the profiles allow all points together, A per phase, and who says so; None: no profile limits them."""
+        level = station_limit(self.profiles, int(now + self._clock.offset)).level
+        return None if level is None else (level.amps(self._config.supply.voltage), f"profile {level.profile}")
+
+    def composite(self, evse: int, duration: int, unit: str) -> Composite | None:
+        """As `StationApi.composite`."""
+        supply = self._config.supply
+        caps = {e.id: Cap(e.max_current, e.phases) for e in self._config.evse}
+        if evse != 0 and evse not in caps:
+            return None
+        caps[0] = Cap(supply.max_current, supply.phases)
+        running = {id: r for id in caps if (r := self.running(id)) is not None}
+        at = int(self._clock.utc())
+        return composite(self.profiles, evse, at, duration, unit=unit, volt=supply.voltage, caps=caps, running=running)
