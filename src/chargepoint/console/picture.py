@@ -17,7 +17,7 @@ COLOURS = ("#0b6fa4", "#c8501e", "#2f8f4e", "#7a4fa0", "#8a6d1d", "#555555")
 """Distinguishable for most colour-blind eyes; dashes tell the lines of a track apart as well."""
 DASHES = ("", "7 3", "2 3", "9 3 2 3", "1 4", "12 4")
 
-_LEFT, _RIGHT, _TOP, _TRACK, _GAP = 74, 16, 44, 110, 30
+_LEFT, _RIGHT, _TOP, _TRACK, _GAP = 74, 16, 62, 110, 30
 """Layout of the SVG, in its user units."""
 
 
@@ -80,7 +80,7 @@ class Picture:
             out.append(
                 f'<line x1="{at}" x2="{at}" y1="{_TOP}" y2="{bottom - _GAP}" stroke="#999" stroke-dasharray="3 3"/>'
             )
-            out.append(f'<text x="{at}" y="{_TOP - 4}" text-anchor="middle" fill="#555">{number}</text>')
+            out.append(f'<text x="{at}" y="{bottom - _GAP + 14}" text-anchor="middle" fill="#555">{number}</text>')
             text = escape(f"{number}  {event.at - start:.1f} s  {event.text}")
             out.append(f'<text x="{_LEFT}" y="{bottom + 8 + 15 * (number - 1)}" fill="#333">{text}</text>')
         return "\n".join([*out, "</svg>\n"])
@@ -147,7 +147,7 @@ def _svg_track(track: Track, x: Scale, top: float, start: float, end: float) -> 
         return bottom - (min(max(value, low), high) - low) / (high - low) * _TRACK
 
     title = f"{escape(track.title)} ({escape(track.unit)})"
-    out = [f'<text x="{left}" y="{top - 6 if top > _TOP else top - 16}">{title}</text>']
+    out = [f'<text x="{left}" y="{top - 6}">{title}</text>']
     for value in _ticks(low, high):
         out.append(f'<line x1="{left}" x2="{right}" y1="{y(value):.1f}" y2="{y(value):.1f}" stroke="#e4e4e4"/>')
         out.append(f'<text x="{left - 6}" y="{y(value) + 4:.1f}" text-anchor="end" fill="#555">{value:g}</text>')
