@@ -13,8 +13,8 @@ from harness import Borne
 from chargepoint.sim.central_system import CentralSystem
 
 KNOWN = "04A1B2C3D4E5F6"
-OTHER = "0411223344"
-BLOCKED = "04DEADBEEF"
+OTHER = "04112233"
+BLOCKED = "DEADBEEF"
 
 
 @pytest_asyncio.fixture

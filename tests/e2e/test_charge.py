@@ -19,6 +19,16 @@ async def charging(borne: Borne, evse: int, uid: str) -> None:
     await borne.until_status(evse, "Charging", timeout=30)
 
 
+async def leave(borne: Borne, evse: int) -> None:
+    """Take the cable out, as soon as the lock lets go of it."""
+
+    async def released() -> bool:
+        return not (await borne.wires(evse))["locked"]
+
+    await borne.until(released, 10, f"the lock of point {evse} to open")
+    await borne.sim("unplug", evse=evse)
+
+
 async def test_a_session_by_badge_is_billed_to_the_watt_hour(central: CentralSystem, start_borne: StartBorne) -> None:
     borne = await start_borne()
     before = (await borne.wires(1))["energy"]
@@ -29,8 +39,7 @@ async def test_a_session_by_badge_is_billed_to_the_watt_hour(central: CentralSys
     await central.wait_for("MeterValues", lambda p: p["connectorId"] == 1, timeout_s=10)
     await borne.sim("badge", uid=KNOWN)
     await borne.until_status(1, "Finishing")
-    await borne.sim("wait", evse=1, contactor=False, timeout=10)
-    await borne.sim("unplug", evse=1)
+    await leave(borne, 1)
     await borne.until_status(1, "Available")
     await central.wait_for("StopTransaction")
     bill = central.transactions[0]
@@ -127,8 +136,7 @@ async def test_sessions_made_offline_are_replayed_in_order_with_the_right_transa
     await asyncio.sleep(2.5)
     await borne.sim("badge", uid=KNOWN)
     await borne.until_status(1, "Finishing")
-    await borne.sim("wait", evse=1, contactor=False, timeout=10)
-    await borne.sim("unplug", evse=1)
+    await leave(borne, 1)
     await borne.until_status(1, "Available")
     assert central.transactions == []
     await borne.station("connect")
