@@ -23,6 +23,7 @@ from chargepoint.evse.messages import (
     Unlock,
 )
 from chargepoint.evse.point import Point, PointConfig
+from chargepoint.evse.recorder import Recorder
 from chargepoint.evse.report import changed_key, counters, report
 from chargepoint.faults import FAULTS
 
@@ -53,6 +54,7 @@ class Borne:
         arbiter = MotorArbiter()
         self.boot = uuid.uuid4().hex[:12]
         self.points = {section.id: Point(PointConfig.of(section), arbiter, now) for section in config.evse}
+        self.recorders = {evse: Recorder() for evse in self.points}
         self.inputs: dict[int, PointInputs] = {}
         self.borne_inputs = BorneInputs(emergency_stop=False, door_open=False, coil_watchdog_armed=True)
         self.lamps = {evse: LampPlayer() for evse in self.points}
@@ -73,7 +75,9 @@ class Borne:
         """One pass of one point."""
         self.inputs[evse] = i
         self.borne_inputs = b
-        outputs = self.points[evse].step(i, b, now)
+        point = self.points[evse]
+        outputs = point.step(i, b, now)
+        self.recorders[evse].note(point, i, b, outputs, now)
         if self._unlocks:
             self._answer_unlock(evse, now)
         if self._tests:

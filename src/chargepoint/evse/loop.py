@@ -7,6 +7,7 @@ pass in which every point was stepped and written, and nowhere else: if this loo
 import signal
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 
 from chargepoint.board.types import Board
@@ -16,6 +17,7 @@ from chargepoint.evse.borne import Borne
 from chargepoint.evse.log import Log
 from chargepoint.evse.memory import FILE_NAME, PointMemory, Writer, dump, load
 from chargepoint.evse.messages import SOCKET_NAME, Done, Dump, ToEvse, Trace
+from chargepoint.evse.recorder import AFTER_FAULT_S, DIRECTORY, KEEP_FILES, SPACING_S, contents, file_name
 from chargepoint.evse.report import sample
 from chargepoint.evse.sdnotify import Notifier
 from chargepoint.evse.server import Client, Server
@@ -48,6 +50,11 @@ class Loop:
         self._server = Server(config.station.run_dir / SOCKET_NAME, self._problem)
         self._next_report = now
         self._faults_seen: dict[int, int] = {}
+        self._recorder_path = config.station.state_dir / DIRECTORY
+        self._dumps: dict[int, tuple[str, float]] = {}
+        """Dumps that are due: reason and time, by point."""
+        self._dumped_at: dict[int, float] = {}
+        self._trace_until = float("-inf")
         self._late_max = 0.0
         self._late_was = False
         self.ticks = 0
@@ -110,21 +117,22 @@ class Loop:
                 self._faults_seen[evse] = point.faults.changes
                 self._log.info("faults", evse=evse, active={n: a.detail for n, a in point.faults.active.items()})
                 self._remember()
+                self._plan_dump(evse, now)
                 server.broadcast(borne.borne_report(now, self.ticks, self._late_max))
         if due:
             self._next_report = now + REPORT_S
             server.broadcast(borne.borne_report(now, self.ticks, self._late_max))
             self._late_max = 0.0
             self._remember()
-        for client in server.clients.values():
-            if now <= client.trace_until:
-                self._trace(client, now)
-                break
+        if self._dumps:
+            self._dump_after_faults(now)
+        if now <= self._trace_until:
+            self._trace(now)
         if self._notifier.watchdog_s is not None and now >= self._next_alive:
             self._next_alive = now + self._notifier.watchdog_s
             self._notifier.alive()
 
-    def _trace(self, _: Client, now: float) -> None:
+    def _trace(self, now: float) -> None:
         for client in list(self._server.clients.values()):
             if now <= client.trace_until and now >= client.trace_next:
                 client.trace_next = now + client.trace_every
@@ -144,13 +152,40 @@ class Loop:
             client.trace_every = max(message.interval_s, MIN_TRACE_S)
             client.trace_until = now + message.seconds if message.seconds > 0 else float("-inf")
             client.trace_next = now
+            self._trace_until = max(self._trace_until, client.trace_until)
         elif isinstance(message, Dump):
-            self._server.send(client, Done(message.id, message.evse, False, "there is no recorder"))
+            name = self._dump(message.evse, "request", now) if message.evse in self.borne.points else ""
+            self._server.send(client, Done(message.id, message.evse, bool(name), name or "there is no such point"))
         elif not isinstance(message, Trace):
             self.borne.handle(message, partial(self._server.send, client), now)
 
     def _problem(self, what: str, detail: str) -> None:
         self._log.warning(what, detail=detail)
+
+    # --- recorder ----------------------------------------------------------------------------------------------------
+
+    def _dump(self, evse: int, reason: str, now: float) -> str:
+        """Hand the ring to the file-writing thread. Answers the file's name."""
+        name = file_name(evse, reason, datetime.now(UTC))
+        raw = self.borne.recorders[evse].snapshot()
+        make = partial(contents, raw, evse, self.borne.boot, reason, now)
+        self._writer.submit(self._recorder_path / name, make, KEEP_FILES)
+        return name
+
+    def _dump_after_faults(self, now: float) -> None:
+        for evse, (reason, at) in list(self._dumps.items()):
+            if now >= at:
+                del self._dumps[evse]
+                self._dump(evse, reason, now)
+
+    def _plan_dump(self, evse: int, now: float) -> None:
+        """A fault came: its dump is due in a moment, and not too soon after the last one."""
+        newest = max(self.borne.points[evse].faults.active.values(), key=lambda a: a.since, default=None)
+        if newest is None or evse in self._dumps or newest.since < now or not newest.row.faulted:
+            return
+        at = max(now + AFTER_FAULT_S, self._dumped_at.get(evse, 0.0) + SPACING_S)
+        self._dumped_at[evse] = at
+        self._dumps[evse] = (newest.row.name, at)
 
     # --- lateness, memory ------------------------------------------------------------------------------------------
 
@@ -168,7 +203,7 @@ class Loop:
         memory = self.borne.memory()
         if memory != self._written:
             self._written = memory
-            self._writer.submit(self._memory_path, dump(memory))
+            self._writer.submit(self._memory_path, partial(dump, memory))
 
 
 def run(config: Config, board: Board, log: Log | None = None, claim: Claim | None = None) -> int:

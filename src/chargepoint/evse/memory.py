@@ -6,6 +6,7 @@ Written whole, to a new file that takes the old one's place, by a thread of its 
 import json
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,22 +74,30 @@ def write(path: Path, contents: bytes) -> None:
         os.close(directory)
 
 
+def prune(directory: Path, suffix: str, keep: int) -> None:
+    """Remove all but the newest files of that kind."""
+    files = sorted(directory.glob(f"*{suffix}"), key=lambda f: f.stat().st_mtime)
+    for file in files[:-keep]:
+        file.unlink()
+
+
 class Writer:
     """A thread that writes files when told. Only the newest contents of a path are written."""
 
     def __init__(self) -> None:
         self._wake = threading.Condition()
-        self._pending: dict[Path, bytes] = {}
+        self._pending: dict[Path, tuple[Callable[[], bytes], int]] = {}
         self._stopping = False
         self.error = ""
         """The last write's error; empty when it went well."""
         self._thread = threading.Thread(target=self._run, name="memory", daemon=True)
         self._thread.start()
 
-    def submit(self, path: Path, contents: bytes) -> None:
-        """Write soon; does not wait."""
+    def submit(self, path: Path, contents: Callable[[], bytes], keep: int = 0) -> None:
+        """Write soon; does not wait. `contents` is called by the thread. `keep`: so many newest files of its kind stay
+        in the directory (0: all)."""
         with self._wake:
-            self._pending[path] = contents
+            self._pending[path] = (contents, keep)
             self._wake.notify()
 
     def close(self, timeout_s: float = 5.0) -> None:
@@ -106,10 +115,12 @@ class Writer:
                 if not self._pending:
                     return
                 path = next(iter(self._pending))
-                contents = self._pending.pop(path)
+                contents, keep = self._pending.pop(path)
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write(path, contents)
+                write(path, contents())
+                if keep:
+                    prune(path.parent, path.suffix, keep)
                 self.error = ""
             except OSError as error:
                 self.error = f"{path}: {error.strerror}"

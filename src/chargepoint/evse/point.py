@@ -38,6 +38,12 @@ TORN_S = 1.0
 """After C went to A at once under power: is the plug out too (torn out), or still in (cable cut)?"""
 LOCK_LOST_RESULTS = 2
 
+BLOCKED = (
+    "", "fault", "no-permission", "car", "wake-up", "current", "lock", "self-test", "other-connector", "diode", "board",
+    "reclose-delay",
+)  # fmt: skip
+"""What can stand in the way of the contactor, as keys."""
+
 
 @dataclass(frozen=True, slots=True)
 class PointConfig:
@@ -80,6 +86,8 @@ class Point:
         self.self_tests = SelfTests()
         self.domestic = Domestic(now) if config.domestic else None
         self.wake_ups_ever = 0
+        self.blocked = ""
+        """What stood in the way of the contactor when it was last asked, with a car that is ready."""
         self.lock_lost = 0
         self.locked = False
         self.out_of_service = False
@@ -429,7 +437,8 @@ class Point:
             if late or self.faults.opens or not self.drawing():
                 contactor.open(now, under_load=self.state[0] != "B")
         elif self.state in READY:
-            may_close = not self.blocked_by(now, b.coil_watchdog_armed)
+            self.blocked = self.blocked_by(now, b.coil_watchdog_armed)
+            may_close = not self.blocked
         if not contactor.commanded:
             self._stop_since = None
         contactor.step(now, may_close, i.contactor_closed, i.load_live)

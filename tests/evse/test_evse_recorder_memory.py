@@ -1,0 +1,88 @@
+"""What is kept: the recorder's ring, the memory file, and both over damage."""
+
+from pathlib import Path
+
+import pytest
+from evse_rig import Rig
+
+from chargepoint.evse.memory import PointMemory, Writer, dump, load, prune, write
+from chargepoint.evse.recorder import Recorder, contents, records
+
+
+def recorded(rig: Rig, recorder: Recorder, passes: int) -> None:
+    for _ in range(passes):
+        i, b, now = rig.inputs(), rig.world.borne, rig.now
+        out = rig.step()
+        recorder.note(rig.point, i, b, out, now)
+
+
+def test_the_ring_keeps_the_last_passes_with_every_decision(tmp_path: Path) -> None:
+    rig = Rig().charging()
+    recorder = Recorder(passes=100)
+    recorded(rig, recorder, 130)
+    rig.world.rdc = True
+    recorded(rig, recorder, 20)
+    file = tmp_path / "one.rec"
+    file.write_bytes(contents(recorder.snapshot(), 1, "b00t", "residual-current-dc", rig.now))
+    rows = list(records(file))
+    assert len(rows) == 100
+    times = [float(str(row["t"])) for row in rows]
+    assert times == sorted(times)
+    assert rows[0]["state"] == "C2" and rows[0]["contactor"] is True and rows[0]["duty"] == pytest.approx(53.33)
+    assert rows[-1]["contactor"] is False and rows[-1]["faults"] == ["residual-current-dc"]
+    first_bad = next(n for n, row in enumerate(rows) if row["rdc_tripped"])
+    assert rows[first_bad]["contactor"] is False
+
+
+def test_two_minutes_are_small_on_the_card() -> None:
+    rig = Rig().charging()
+    recorder = Recorder()
+    recorded(rig, recorder, 12_000)
+    assert len(contents(recorder.snapshot(), 1, "b00t", "request", rig.now)) < 200_000
+
+
+def test_another_file_is_refused_with_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "x.rec"
+    file.write_bytes(b"nonsense")
+    with pytest.raises(ValueError, match=r"x\.rec"):
+        list(records(file))
+
+
+def test_only_the_newest_files_stay(tmp_path: Path) -> None:
+    for number in range(5):
+        (tmp_path / f"{number}.rec").write_bytes(b"")
+        import os
+
+        os.utime(tmp_path / f"{number}.rec", (number, number))
+    prune(tmp_path, ".rec", 2)
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["3.rec", "4.rec"]
+
+
+def test_memory_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    points = {1: PointMemory({"contactor-welded": "why"}, {"trips": 3}), 2: PointMemory()}
+    write(tmp_path / "evse.json", dump(points))
+    assert load(tmp_path / "evse.json").points == points
+
+
+def test_a_missing_memory_is_a_new_borne(tmp_path: Path) -> None:
+    assert load(tmp_path / "evse.json").points == {}
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"points": {"x": {}}}', b"\xff\xfe"])
+def test_a_damaged_memory_is_set_aside_and_said(tmp_path: Path, damage: bytes) -> None:
+    file = tmp_path / "evse.json"
+    file.write_bytes(damage)
+    assert load(file).damaged
+    assert (tmp_path / "evse.damaged").read_bytes() == damage
+    assert load(file).damaged == ""
+
+
+def test_the_writer_writes_the_newest_and_says_what_failed(tmp_path: Path) -> None:
+    writer = Writer()
+    writer.submit(tmp_path / "a" / "evse.json", lambda: b"old")
+    writer.submit(tmp_path / "a" / "evse.json", lambda: b"new")
+    (tmp_path / "file").write_bytes(b"")
+    writer.submit(tmp_path / "file" / "evse.json", lambda: b"x")
+    writer.close()
+    assert (tmp_path / "a" / "evse.json").read_bytes() == b"new"
+    assert "file" in writer.error
