@@ -55,6 +55,11 @@ class Car:
     wh: int = 10_000
     permit: Permit | None = None
 
+    @property
+    def amps(self) -> float:
+        """What it draws on each phase: 16 A at most, and never more than it is offered."""
+        return min(16.0, self.permit.current_a) if self.closed and self.permit is not None else 0.0
+
 
 class FakeLink:
     """A safety process that closes and opens at once as permitted."""
@@ -159,7 +164,7 @@ class FakeMeters:
 
     def _read(self, evse: int) -> Reading:
         car = self.link.cars[evse]
-        amps = 16.0 if car.closed else 0.0
+        amps = car.amps
         reading = Reading(self.time.mono, car.wh, amps * 230 * 3, (230.0,) * 3, (amps,) * 3)
         self.kept[evse] = reading
         return reading

@@ -1,0 +1,239 @@
+"""What the supply, the grid and the operator leave reaches the points' permissions, with names."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from station_harness import Harness, config, station
+
+from chargepoint.energy.profiles import Kind, Period, Profile, ProfileError, Purpose
+from chargepoint.meter.reading import BUILDING, Reading
+from chargepoint.station.api import Outcome
+from chargepoint.station.view import point_status
+from chargepoint.station.why import why
+from chargepoint.tic.frames import Mode
+from chargepoint.tic.reading import TicReading
+
+pytestmark = pytest.mark.asyncio
+
+PLAIN = TicReading(
+    at=0.0,
+    mode=Mode.STANDARD,
+    serial="021861348497",
+    current_a=(5.0, 5.0, 5.0),
+    apparent_va=(None, None, None),
+    apparent_total_va=None,
+    injected_va=None,
+    voltage_v=(230.0, 230.0, 230.0),
+    subscribed_va=36_000.0,
+    cut_off_va=None,
+    overload=False,
+    overload_a=(None, None, None),
+    short=False,
+    energy_wh=1,
+    tariff_index=1,
+    tariff="HEURES PLEINES",
+    relays=0,
+    status=None,
+)
+PROFILE = Profile(7, Purpose.TX_DEFAULT, 0, Kind.ABSOLUTE, "A", (Period(0, 10.0),), start=0)
+
+
+def drawn(borne: Harness, base: float) -> tuple[float, float, float]:
+    """What the connection's meter shows: a building's base and both points."""
+    amps = base + sum(car.amps for car in borne.link.cars.values())
+    return (amps, amps, amps)
+
+
+def seconds(borne: Harness, count: int, base: float = 5.0, **other: Any) -> None:
+    """Seconds with a Linky frame in each."""
+    for _ in range(count):
+        borne.advance(1.0)
+        frame = replace(PLAIN, at=borne.time.mono, current_a=drawn(borne, base), **other)
+        borne.station.supply.tic_read(frame)
+        borne.station.tick()
+
+
+def silence(borne: Harness, count: int) -> None:
+    for _ in range(count):
+        borne.advance(1.0)
+
+
+def offered(borne: Harness) -> list[float]:
+    return [point.offered_a for point in borne.station.points.values()]
+
+
+def limits(borne: Harness, evse: int = 1) -> dict[str, float | None]:
+    return {limit.name: limit.amps for limit in borne.station.points[evse].limits}
+
+
+def sentence(borne: Harness, lang: str = "en") -> str:
+    return why(borne.station.points[1], borne.station.power, borne.time.mono, True, lang)
+
+
+async def test_what_the_linky_leaves_is_shared_and_named(tmp_path: Path) -> None:
+    async with station(tmp_path, tic={}) as borne:
+        await borne.charge()
+        seconds(borne, 90, base=30.0)
+        assert limits(borne)["tic"] == pytest.approx(52.17 - 1 - 30, abs=0.1)
+        assert offered(borne)[0] == pytest.approx(21.1, abs=0.1)
+        assert "the Linky meter leaves 21.2 A" in sentence(borne)
+        assert "le compteur Linky laisse 21,2 A" in sentence(borne, "fr")
+
+
+async def test_a_silent_linky_means_the_safe_share_and_a_fault(tmp_path: Path) -> None:
+    async with station(tmp_path, tic={}, sharing={"safe_current": 8}) as borne:
+        await borne.charge()
+        seconds(borne, 90)
+        assert offered(borne)[0] > 30
+        assert "tic-lost" not in borne.station.faults
+        silence(borne, 12)
+        assert offered(borne)[0] == 8
+        assert limits(borne)["safe-share#tic"] == 8
+        assert "tic-lost" in borne.station.faults
+        assert "not measured" in sentence(borne)
+        seconds(borne, 50)
+        assert offered(borne)[0] == 8
+        seconds(borne, 60)
+        assert offered(borne)[0] > 30
+        assert "tic-lost" not in borne.station.faults
+
+
+async def test_an_overload_notice_lowers_the_permission_in_the_same_moment(tmp_path: Path) -> None:
+    async with station(tmp_path, tic={}) as borne:
+        await borne.charge()
+        seconds(borne, 90)
+        borne.time.mono += 0.2
+        over = replace(PLAIN, at=borne.time.mono, current_a=(60.0, 60.0, 60.0), overload=True)
+        borne.station.supply.tic_read(over)
+        permit = borne.link.cars[1].permit
+        assert permit is not None and permit.current_a < 8
+        assert "overload#tic" in limits(borne)
+
+
+async def test_a_buildings_meter_counts_by_its_own_rotation(tmp_path: Path) -> None:
+    building = {"model": "eastron-sdm630", "unit": 9, "phase_rotation": "STR", "max_current": 40}
+    async with station(tmp_path, building_meter=building) as borne:
+        for _ in range(90):
+            borne.advance(1.0)
+            reading = Reading(borne.time.mono, 1, None, (230.0,) * 3, (10.0, 20.0, 30.0), (1.0, 1.0, 1.0))
+            borne.station.meter_read(BUILDING, reading)
+            borne.station.tick()
+        assert borne.station.power.supply.limit_a == pytest.approx((9.0, 29.0, 19.0))
+
+
+async def test_a_relay_of_the_linky_limits_the_points_it_concerns(tmp_path: Path) -> None:
+    signal = {"name": "flex", "source": "tic-relay-2", "limit": 7, "evses": [1]}
+    async with station(tmp_path, tic={}, grid_signal=[signal]) as borne:
+        await borne.charge()
+        seconds(borne, 30, relays=0b10)
+        assert offered(borne)[0] == 7
+        assert "the grid operator asks for 7 A at most" in sentence(borne)
+        assert "grid-signal#flex" not in limits(borne, 2)
+        seconds(borne, 30, relays=0)
+        assert "grid-signal#flex" not in limits(borne)
+
+
+async def test_only_fleet_cars_wait_for_off_peak_hours(tmp_path: Path) -> None:
+    sharing = {"fleet_groups": ["FLEET"], "off_peak": ["HEURES CREUSES"]}
+    async with station(tmp_path, tic={}, sharing=sharing) as borne:
+        borne.backend.tokens["CAR"] = replace(borne.backend.tokens["TAG"], group="FLEET")
+        await borne.charge()
+        seconds(borne, 30)
+        assert offered(borne)[0] > 6
+        borne.unplug()
+        await borne.until_state("idle")
+        borne.plug()
+        borne.badge("CAR")
+        await borne.until_state("running")
+        seconds(borne, 10)
+        assert offered(borne)[0] == 0
+        assert borne.status() == "SuspendedEVSE"
+        assert "off-peak" in sentence(borne)
+        seconds(borne, 5, tariff="HEURES CREUSES")
+        assert offered(borne)[0] > 6
+
+
+async def test_an_operators_profile_limits_is_named_and_survives_a_restart(tmp_path: Path) -> None:
+    async with station(tmp_path) as borne:
+        await borne.charge()
+        assert await borne.station.set_profile(PROFILE) is Outcome.ACCEPTED
+        borne.advance(6)
+        assert offered(borne)[0] == 10
+        assert "default profile allows 10 A" in sentence(borne)
+        shown = {
+            limit["name"]: limit["owner"] for limit in point_status(borne.station, borne.station.points[1])["limits"]
+        }
+        assert shown["ocpp-default"] == "profile 7"
+    async with station(tmp_path) as borne:
+        assert [p.id for p in borne.station.profiles.profiles] == [7]
+        assert await borne.station.clear_profiles(id=7) is Outcome.ACCEPTED
+        assert await borne.station.clear_profiles(id=7) is Outcome.UNKNOWN
+    async with station(tmp_path) as borne:
+        assert len(borne.station.profiles.profiles) == 0
+
+
+async def test_a_limit_of_nought_suspends_and_never_ends_the_transaction(tmp_path: Path) -> None:
+    async with station(tmp_path) as borne:
+        await borne.charge()
+        await borne.station.set_profile(replace(PROFILE, periods=(Period(0, 0.0),)))
+        await borne.until_status("SuspendedEVSE")
+        assert borne.state() == "running"
+        await borne.station.clear_profiles()
+        borne.advance(6)
+        await borne.until_status("Charging")
+
+
+async def test_the_stations_profile_limits_the_sum(tmp_path: Path) -> None:
+    async with station(tmp_path) as borne:
+        await borne.charge("TAG", 1)
+        await borne.charge("TAG2", 2)
+        await borne.station.set_profile(replace(PROFILE, purpose=Purpose.STATION_MAX, periods=(Period(0, 20.0),)))
+        for _ in range(12):
+            borne.advance(1)
+        assert offered(borne) == [10, 10]
+        assert limits(borne)["ocpp-max"] == 20
+        assert "the operator limits the whole station" in sentence(borne)
+        shown = borne.station.composite(0, 600, "A")
+        assert shown is not None and shown.periods[0].limit == 20
+
+
+async def test_a_profile_for_a_transaction_needs_one_and_ends_with_it(tmp_path: Path) -> None:
+    async with station(tmp_path) as borne:
+        own = replace(PROFILE, purpose=Purpose.TX, evse=1)
+        assert await borne.station.set_profile(own) is Outcome.REJECTED
+        await borne.charge()
+        tx = borne.station.points[1].session.tx
+        assert await borne.station.set_profile(replace(own, transaction="999")) is Outcome.REJECTED
+        assert await borne.station.set_profile(replace(own, transaction=str(tx))) is Outcome.ACCEPTED
+        borne.advance(6)
+        assert offered(borne)[0] == 10
+        borne.unplug()
+        await borne.until_state("idle")
+        borne.advance(1)
+        await borne.until(lambda: len(borne.station.profiles.profiles) == 0)
+
+
+async def test_a_profile_that_came_with_a_remote_start_is_for_that_transaction(tmp_path: Path) -> None:
+    async with station(tmp_path) as borne:
+        borne.plug()
+        profile = replace(PROFILE, purpose=Purpose.TX, evse=1, periods=(Period(0, 8.0),))
+        assert await borne.station.remote_start("TAG", 1, profile) is Outcome.ACCEPTED
+        await borne.until_status("Charging")
+        await borne.until(lambda: len(borne.station.profiles.profiles) == 1)
+        borne.advance(6)
+        assert offered(borne)[0] == 8
+        assert limits(borne)["ocpp-transaction"] == 8
+
+
+async def test_a_profile_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    async with station(tmp_path) as borne:
+        with pytest.raises(ProfileError):
+            await borne.station.set_profile(replace(PROFILE, periods=()))
+        assert borne.station.composite(9, 60, "A") is None
+
+
+async def test_the_configuration_knows_the_sections(tmp_path: Path) -> None:
+    both = config(tmp_path, tic={"production": True}, sharing={"margin": 2}, building_meter={"model": "eastron-sdm630"})
+    assert both.sharing.margin == 2 and both.tic is not None and both.tic.limits
