@@ -5,6 +5,8 @@ second of its start, and starts through here.
 """
 
 import argparse
+import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,14 +19,19 @@ OK, FAILED, WRONG_USE = 0, 1, 2
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Answers the exit status; Ctrl-C is a clean end of a command that waits."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments, words = parser.parse_known_args(argv)
+    if words and not hasattr(arguments, "words"):
+        parser.error(f"unrecognized arguments: {' '.join(words)}")
+    arguments.words = words
     command: Callable[[argparse.Namespace], int] = arguments.command
     try:
         return command(arguments)
     except KeyboardInterrupt:
         return 128 + 2  # as a shell reports a program ended by SIGINT
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of a pipe has gone: nothing more can be said there
+        # The reader of a pipe has gone: nothing more can be said there, the flush at exit included.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
 
 
@@ -41,13 +48,16 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=function)
         return sub
 
+    def add_own(name: str, function: Callable[[argparse.Namespace], int], text: str) -> None:
+        """A command that reads its words by itself, when it runs."""
+        sub = commands.add_parser(name, help=text, add_help=False, allow_abbrev=False)
+        _add_config(sub, default=argparse.SUPPRESS)
+        sub.set_defaults(command=function, words=[])
+
     add("run", _run, "run the whole borne in this terminal, with the simulator when the board is simulated")
     add("evse", _evse, "run the safety process alone")
     add("station", _station, "run the business process alone")
-    sim = add("sim", _sim, "`sim serve` runs the simulated borne; `sim ACTION ...` does one action on the running one")
-    sim.add_argument(
-        "words", nargs=argparse.REMAINDER, metavar="serve | ACTION ...", help="without ACTION, they are listed"
-    )
+    add_own("sim", _sim, "`sim serve` runs the simulated borne; `sim ACTION ...` does one action on the running one")
     add("check", _check, "read the configuration and print every mistake in it")
     status = add("status", _status, "show every point, who limits it, faults, backend, queue and clock")
     status.add_argument("--json", action="store_true", help="as JSON, for programs")
@@ -55,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     why.add_argument("evse", type=int, metavar="EVSE", help="number of the point")
     why.add_argument("--lang", choices=("en", "fr"), help="language, when not the configured one")
     add("console", _console, "open the technician's console on this terminal")
+    add_own("provision", _elsewhere("chargepoint.provision.command"), "make the configuration bundles of a fleet")
+    add_own("update", _elsewhere("chargepoint.update.command"), "install a signed update, or go back")
     demo = add("demo", _demo, "show one whole charge of two cars on a simulated borne of its own")
     demo.add_argument("--svg", type=Path, metavar="FILE", help="where to write the picture of the session")
     return parser
@@ -132,11 +144,6 @@ def _station(config: Config, arguments: argparse.Namespace) -> int:
 
 def _sim(arguments: argparse.Namespace) -> int:
     words: list[str] = arguments.words
-    for index, word in enumerate(words):
-        if word in ("-c", "--config") and index + 1 < len(words):
-            arguments.config = Path(words[index + 1])
-            del words[index : index + 2]
-            break
     config = _load(arguments)
     if config is None:
         return WRONG_USE
@@ -149,6 +156,16 @@ def _sim(arguments: argparse.Namespace) -> int:
     from chargepoint.console import sim
 
     return sim.act(config, words)
+
+
+def _elsewhere(module: str) -> Callable[[argparse.Namespace], int]:
+    """A command whose room has a command line of its own: `main(words, config_file) -> exit status` of the module."""
+
+    def command(arguments: argparse.Namespace) -> int:
+        status: int = importlib.import_module(module).main(arguments.words, arguments.config)
+        return status
+
+    return command
 
 
 def _check(arguments: argparse.Namespace) -> int:
