@@ -190,6 +190,10 @@ class AuthorisationSection(_Section, frozen=True, kw_only=True):
     free_vend_tag: str = ""
     """A dedicated bay: a plug-in alone starts a session with this tag; empty means off."""
     free_vend_evses: tuple[int, ...] = ()
+    fleet_group: str = ""
+    """Offline, badges of this group may start at a point that a reservation keeps for the group; empty means off."""
+    fleet_unattended: bool = False
+    """Offline, plugging in at such a point is enough: the session runs on the reservation's own token."""
 
 
 class LogSection(_Section, frozen=True, kw_only=True):

@@ -38,11 +38,10 @@ def lookup(db: sqlite3.Connection, token: str) -> tuple[Entry | None, Entry | No
 def remember(db: sqlite3.Connection, entry: Entry, utc: float) -> None:
     """Keep the central system's newest word on a token in the cache."""
     _put(db, "cache", entry, utc)
-    db.execute(
-        "DELETE FROM token WHERE source = 'cache' AND token IN (SELECT token FROM token WHERE source = 'cache'"
-        " ORDER BY seen DESC LIMIT -1 OFFSET ?)",
-        (CACHE_MAX,),
-    )
+    cached = db.execute("SELECT count(*) FROM token WHERE source = 'cache'").fetchone()[0]
+    if cached > CACHE_MAX:
+        oldest = "SELECT token FROM token WHERE source = 'cache' ORDER BY seen LIMIT ?"
+        db.execute(f"DELETE FROM token WHERE source = 'cache' AND token IN ({oldest})", (cached - CACHE_MAX,))
 
 
 def clear_cache(db: sqlite3.Connection) -> None:

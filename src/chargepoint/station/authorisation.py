@@ -49,23 +49,26 @@ def before_asking(known: Known, settings: Settings, utc: float) -> Authorization
     return entry if entry is not None and entry.accepted else None
 
 
-def offline(
-    known: Known, settings: Settings, utc: float, fleet: str = "", held_for: str | None = None
-) -> Authorization:
-    """What holds when the central system cannot be asked.
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The rule for a fleet whose reservation holds a point: its badges may start there offline."""
 
-    `fleet`: a group whose tokens may start at a point that is reserved for it (`held_for` is that reservation's group).
-    """
+    holder: bool = False
+    """The token is the very one such a reservation is for."""
+    group: str = ""
+    """The fleet's group, when a reservation of it is held."""
+
+
+def offline(known: Known, settings: Settings, utc: float, fleet: Fleet = Fleet()) -> Authorization:
+    """What holds when the central system cannot be asked. What is known to be refused stays refused."""
     entry = local(known, settings, utc)
+    if entry is not None and not entry.accepted:
+        return entry
+    if fleet.group and (fleet.holder or (entry is not None and entry.group == fleet.group)):
+        return entry or Authorization(AuthStatus.ACCEPTED, None, fleet.group)
     if entry is not None:
-        if not entry.accepted or settings.local_authorize_offline:
-            return entry
-        if fleet and entry.group == fleet and held_for == fleet:
-            return entry
-        return REFUSED_OFFLINE
-    if settings.offline_unknown_allowed:
-        return Authorization(AuthStatus.ACCEPTED)
-    return REFUSED_OFFLINE
+        return entry if settings.local_authorize_offline else REFUSED_OFFLINE
+    return Authorization(AuthStatus.ACCEPTED) if settings.offline_unknown_allowed else REFUSED_OFFLINE
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from chargepoint.station.evse_link import Link
 from chargepoint.station.faultlist import FaultList
 from chargepoint.station.point import Point
 from chargepoint.station.power import Power
+from chargepoint.station.reserving import Reserving
 from chargepoint.station.settings import Settings
 from chargepoint.station.shared import Meters, Shared
 from chargepoint.station.supply import SupplyWatch
@@ -107,7 +108,8 @@ class StationCore:
             step=self._step,
         )
         self.points = {section.id: Point(section, shared) for section in self.config.evse}
-        self.entrance = Entrance(self.points, shared)
+        self.reserving = Reserving(self.points, self.journal, self.clock)
+        self.entrance = Entrance(self.points, shared, self.reserving, self.config.authorisation)
         self.link.attach(self)
 
     # Running
@@ -142,6 +144,7 @@ class StationCore:
     async def _recover(self) -> None:
         """Open transactions, availability and charging profiles of before."""
         await self.profiles.recover()
+        await self.reserving.recover()
         found = await self.journal.read(transactions.open_transactions)
         for transaction in found:
             point = self.points.get(transaction.evse)
@@ -220,8 +223,12 @@ class StationCore:
                 self._again = True
         self._limit(points, now)
         self.power.share(points, now)
+        for ended in self.reserving.prune():
+            self._spawn(self.reserving.forget(ended.id))
         for point in points:
-            news = point.settle(now, self._operative, point.reserved_for is not None)
+            held = self.reserving.shown_at(point.id)
+            point.show_reservation(held.id if held is not None else None)
+            news = point.settle(now, self._operative)
             self.link.permit(point.permit())
             self.link.lamps(point.lamps(now))
             if news is not None:
@@ -262,9 +269,7 @@ class StationCore:
         before = point.session.state
         point.reported(report, self.clock.monotonic())
         if point.session.state == "waiting_auth" and before != "waiting_auth":
-            section = self.config.authorisation
-            if section.free_vend_tag and report.evse in section.free_vend_evses:
-                self.entrance.free_vend(report.evse, section.free_vend_tag)
+            self.entrance.plugged(report.evse)
         self._settle()
 
     def borne_reported(self, report: BorneReport) -> None:

@@ -6,18 +6,20 @@ The decisions are in `badges` (which point) and `authorisation` (whether); this 
 import itertools
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
+from chargepoint.config import AuthorisationSection
 from chargepoint.journal import tokens
 from chargepoint.station import authorisation, badges
-from chargepoint.station.api import Authorization, AuthStatus, BackendUnreachable, Outcome, StopReason
+from chargepoint.station.api import Authorization, AuthStatus, BackendUnreachable, Outcome, Reservation, StopReason
 from chargepoint.station.authorisation import Known
 from chargepoint.station.badges import Decision, Meaning, View
 from chargepoint.station.point import Point
+from chargepoint.station.reserving import Reserving
 from chargepoint.station.session import Grant
 from chargepoint.station.shared import Shared
 
@@ -36,8 +38,12 @@ class _Floating:
 class Entrance:
     """Who may come in, and where. Event-loop only."""
 
-    def __init__(self, points: dict[int, Point], shared: Shared) -> None:
+    def __init__(
+        self, points: dict[int, Point], shared: Shared, reserving: Reserving, rules: AuthorisationSection
+    ) -> None:
         self._points = points
+        self._reserving = reserving
+        self._rules = rules
         self._shared = shared
         self._floating: list[_Floating] = []
         self._asking: set[str] = set()
@@ -65,7 +71,7 @@ class Entrance:
 
     async def _ask_for_badge(self, token: str, evses: tuple[int, ...]) -> None:
         try:
-            answer = await self.authorize(token)
+            answer = await self.authorize(token, evses)
         finally:
             self._asking.discard(token.casefold())
         if not answer.accepted:
@@ -104,23 +110,25 @@ class Entrance:
 
     # Remote start, dedicated bays
 
-    def remote_start(self, token: str, evse: int | None, profile: Any) -> Outcome:
+    async def remote_start(self, token: str, evse: int | None, profile: Any) -> Outcome:
         """Answer at once; what must be asked for is asked afterwards."""
         evses = tuple(self._points) if evse is None else (evse,)
         if self.closed or any(e not in self._points for e in evses):
             return Outcome.REJECTED
-        views = self._views(token, None, evses)
+        entry = authorisation.local(await self._known(token), self._shared.settings, self._shared.clock.utc())
+        group = None if entry is None else entry.group
+        views = self._views(token, group, evses)
         busy = ("starting", "running", "stopping")
         if not any(v.usable and v.state not in busy for v in views):
             return Outcome.REJECTED
         if self._shared.settings.authorize_remote_start:
             self._shared.spawn(self._ask_for_remote(token, evses, profile))
         else:
-            self._place_remote(token, None, evses, profile)
+            self._place_remote(token, group, evses, profile)
         return Outcome.ACCEPTED
 
     async def _ask_for_remote(self, token: str, evses: tuple[int, ...], profile: Any) -> None:
-        answer = await self.authorize(token)
+        answer = await self.authorize(token, evses)
         if answer.accepted:
             self._place_remote(token, answer.group, evses, profile)
         else:
@@ -140,11 +148,27 @@ class Entrance:
             self._show("accepted", chosen_evses)
         self._shared.changed()
 
-    def free_vend(self, evse: int, token: str) -> None:
-        """A dedicated bay: plugging in is enough."""
-        point = self._points[evse]
-        if token and not self.closed and point.usable and point.reserved_for is None:
-            self.grant(Grant(token, None, "free-vend"), (evse,))
+    def plugged(self, evse: int) -> None:
+        """Plugged in: that is enough in a dedicated bay and, offline, for a fleet whose reservation holds the point."""
+        point, rules = self._points[evse], self._rules
+        if self.closed or not point.usable:
+            return
+        if (
+            rules.free_vend_tag
+            and evse in rules.free_vend_evses
+            and not self._kept_from(evse, rules.free_vend_tag, None)
+        ):
+            self.grant(Grant(rules.free_vend_tag, None, "free-vend"), (evse,))
+            return
+        held = self._reserving.reservations.at(evse)
+        if rules.fleet_unattended and held is not None and self._is_fleet(held) and not self._shared.backend.online:
+            self.grant(Grant(held.token, held.group, "fleet", held.id), (evse,))
+
+    def _is_fleet(self, reservation: Reservation) -> bool:
+        return badges.same(reservation.group, self._rules.fleet_group or None)
+
+    def _kept_from(self, evse: int, token: str, group: str | None) -> bool:
+        return self._reserving.keeps_from(evse, token, group)
 
     # Grants
 
@@ -154,7 +178,7 @@ class Entrance:
         if self.closed:
             return
         if len(evses) == 1:
-            self._points[evses[0]].session.approved(grant, now)
+            self._approve(self._points[evses[0]], grant, now)
             return
         deadline = now + self._shared.settings.connection_timeout_s
         self._floating.append(_Floating(grant, evses, deadline))
@@ -171,7 +195,12 @@ class Entrance:
             found = next((f for f in self._floating if point.id in f.evses and self._may_use(point, f.grant)), None)
             if found is not None:
                 self._floating.remove(found)
-                point.session.approved(found.grant, now)
+                self._approve(point, found.grant, now)
+
+    def _approve(self, point: Point, grant: Grant, now: float) -> None:
+        """Here; with the reservation that is used up by it."""
+        held = self._reserving.match(point.id, grant.token, grant.group)
+        point.session.approved(grant if held is None else replace(grant, reservation=held.id), now)
 
     def _may_use(self, point: Point, grant: Grant) -> bool:
         return self._view(point, grant.token, grant.group).usable
@@ -191,8 +220,11 @@ class Entrance:
 
     # Authorisation
 
-    async def authorize(self, token: str) -> Authorization:
-        """The verdict on a token, by local knowledge, the central system, or the rules of being offline."""
+    async def authorize(self, token: str, evses: Sequence[int] = ()) -> Authorization:
+        """The verdict on a token, by local knowledge, the central system, or the rules of being offline.
+
+        `evses`: where it was shown; a fleet's reservation of one of these counts offline.
+        """
         shared = self._shared
         known = await self._known(token)
         utc = shared.clock.utc()
@@ -208,7 +240,11 @@ class Entrance:
                 await self.learn(token, answer)
                 return self._count(answer)
         self.outcomes["offline"] += 1
-        return self._count(authorisation.offline(known, shared.settings, shared.clock.utc()))
+        held = [r for evse in evses if (r := self._reserving.reservations.at(evse)) is not None and self._is_fleet(r)]
+        fleet = authorisation.Fleet(
+            any(badges.same(r.token, token) for r in held), self._rules.fleet_group if held else ""
+        )
+        return self._count(authorisation.offline(known, shared.settings, shared.clock.utc(), fleet))
 
     def _count(self, answer: Authorization) -> Authorization:
         self.outcomes["accepted" if answer.accepted else "refused"] += 1
@@ -236,9 +272,9 @@ class Entrance:
         return [self._view(self._points[evse], token, group) for evse in evses]
 
     def _view(self, point: Point, token: str, group: str | None) -> View:
-        holder = point.reserved_for
-        mine = holder is not None and badges.same(holder, token)
-        return point.view(point.usable and not self.closed and (holder is None or mine), mine)
+        kept = self._kept_from(point.id, token, group)
+        mine = self._reserving.match(point.id, token, group) is not None
+        return point.view(point.usable and not self.closed and not kept, mine)
 
     def _show(self, kind: str, evses: Iterable[int]) -> None:
         for evse in itertools.chain(evses):

@@ -51,10 +51,8 @@ class Point:
         """In service, as the operator and the technician want it."""
         self.scheduled: bool | None = None
         """Availability that comes with the end of the transaction."""
-        self.reserved_for: str | None = None
-        """Token of a reservation that holds the point."""
         self.reservation: int | None = None
-        """Id of that reservation."""
+        """Id of the reservation for which the point is kept, or with which its session runs."""
         self.offered_a = 0.0
         """What the station lets the car have, A; 0 when nothing."""
         self.reason = ""
@@ -308,7 +306,13 @@ class Point:
             return Lamps(self.id, indicators.MOMENTS[kind])
         return Lamps(self.id, indicators.BY_STATUS[self.status])
 
-    def settle(self, now: float, station_operative: bool, reserved: bool) -> StatusChanged | None:
+    def show_reservation(self, held: int | None) -> None:
+        """The reservation that holds the point now; a session's own is shown as long as it lasts."""
+        grant = self.session.grant
+        in_use = self.session.state in ("waiting_car", "starting", "running", "stopping")
+        self.reservation = grant.reservation if grant is not None and in_use else held
+
+    def settle(self, now: float, station_operative: bool) -> StatusChanged | None:
         """Work the status out anew; the news for the backend, or None."""
         derived = status.derive(
             self.session,
@@ -318,7 +322,7 @@ class Point:
             now - self._begun_at,
             self.operative and station_operative,
             self.fault() is not None,
-            reserved,
+            self.reservation is not None,
         )
         if derived is not self.status:
             self.status, self.status_at = derived, now

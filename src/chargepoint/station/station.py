@@ -12,7 +12,7 @@ from chargepoint.energy.composite import Composite
 from chargepoint.energy.profiles import Profile, Purpose
 from chargepoint.journal import outbox, store, tokens, transactions
 from chargepoint.station import authorisation
-from chargepoint.station.api import Authorization, MeterSampled, Outcome, SecurityEvent, StopReason
+from chargepoint.station.api import Authorization, MeterSampled, Outcome, Reservation, SecurityEvent, StopReason
 from chargepoint.station.core import AVAILABILITY, StationCore
 from chargepoint.station.evse_link import LinkLost
 from chargepoint.station.point import Point
@@ -31,7 +31,7 @@ class Station(StationCore):
     """The business core. Make it, `attach` what talks to it, `await run()`."""
 
     async def remote_start(self, token: str, evse: int | None, profile: Any | None = None) -> Outcome:
-        outcome = self.entrance.remote_start(token, evse, profile)
+        outcome = await self.entrance.remote_start(token, evse, profile)
         self._settle()
         return outcome
 
@@ -151,6 +151,16 @@ class Station(StationCore):
             if waiting == 0 or not self.backend.online:
                 return
             await asyncio.sleep(_POLL_S)
+
+    async def reserve(self, reservation: Reservation) -> Outcome:
+        outcome = await self.reserving.reserve(reservation)
+        self._settle()
+        return outcome
+
+    async def cancel_reservation(self, reservation_id: int) -> Outcome:
+        outcome = await self.reserving.cancel(reservation_id)
+        self._settle()
+        return outcome
 
     async def clear_cache(self) -> Outcome:
         if not self.settings.cache_enabled:

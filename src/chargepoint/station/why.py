@@ -85,7 +85,7 @@ def why(point: Point, power: Power, now: float, operative: bool, lang: str = "en
         return _running(point, power, now, lang)
     if not operative and state not in ("starting", "stopping"):
         return _say("unavailable", lang)
-    if state == "idle" and point.reserved_for is not None:
+    if state == "idle" and point.reservation is not None:
         return _say("reserved", lang)
     if state == "finished" and point.session.retained:
         return _say("retained", lang)
