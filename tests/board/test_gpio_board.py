@@ -120,8 +120,20 @@ def test_output_changes_carry_the_monotonic_time(tmp_path: Path) -> None:
     board.close()
 
 
-def test_dead_lines_read_as_danger(tmp_path: Path) -> None:
+def test_before_the_simulator_speaks_nothing_is_tripped_and_the_adc_is_silent(tmp_path: Path) -> None:
     board = make_board(make_config(tmp_path))
+    seen = board.read_point(1)
+    assert (seen.rcd_tripped, seen.rdc_tripped, seen.contactor_closed, seen.reference_v) == (False, False, False, 0)
+    assert not board.read_borne().coil_watchdog_armed
+    board.close()
+
+
+def test_dead_lines_read_as_danger(tmp_path: Path) -> None:
+    config = make_config(tmp_path)
+    board = make_board(config)
+    lines = Lines(config)
+    for index in range(len(lines.wires.levels)):
+        lines.wires.levels[index] = 0
     for _ in range(10):
         seen = board.read_point(1)
     assert seen.contactor_closed and seen.rcd_tripped and seen.rdc_tripped and seen.domestic_closed
@@ -142,7 +154,7 @@ class _Broken:
 
 def test_a_failing_adc_and_a_failing_line_never_raise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = make_config(tmp_path)
-    hardware = SimulatedHardware(tmp_path)
+    hardware = SimulatedHardware(tmp_path, load_pins(config))
     monkeypatch.setattr(hardware, "spi", lambda device, frames: _Broken())
     board = GpioBoard(config.evse, load_pins(config), hardware)
     lines = Lines(config)

@@ -16,5 +16,5 @@ def make_board(config: Config) -> Board:
     from chargepoint.board.simulated import SimulatedHardware
 
     pins = load_pins(config)
-    hardware: Hardware = SimulatedHardware(config.station.run_dir) if config.simulated else KernelHardware(pins)
+    hardware: Hardware = SimulatedHardware(config.station.run_dir, pins) if config.simulated else KernelHardware(pins)
     return GpioBoard(config.evse, pins, hardware)

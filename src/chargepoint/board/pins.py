@@ -86,6 +86,9 @@ DOMESTIC_SIGNALS: Mapping[str, Signal] = {
     "domestic_mirror": Signal(Kind.INPUT, active_high=False),
 }
 
+SIGNALS: Mapping[str, Signal] = {**BORNE_SIGNALS, **POINT_SIGNALS, **SOCKET_SIGNALS, **DOMESTIC_SIGNALS}
+"""All of them; a point's carry its number in the map: `contactor_1`."""
+
 _LINE = re.compile(r"(GPIO|EXP)(\d{1,2})")
 
 
@@ -152,8 +155,7 @@ def load_pins(config: Config) -> PinMap:
     known = set(BORNE_SIGNALS)
     for evse in config.evse:
         wanted |= {signal_name(name, evse.id): signal for name, signal in signals_of_point(evse).items()}
-        everything = {**POINT_SIGNALS, **SOCKET_SIGNALS, **DOMESTIC_SIGNALS}
-        known |= {signal_name(name, evse.id) for name in everything}
+        known |= {signal_name(name, evse.id) for name in SIGNALS if name not in BORNE_SIGNALS}
     mistakes = [f"board.pins.{name}: there is no such signal" for name in config.board.pins if name not in known]
     table |= config.board.pins
     lines: dict[str, str] = {}

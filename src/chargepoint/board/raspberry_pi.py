@@ -12,19 +12,11 @@ from gpiozero import InputDevice, OutputDevice
 
 from chargepoint.board import frontend, mcp3208
 from chargepoint.board.hardware import Hardware
-from chargepoint.board.pins import (
-    BORNE_SIGNALS,
-    DOMESTIC_SIGNALS,
-    POINT_SIGNALS,
-    SOCKET_SIGNALS,
-    PinMap,
-    Signal,
-)
+from chargepoint.board.pins import SIGNALS, PinMap
 from chargepoint.board.pwm import PwmChannel, PwmError, find_chip
 from chargepoint.board.types import BorneInputs, LockDrive, PointInputs, PointOutputs
 from chargepoint.config import EvseSection
 
-_SIGNALS: dict[str, Signal] = {**BORNE_SIGNALS, **POINT_SIGNALS, **SOCKET_SIGNALS, **DOMESTIC_SIGNALS}
 _SLOW_INPUTS = ("lock_is_closed", "lock_is_open", "bay", "domestic_plug", "domestic_mirror")
 """Inputs that may stand behind I2C: one of them is read in each pass, in turn."""
 _DOOR_EVERY = 10
@@ -45,7 +37,7 @@ class _Devices:
 
     def input(self, name: str, point: int | None = None) -> Any:
         """The pin of an input. Pulls are the front end's, so that a broken wire always reads as the safe level."""
-        return self._claim(InputDevice, name, point, pull_up=None, active_state=_SIGNALS[name].active_high)
+        return self._claim(InputDevice, name, point, pull_up=None, active_state=SIGNALS[name].active_high)
 
     def close(self) -> None:
         for device in self._owned:
@@ -115,7 +107,7 @@ class _Point:
         slow = ["bay"]
         slow += ["lock_is_closed", "lock_is_open"] if self._evse.socket else []
         slow += ["domestic_plug", "domestic_mirror"] if self._evse.domestic is not None else []
-        self._slow = [(name, devices.input(name, number), _SIGNALS[name].active_high) for name in slow]
+        self._slow = [(name, devices.input(name, number), SIGNALS[name].active_high) for name in slow]
         self._slow_values = dict.fromkeys(_SLOW_INPUTS, False)
         self._slow_next = 0
         frames = tuple(mcp3208.frame(channel) for channel in range(len(frontend.CHANNELS)))

@@ -13,7 +13,16 @@ from gpiozero.pins.pi import PiFactory, PiPin
 
 from chargepoint.board import mcp3208
 from chargepoint.board.hardware import isolate, plain_board
-from chargepoint.board.pins import EXPANDER_LINES, EXPANDERS, HEADER_LINES, Line
+from chargepoint.board.pins import (
+    EXPANDER_LINES,
+    EXPANDERS,
+    HEADER_LINES,
+    SIGNALS,
+    Kind,
+    Line,
+    PinMap,
+    parse_line,
+)
 from chargepoint.board.pwm import PWM_DEVICES
 from chargepoint.board.wires import ADC_CHANNELS, FILE_NAME, Wires, line_index
 
@@ -114,13 +123,26 @@ def make_pwm_tree(root: Path) -> Path:
     return chip
 
 
+def rest(wires: Wires, pins: PinMap) -> None:
+    """The levels of a sound front end before the simulator has said anything: watched lines high, ADCs silent.
+
+    The silent ADC keeps every contactor open; a low line would look like a residual current that has to be latched.
+    """
+    for name, text in pins.items():
+        signal = SIGNALS[name.rpartition("_")[0] if name[-1].isdigit() else name]
+        if signal.kind is Kind.INPUT and not signal.active_high:
+            wires.levels[line_index(parse_line(text))] = 1
+
+
 class SimulatedHardware:
     """The three things the simulated borne replaces."""
 
     errors: tuple[type[Exception], ...] = (OSError,)
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, pins: PinMap) -> None:
         self.wires = Wires(run_dir / FILE_NAME)
+        if self.wires.fresh:
+            rest(self.wires, pins)
         self.pwm_root = run_dir / PWM_NAME
         make_pwm_tree(self.pwm_root)
         self._factories = [SimulatedPinFactory(self.wires, chip) for chip in range(1 + EXPANDERS)]

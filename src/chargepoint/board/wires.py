@@ -36,7 +36,9 @@ class Wires:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
         try:
-            if os.fstat(descriptor).st_size < SIZE:
+            self.fresh = os.fstat(descriptor).st_size < SIZE
+            """Nobody has mapped the file before."""
+            if self.fresh:
                 os.ftruncate(descriptor, SIZE)
             self._map = mmap.mmap(descriptor, SIZE)
         finally:

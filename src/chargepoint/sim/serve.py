@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 
 from chargepoint.config import Config
 from chargepoint.jsonrpc import Server
@@ -35,6 +36,7 @@ async def serve_until(config: Config, stop: asyncio.Event) -> int:
     server = Server(config.station.run_dir / SOCKET_NAME, simulated.methods())
     try:
         await server.start()  # before the pseudo-terminals: a second borne must not take the first one's links
+        wiring.exchange(time.monotonic())  # whoever finds the socket finds the wires alive
         await devices.start()
         async with asyncio.TaskGroup() as tasks:
             ticking = tasks.create_task(simulated.run())

@@ -5,23 +5,12 @@ import os
 from pathlib import Path
 
 from chargepoint.board import frontend
-from chargepoint.board.pins import (
-    BORNE_SIGNALS,
-    DOMESTIC_SIGNALS,
-    POINT_SIGNALS,
-    SOCKET_SIGNALS,
-    Line,
-    PinMap,
-    Signal,
-    load_pins,
-)
+from chargepoint.board.pins import SIGNALS, Line, PinMap, load_pins
 from chargepoint.board.pwm import PERIOD_NS, find_chip
 from chargepoint.board.simulated import PWM_NAME, make_pwm_tree
 from chargepoint.board.wires import ADC_CHANNELS, FILE_NAME, Wires, line_index
 from chargepoint.config import Config, EvseSection
 from chargepoint.sim.electrics import Borne, Commands, Point
-
-_SIGNALS: dict[str, Signal] = {**BORNE_SIGNALS, **POINT_SIGNALS, **SOCKET_SIGNALS, **DOMESTIC_SIGNALS}
 
 
 class _Input:
@@ -32,7 +21,7 @@ class _Input:
     def __init__(self, wires: Wires, name: str, line: Line) -> None:
         self._wires = wires
         self._index = line_index(line)
-        self._active_high = _SIGNALS[name].active_high
+        self._active_high = SIGNALS[name].active_high
 
     def set(self, active: bool) -> None:
         self._wires.drive(self._index, 1 if active is self._active_high else 0)
