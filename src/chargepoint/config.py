@@ -29,8 +29,11 @@ class StationSection(_Section, frozen=True, kw_only=True):
     model: Annotated[str, msgspec.Meta(min_length=1, max_length=20)] = "Borne"
     serial: Annotated[str, msgspec.Meta(max_length=25)] = ""
     state_dir: Path = Path("/var/lib/chargepoint")
+    """The journal, and what the safety process must remember."""
     run_dir: Path = Path("/run/chargepoint")
+    """Sockets, and the simulated wires."""
     language: Literal["en", "fr"] = "fr"
+    """What a technician reads."""
 
 
 class SupplySection(_Section, frozen=True, kw_only=True):

@@ -140,6 +140,11 @@ def meter_models() -> list[str]:
     return sorted(file.stem for file in (_PACKAGE / "meter" / "maps").glob("*.toml"))
 
 
+def allowed(kind: Any) -> str:
+    """What a field's type allows, in words."""
+    return _words(kind, None)
+
+
 def closest(word: str, known: list[str]) -> str:
     """`; did you mean "x"?`, or nothing when nothing is near."""
     import difflib  # only needed once something is wrong
@@ -186,7 +191,7 @@ def _read_struct(kind: type[S], data: Any, path: str, found: _Findings) -> S:
 
 
 def _read_value(kind: Any, value: Any, path: str, found: _Findings) -> Any:
-    struct, several = _struct_of(kind)
+    struct, several = section_of(kind)
     if struct is not None and not several:
         return _read_struct(struct, value, path, found)
     if struct is not None:
@@ -205,23 +210,23 @@ def _read_value(kind: Any, value: Any, path: str, found: _Findings) -> Any:
 
 def _stand_in(kind: Any, name: str, unique: int) -> Any:
     """A value for a required key without a good one, such that no comparison with others complains about it."""
-    struct, several = _struct_of(kind)
+    struct, several = section_of(kind)
     if struct is not None:
         nobody = _Findings({})
         return () if several else _read_struct(struct, {}, "", nobody)
     return {"id": -unique, "unit": -unique, "kind": "simulated", "model": None}.get(name, MIN_CURRENT_A)
 
 
-def _struct_of(kind: Any) -> tuple[type[msgspec.Struct] | None, bool]:
+def section_of(kind: Any) -> tuple[type[msgspec.Struct] | None, bool]:
     """The section behind a field's type, and whether it is an array of them."""
     if hasattr(kind, "__metadata__"):
-        return _struct_of(kind.__origin__)
+        return section_of(kind.__origin__)
     if get_origin(kind) in (Union, types.UnionType):
         for option in get_args(kind):
             if option is not type(None):
-                return _struct_of(option)
+                return section_of(option)
     if get_origin(kind) is tuple:
-        return _struct_of(get_args(kind)[0])[0], True
+        return section_of(get_args(kind)[0])[0], True
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return kind, False
     return None, False
@@ -286,7 +291,7 @@ def _range(ge: float | None, gt: float | None, le: float | None) -> str:
 
 
 def _example(kind: Any, name: str) -> str:
-    struct, several = _struct_of(kind)
+    struct, several = section_of(kind)
     if struct is not None:
         return f"a table [[{name}]]" if several else f"the table [{name}]"
     return f"{name} = ... ({_words(kind, None)})"

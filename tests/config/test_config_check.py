@@ -89,7 +89,12 @@ def test_a_wrong_type_does_not_hide_what_does_not_fit_together() -> None:
         ("[supply]", f'run_dir = "/{"x" * 120}"\n[supply]', "station.run_dir", "shorter"),
         ("[ocpp]", '[building_meter]\nmodel = "x"\nunit = 3\n[ocpp]', "building_meter.model", "known are"),
         ("[ocpp]", '[building_meter]\nmodel = "abb-b23"\nunit = 2\n[ocpp]', "building_meter.unit", "evse[1]"),
-        ("[ocpp]", '[building_meter]\nmodel = "abb-b23"\ntransport = "tcp"\n[ocpp]', "building_meter.host", "name or address"),
+        (
+            "[ocpp]",
+            '[building_meter]\nmodel = "abb-b23"\ntransport = "tcp"\n[ocpp]',
+            "building_meter.host",
+            "name or address",
+        ),
         ('id = "FR-ARD-0001"', "", "station.id", "is missing"),
         ("[board]", "[bord]", "board", "is missing"),
     ],

@@ -4,15 +4,19 @@ import importlib.util
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_drawn_state_machines_are_those_of_the_code() -> None:
-    spec = importlib.util.spec_from_file_location("draw_machines", ROOT / "docs" / "draw_machines.py")
-    assert spec is not None and spec.loader is not None
-    draw_machines = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(draw_machines)
-    assert draw_machines.page() == (ROOT / "docs" / "machines.md").read_text(), "run docs/draw_machines.py"
+@pytest.mark.parametrize(("maker", "page"), [("draw_machines", "machines.md"), ("list_keys", "configuration.md")])
+def test_a_page_made_from_the_code_is_up_to_date(maker: str, page: str) -> None:
+    spec = importlib.util.spec_from_file_location(maker, ROOT / "docs" / f"{maker}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.page() == (ROOT / "docs" / page).read_text(), f"run ./dev run python docs/{maker}.py"
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from chargepoint import __version__
 from chargepoint.config import DEFAULT_PATH, Config
 
 OK, FAILED, WRONG_USE = 0, 1, 2
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="chargepoint", description="Controller software of a charging station.")
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    parser.add_argument("--version", action="version", version=f"chargepoint {__version__}")
     _add_config(parser, default=DEFAULT_PATH)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
@@ -70,15 +71,6 @@ def _parser() -> argparse.ArgumentParser:
     demo = add("demo", _demo, "show one whole charge of two cars on a simulated borne of its own")
     demo.add_argument("--svg", type=Path, metavar="FILE", help="where to write the picture of the session")
     return parser
-
-
-class _Version(argparse.Action):
-    """Looks the version up only when asked for: the look-up costs more than the rest of the command line."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version
-
-        parser.exit(OK, f"chargepoint {version('chargepoint')}\n")
 
 
 def _add_config(parser: argparse.ArgumentParser, default: object) -> None:
