@@ -24,6 +24,8 @@ log = structlog.get_logger()
 
 LOST_AFTER = 4
 """Failed readings in a row before a meter is called lost."""
+DETAILS_EVERY = 10
+"""Frequency, power factor and export are read in one round of so many."""
 BACK_OFF_S = (2.0, 4.0, 8.0, 10.0)
 """Pauses between attempts at a lost meter."""
 
@@ -52,7 +54,10 @@ class _Meter:
         self.evse = evse
         self.unit = ref.unit
         self.map = maps.load(ref.model)
-        self.blocks = plan(self.map)
+        self.whole, self.brief = plan(self.map), plan(self.map, details=False)
+        self.registers: dict[int, int] = {}
+        """What was read last; a brief round renews a part."""
+        self.rounds = 0
         self.guard = EnergyGuard()
         self.last: Reading | None = None
         self.failures = 0
@@ -150,11 +155,14 @@ class MeterBus:
             self._succeeded(meter, reading)
 
     async def _read(self, meter: _Meter) -> Reading:
-        registers: dict[int, int] = {}
-        for block in meter.blocks:
+        # Meters take turns with their details (by their place in the table), so that no round has them of two.
+        turn = (meter.rounds + list(self._meters).index(meter.evse)) % DETAILS_EVERY
+        blocks = meter.whole if meter.last is None or turn == 0 else meter.brief
+        for block in blocks:
             words = await self._link.read(meter.unit, meter.map.function, block, meter.map.gap_ms / 1000)
-            registers.update(enumerate(words, block.address))
-        reading = to_reading(meter.map, registers, time.monotonic())
+            meter.registers.update(enumerate(words, block.address))
+        meter.rounds += 1
+        reading = to_reading(meter.map, meter.registers, time.monotonic())
         if not meter.identified:
             await self._identify(meter)
         meter.guard.check(reading.energy_wh)

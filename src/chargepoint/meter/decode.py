@@ -1,6 +1,6 @@
 """From the registers of a meter to a `Reading`, and what makes a reading unbelievable. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from chargepoint.meter.maps import QUANTITIES, Register, RegisterMap
 from chargepoint.meter.reading import Phases, Reading
@@ -31,16 +31,14 @@ def to_reading(regmap: RegisterMap, registers: Mapping[int, int], at: float) -> 
     if energy is None or not 0 <= energy < MAX_ENERGY_WH:
         raise Implausible(f"energy register reads {energy} Wh")
     export = value("energy_export")
-    power, reverse = value("power"), value("power_reverse")
-    if power is not None and reverse is not None:
-        power -= reverse
+    powers = phases("power_phases")
     reading = Reading(
         at=at,
         energy_wh=round(energy),
-        power_w=power,
+        power_w=_total(powers, value),
         voltage_v=phases("voltage"),
         current_a=phases("current"),
-        power_phases_w=phases("power_phases"),
+        power_phases_w=powers,
         frequency_hz=_hertz(value("frequency")),
         power_factor=value("power_factor"),
         export_wh=None if export is None else round(export),
@@ -49,8 +47,19 @@ def to_reading(regmap: RegisterMap, registers: Mapping[int, int], at: float) -> 
     return reading
 
 
+def _total(phases: Phases, value: Callable[[str], float | None]) -> float | None:
+    """The sum of the phases where the meter tells three, else its own total, less what it counts the other way."""
+    l1, l2, l3 = phases
+    if l1 is not None and l2 is not None and l3 is not None:
+        return round(l1 + l2 + l3, 6)
+    power, reverse = value("power"), value("power_reverse")
+    return power if power is None or reverse is None else power - reverse
+
+
 def _value(regmap: RegisterMap, row: Register, registers: Mapping[int, int]) -> float | None:
-    raw = [registers[a] for a in range(row.address, row.address + row.words)]
+    raw = [registers[a] for a in range(row.address, row.address + row.words) if a in registers]
+    if len(raw) < row.words:
+        return None
     number = decode(raw, row.type, regmap.word_order, regmap.absent)
     if number is None:
         return None

@@ -92,7 +92,8 @@ class ModbusLink:
         A call must not be cancelled and followed by another: the quiet time would be missing.
         """
         client = await self._connected()
-        await asyncio.sleep(max(self._silence_s, gap_s))
+        if (left := self._heard_at + max(self._silence_s, gap_s) - time.monotonic()) > 0:
+            await asyncio.sleep(left)
         self._heard = 0
         self.counters.requests += 1
         ask = client.read_holding_registers if function == 3 else client.read_input_registers

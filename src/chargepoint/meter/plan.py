@@ -25,16 +25,28 @@ class Block:
         return self.address <= row.address and row.address + row.words <= self.end
 
 
-def spans(regmap: RegisterMap) -> list[tuple[int, int]]:
-    """First address and length of everything the map reads, sorted."""
-    found = {(r.address, r.words) for r in regmap.registers.values()}
-    found |= {(r.exponent, 1) for r in regmap.registers.values() if r.exponent is not None}
+DETAILS = frozenset({"frequency", "power_factor", "energy_export"})
+"""What changes slowly or matters little; left out of most rounds, so that the line is free for the other meters."""
+
+
+def spans(rows: Iterable[Register]) -> list[tuple[int, int]]:
+    """First address and length of everything these rows read, sorted."""
+    rows = tuple(rows)
+    found = {(r.address, r.words) for r in rows}
+    found |= {(r.exponent, 1) for r in rows if r.exponent is not None}
     return sorted(found)
 
 
-def plan(regmap: RegisterMap) -> tuple[Block, ...]:
-    """Requests that read the whole map, the one with the energy register last, so that `at` is its arrival."""
-    blocks = _merge(spans(regmap), regmap.max_registers)
+def plan(regmap: RegisterMap, details: bool = True) -> tuple[Block, ...]:
+    """Requests that read the map, the one with the energy register last, so that `at` is its arrival.
+
+    A total power beside the powers of all phases is not read: it is their sum.
+    """
+    skipped = frozenset({"power"}) if "power_l3" in regmap.registers else frozenset()
+    if not details:
+        skipped |= DETAILS
+    wanted = [row for name, row in regmap.registers.items() if name not in skipped]
+    blocks = _merge(spans(wanted), regmap.max_registers)
     energy = regmap.registers["energy_import"]
     return tuple(sorted(blocks, key=lambda b: (b.holds(energy), b.address)))
 

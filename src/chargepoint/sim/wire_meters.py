@@ -102,7 +102,9 @@ class SimMeter:
 
     def _image(self) -> dict[int, int]:
         values = self._values(self.source())
-        image: dict[int, int] = {a: 0 for first, count in spans(self.map) for a in range(first, first + count)}
+        image: dict[int, int] = {
+            a: 0 for first, count in spans(self.map.registers.values()) for a in range(first, first + count)
+        }
         for name, row in self.map.registers.items():
             words = encode(self._raw(row, values.get(name)), row.type, self.map.word_order)
             image.update(enumerate(words, row.address))
