@@ -57,10 +57,10 @@ def sheet(block: str, title: str, placed: list[Placed]) -> str:
                 offset = -1.2 if part.part.kind == "two" else 0.0
                 _symbol(drawing, part, column * CELL_W + 3 + offset, y)
             y -= tallest / 2 + GAP / 4
-        return _text(drawing)
+        return svg_text(drawing)
 
 
-def _text(drawing: schemdraw.Drawing) -> str:
+def svg_text(drawing: schemdraw.Drawing) -> str:
     data: bytes = drawing.get_imagedata("svg")
     return data.decode("utf-8").rstrip() + "\n"
 
@@ -130,7 +130,7 @@ def pilot_path() -> str:
             else:
                 d += elm.ResistorIEC().up(1.2).label("2M2", "bottom", fontsize=8)
                 d += elm.Vdd().label("VREF", fontsize=8)
-        return _text(d)
+        return svg_text(d)
 
 
 def sheets() -> dict[str, str]:

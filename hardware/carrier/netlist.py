@@ -37,7 +37,9 @@ CHIP_SELECTS = {"SPI0.0": 8, "SPI0.1": 7}
 EXTRA_LINES = {"modem_off": "EXP7"}
 """Lines that the carrier uses and the program does not (yet) drive; they rest at their pull."""
 
-RAILS = frozenset("V24 V15P V15N V12P V12N V5 V3V3 VREF V2V5 GND USB_VBUS reserve v12_lock v33_lock".split())
+RAILS_EVERYWHERE = {"V24", "V15P", "V15N", "V12P", "V12N", "V5", "V3V3", "VREF", "V2V5", "GND", "USB_VBUS"}
+RAILS_OF_A_LOCK = {"reserve", "v12_lock", "v33_lock"}
+RAILS = frozenset(RAILS_EVERYWHERE | RAILS_OF_A_LOCK)
 OPEN = "-"
 SIGNALS: Mapping[str, Signal] = {**BORNE_SIGNALS, **POINT_SIGNALS, **SOCKET_SIGNALS, **DOMESTIC_SIGNALS}
 

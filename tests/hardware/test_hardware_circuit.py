@@ -79,3 +79,8 @@ def test_a_fresh_simulation_stays_within_the_committed_counts(state: str) -> Non
 def test_ngspice_that_fails_is_named_with_its_words() -> None:
     with pytest.raises(engine.SpiceError, match="no measurement"):
         engine.run("* nothing\nR1 a 0 nonsense\n.end\n")
+
+
+def test_the_readme_prints_the_margins_as_they_are() -> None:
+    readme = (tables.HERE.parent / "README.md").read_text(encoding="utf-8")
+    assert margins.report() in readme, "hardware/README.md: paste the output of python -m hardware.spice.margins"
