@@ -106,6 +106,12 @@ def test_speed_multiplies_energy_only() -> None:
     assert stage.point.energy_wh - before == pytest.approx(stage.point.power_w, rel=0.01)
 
 
+def test_the_register_shows_whole_watt_hours() -> None:
+    stage = Stage()
+    stage.point.energy_wh = 73.9
+    assert stage.point.register_wh == 73
+
+
 def test_phase_rotation_maps_the_sockets_phases_to_the_supplys() -> None:
     stage = Stage(rotation="STR").charging(phases=1, max_current=10)
     assert stage.point.current_a == (pytest.approx(10), 0, 0)

@@ -68,7 +68,7 @@ class SerialDevices:
 
 def _source(point: Point) -> Callable[[], SimReading]:
     """What the meter of this point measures at the moment it is asked."""
-    return lambda: SimReading(point.voltage_v, point.current_a, point.phase_power_w, point.energy_wh)
+    return lambda: SimReading(point.voltage_v, point.current_a, point.phase_power_w, point.register_wh)
 
 
 def _linky(borne: Borne, phases: int) -> SimLinky:
@@ -77,7 +77,7 @@ def _linky(borne: Borne, phases: int) -> SimLinky:
         current_a=borne.grid_current_a[:phases],
         voltage_v=borne.nominal_v,
         subscribed_kva=borne.subscribed_kva,
-        energy_wh=int(sum(point.energy_wh for point in borne.points.values())),
+        energy_wh=sum(point.register_wh for point in borne.points.values()),
     )
 
 

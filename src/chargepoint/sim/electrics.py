@@ -203,6 +203,11 @@ class Point:
         return volts[0] * amps[0], volts[1] * amps[1], volts[2] * amps[2]
 
     @property
+    def register_wh(self) -> int:
+        """What the meter shows: whole watt-hours."""
+        return int(self.energy_wh)
+
+    @property
     def power_w(self) -> float:
         return sum(self.phase_power_w)
 

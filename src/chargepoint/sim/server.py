@@ -279,7 +279,7 @@ class SimulatedBorne:
             "locked": point.lock.holds,
             "current": [round(amps, 2) for amps in point.supply_current_a],
             "power": round(point.power_w, 1),
-            "energy": round(point.energy_wh, 3),
+            "energy": point.register_wh,
             "temperature": round(point.temperature_c, 1),
             "lamps": self._wiring.lamps(point.setup.id),
             "faults": sorted(point.faults),
