@@ -170,7 +170,7 @@ class StationApi(Protocol):
     """Live values; whoever changes one calls `setting_changed`."""
 
     async def remote_start(self, token: str, evse: int | None, profile: Profile | None = None) -> Outcome:
-        """Start as if the token had been presented. `profile` is for this transaction alone; its evse is not looked at."""
+        """Start as if the token had been presented. `profile` is for this transaction alone; its evse is ignored."""
 
     async def remote_stop(self, backend_tx_id: str) -> Outcome: ...
     async def stop(self, evse: int, reason: StopReason) -> Outcome: ...

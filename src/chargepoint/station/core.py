@@ -107,7 +107,8 @@ class StationCore:
             changed=self._settle,
             step=self._step,
         )
-        self.points = {section.id: Point(section, shared) for section in self.config.evse}
+        volts = self.config.supply.voltage
+        self.points = {section.id: Point(section, shared, volts) for section in self.config.evse}
         self.reserving = Reserving(self.points, self.journal, self.clock)
         self.entrance = Entrance(self.points, shared, self.reserving, self.config.authorisation)
         self.link.attach(self)
@@ -301,10 +302,8 @@ class StationCore:
         point = self.points.get(evse)
         if evse == BUILDING:
             self.supply.building_read(reading)
-        elif point is not None:
-            point.read(reading, self.clock.monotonic())
-            if point.withheld:
-                self._settle()
+        elif point is not None and point.read(reading, self.clock.monotonic()):
+            self._settle()
 
     def meter_lost(self, evse: int, why: str) -> None:
         point = self.points.get(evse)

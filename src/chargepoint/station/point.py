@@ -20,6 +20,7 @@ from chargepoint.station.api import ConnectorStatus, MeterValue, StatusChanged, 
 from chargepoint.station.badges import View
 from chargepoint.station.books import Books
 from chargepoint.station.faultlist import Active, FaultList, blocking, overdue
+from chargepoint.station.guard import MeterGuard, News
 from chargepoint.station.session import Begin, Dropped, End, Grant, Session, TimedOut
 from chargepoint.station.shared import Shared
 
@@ -36,7 +37,7 @@ SETTLE_AFTER_BOOT_S: Final = 0.5
 class Point:
     """The live state of one point. Event-loop only."""
 
-    def __init__(self, config: EvseSection, shared: Shared) -> None:
+    def __init__(self, config: EvseSection, shared: Shared, nominal_v: float) -> None:
         self.config = config
         self.id = config.id
         self._shared = shared
@@ -44,6 +45,7 @@ class Point:
         self._books = Books(self, shared)
         self.faults = FaultList()
         self.limits = Limits()
+        self._guard = MeterGuard(nominal_v, config.phases)
         self.report: PointReport | None = None
         """What the safety process said last; None while there is no link to it."""
         self.reading: Reading | None = None
@@ -83,7 +85,9 @@ class Point:
     def reported(self, report: PointReport, now: float) -> None:
         """The safety process told the point's state."""
         if report.boot != self._boot:
-            if self._boot and self.session.car is not None and now - self._reported_at < RESTART_GAP_S:
+            known = self.session.car is not None and now - self._reported_at < RESTART_GAP_S
+            left_open = self.pending is not None and not self.pending.car.startswith(f"{report.boot}:")
+            if known or left_open:
                 self._trust_from = now + SETTLE_AFTER_BOOT_S
             self._boot = report.boot
         self.report = report
@@ -91,6 +95,7 @@ class Point:
         self._reported.set()
         self.faults.reported(report.faults)
         self._limits_of(report, now)
+        self._guard.signalled(report.offered_a, now)
         if now < self._trust_from:
             return
         if self._trust_from > float("-inf"):
@@ -136,6 +141,7 @@ class Point:
             self.session.car_is(None, now)
         if not report.plugged and self.session.car is None:
             self.session.cable(False, now)
+            self._take(self._guard.unplugged(), now)
 
     def _resume_or_close(self, pending: OpenTransaction, report: PointReport, now: float) -> None:
         if self._closing:
@@ -160,18 +166,33 @@ class Point:
         gap = now - pending.last.mono
         return pending.last.boot == self._shared.clock.boot and 0 <= gap < KEEP_REGISTER_S + RESTART_GAP_S
 
-    def read(self, reading: Reading, now: float) -> None:
-        """The meter told a reading."""
+    def read(self, reading: Reading, now: float) -> bool:
+        """The meter told a reading; True when something follows from it."""
         self.reading = reading
+        closed = self.report is not None and self.report.contactor_closed
+        news = self._guard.read(reading, closed, now)
+        self._take(news, now)
+        return self._meter_session(reading, now) or bool(news)
+
+    def _meter_session(self, reading: Reading, now: float) -> bool:
+        """What a reading means to a running session; True when its energy is used up."""
         session = self.session
         if session.state != "running" or session.tx is None:
-            return
-        if self.more_wh is not None and reading.energy_wh - self.invalid_wh >= self.more_wh and not self.withheld:
+            return False
+        used_up = self.more_wh is not None and reading.energy_wh - self.invalid_wh >= self.more_wh
+        news = used_up and not self.withheld
+        if news:
             self.withheld = "invalid-token"
         if now - self._kept_at >= KEEP_REGISTER_S:
             self._kept_at = now
             tx, wh, stamp = session.tx, reading.energy_wh, self._shared.clock.stamp(reading.at)
             self._shared.spawn(self._books.keep_register(tx, stamp, wh))
+        return news
+
+    def _take(self, news: list[News], now: float) -> None:
+        for item in news:
+            log.warning("fault", evse=self.id, fault=item.name, on=item.on, detail=item.detail)
+            self.faults.own(item.name, item.on, now, item.detail)
 
     def tick(self, now: float) -> None:
         """A second has passed."""
