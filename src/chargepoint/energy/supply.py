@@ -5,7 +5,8 @@ many amperes per phase the borne may draw. No I/O, no clock: time is monotonic s
 
 - What others draw (*base*) is the connection's current less the borne's. The two are measured at different moments,
   so base is kept as an estimate that only moves when no borne current of the last `LAG_S` explains the reading.
-- Less room counts at once; more room is taken a quarter per reading, so that a car is not chased up and down.
+- Less room counts at once, once it is more than `SLACK_A` less; more room only when it was there all through the last
+  `PROVEN_S`. So what switches on and off at short intervals does not chase the cars up and down.
 - An overload notice of the meter sheds at once and holds for `OVERLOAD_HOLD_S`.
 - A source silent for `SILENT_S` is not trusted any more: the configured safe share holds, never the last value,
   until there have been `RECOVER_S` of good readings. The same while a meter contradicts what the borne draws.
@@ -24,8 +25,12 @@ START_S = 10.0
 """Good readings needed after the start, before the first trust."""
 LAG_S = 4.0
 """Readings of the connection and of the borne may be so far apart."""
-RISE = 0.25
-"""Part of newly found room that is taken with each reading."""
+SLACK_A = 1.0
+"""Room may shrink by so much, or by the margin where that is less, before cars are lowered: the margin bears it."""
+PROVEN_S = 30.0
+"""Room that was there for so long is taken."""
+GAIN_A = 1.0
+"""More room than this is worth a raise."""
 OVERLOAD_HOLD_S = 60.0
 OVERLOAD_MARGIN_A = 2.0
 """Shed this much more than the notice asks for: it repeats once a second, a car follows within five."""
@@ -71,6 +76,9 @@ class Source:
         self._borne: deque[tuple[float, Phases]] = deque()
         self._base: list[float] | None = None
         self._room: list[float] | None = None
+        self._proving: list[float] = []
+        """The least room of the present stretch of `PROVEN_S`."""
+        self._proving_since = now
         self._good_since: float | None = None
         self._last_at: float | None = None
         self._trusted = False
@@ -121,8 +129,8 @@ class Source:
             elif self._base[i] < low[i]:
                 self._base[i] = low[i]
             elif self._base[i] > high[i] and calm:
-                self._base[i] = max(high[i], self._base[i] - max(0.5, RISE * (self._base[i] - high[i])))
-        self._take_room(limit_a, overload, calm)
+                self._base[i] = high[i]
+        self._take_room(at, limit_a, overload, calm)
 
     def room(self, now: float) -> Room:
         """What may be drawn by the borne at this moment."""
@@ -165,18 +173,26 @@ class Source:
         high = [max(0.0, drawn[i] - least[i]) for i in range(3)]
         return low, high
 
-    def _take_room(self, limit: Phases, overload: bool, calm: bool) -> None:
+    def _take_room(self, at: float, limit: Phases, overload: bool, calm: bool) -> None:
         assert self._base is not None
+        margin = self.rules.margin_a
         shed = OVERLOAD_MARGIN_A if overload else 0.0
-        found = [max(0.0, limit[i] - self.rules.margin_a - shed - self._base[i]) for i in range(3)]
+        found = [max(0.0, limit[i] - margin - shed - self._base[i]) for i in range(3)]
         if self._room is None:
-            self._room = found
+            self._room = list(found)
+            self._proving, self._proving_since = found, at
+            return
+        slack = 0.0 if overload else min(SLACK_A, margin)
+        for i in range(3):
+            self._proving[i] = min(self._proving[i], found[i])
+            if found[i] < self._room[i] - slack:
+                self._room[i] = found[i]
+        if at - self._proving_since < PROVEN_S:
             return
         for i in range(3):
-            if found[i] <= self._room[i]:
-                self._room[i] = found[i]
-            elif calm:
-                self._room[i] = min(found[i], self._room[i] + max(0.5, RISE * (found[i] - self._room[i])))
+            if calm and self._proving[i] >= self._room[i] + GAIN_A:
+                self._room[i] = self._proving[i]
+        self._proving, self._proving_since = found, at
 
     def _contradiction(self, at: float, drawn: Phases) -> None:
         """A meter through which the borne draws cannot show less than the borne draws."""
