@@ -220,6 +220,14 @@ def test_a_held_card_counts_once_per_stay(times):
     assert len(admitted) == stays
 
 
+def test_a_gap_that_the_reader_made_is_no_second_tap():
+    hold = HoldFilter(0.6)
+    assert hold.admit(b"\x01\x02\x03\x04", 0.0)
+    hold.disturbed()
+    assert not hold.admit(b"\x01\x02\x03\x04", 1.5)
+    assert hold.admit(b"\x01\x02\x03\x04", 3.0)
+
+
 def test_uids_in_logs_are_masked_and_random_ones_are_known():
     assert masked(bytes.fromhex("04A1B2C3D4E5F6")) == "04..F6(7)"
     assert is_random(bytes.fromhex("08112233")) and not is_random(bytes.fromhex("04112233"))

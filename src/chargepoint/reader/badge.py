@@ -34,6 +34,10 @@ def is_random(uid: bytes) -> bool:
     return len(uid) == 4 and uid[0] == 0x08
 
 
+DISTURBED_HOLD_S = 3.0
+"""After a disturbance a card not seen for so long has been away; less may be the reader's own gap."""
+
+
 class HoldFilter:
     """Lets a card count once until it has been away for `hold_s` seconds."""
 
@@ -41,9 +45,15 @@ class HoldFilter:
         self._hold_s = hold_s
         self._uid = b""
         self._seen_at = 0.0
+        self._disturbed = False
+
+    def disturbed(self) -> None:
+        """The reader missed something: until the next sighting, not seeing a card does not mean that it is gone."""
+        self._disturbed = True
 
     def admit(self, uid: bytes, now: float) -> bool:
         """True when this is a new tap."""
-        held = uid == self._uid and now - self._seen_at < self._hold_s
-        self._uid, self._seen_at = uid, now
+        hold_s = max(self._hold_s, DISTURBED_HOLD_S) if self._disturbed else self._hold_s
+        held = uid == self._uid and now - self._seen_at < hold_s
+        self._uid, self._seen_at, self._disturbed = uid, now, False
         return not held

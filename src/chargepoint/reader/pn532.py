@@ -30,6 +30,8 @@ AFTER_DAMAGE_S = 0.5
 SILENT_AFTER = 3
 """Failed attempts before the reader is called silent: one garbled answer is not an outage."""
 MAX_BUFFER = 1024
+MIN_UID, MAX_UID = 4, 10
+"""Bytes; ISO/IEC 14443-3 knows 4, 7 and 10, cards of other makes have others between."""
 
 
 def frame(data: bytes, direction: int = TO_CHIP) -> bytes:
@@ -125,6 +127,7 @@ class Pn532:
         if self._resting:
             return self._ask(self._next, now)
         self._failures += 1
+        self._frames.malformed += 1  # an answer that is missing was lost on the way, or never given
         if self._failures >= SILENT_AFTER:
             self.trouble = "the reader does not answer"
         # An acknowledgement from the host aborts whatever the chip may still be doing (UM0701-02, 6.2.1.3).
@@ -166,7 +169,7 @@ class Pn532:
                 break
             target, rest = rest[2 : 2 + rest[1]], rest[2 + rest[1] :]
             size = target[4] if len(target) > 4 else 0
-            if size in (4, 7, 10) and len(target) >= 5 + size:
+            if MIN_UID <= size <= MAX_UID and len(target) >= 5 + size:
                 uids.append(target[5 : 5 + size])
             else:
                 self._frames.malformed += 1

@@ -82,7 +82,9 @@ class BadgeReader:
             self._judge(protocol)
             data = await line.read(protocol.due())
             now = time.monotonic()
-            for uid in protocol.receive(data, now):
+            uids = protocol.receive(data, now)
+            self._judge(protocol)  # first: a disturbance makes a gap before this card the reader's own
+            for uid in uids:
                 self._seen(uid, now)
             due = protocol.due()
             if due is not None and due <= now:
@@ -102,6 +104,7 @@ class BadgeReader:
         if protocol.trouble is not None:
             self._tell(protocol.trouble)
         if protocol.malformed:
+            self._hold.disturbed()
             self.malformed += protocol.malformed
             protocol.malformed = 0
             now = time.monotonic()

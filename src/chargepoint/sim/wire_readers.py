@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from chargepoint.reader import em4100, pn532
@@ -13,6 +14,14 @@ _POLL_UNIT_S = 0.15
 _REPEAT_S = 0.065
 """An RDM6300 repeats a held tag about so often."""
 _NOISE = 0.25
+GIVE_UP_S = 3.0
+"""A person takes a card away after so long, read or not."""
+_AFTER_READ_S = 0.3
+"""A person holds a card so long after it was read."""
+_UNASKED_S = 1.0
+"""A reader that is not asked cannot know that it was heard: a card stays there so long."""
+_NEXT_CARD_S, _SAME_AGAIN_S = 0.15, 1.0
+"""Between one card and the next; the same card again has to have been away."""
 _FIRMWARE = bytes.fromhex("32010607")
 """IC PN532, version 1.6, all protocols."""
 
@@ -32,7 +41,10 @@ class SimReader:
         self._wire = PtyWire(link_path, self._received)
         self._frames = pn532.Deframer(direction=pn532.TO_CHIP)
         self._uid = b""
-        self._gone_at = 0.0
+        self._queue: list[tuple[bytes, float]] = []
+        self._read = False
+        self._least_until = 0.0
+        self._change: asyncio.TimerHandle | None = None
         self._poll: asyncio.TimerHandle | None = None
         self._repeat: asyncio.TimerHandle | None = None
         self._random = random.Random(532)
@@ -42,39 +54,69 @@ class SimReader:
 
     async def close(self) -> None:
         self._cancel()
-        if self._repeat:
-            self._repeat.cancel()
+        for timer in (self._repeat, self._change):
+            if timer:
+                timer.cancel()
         self._wire.close()
 
     def present(self, uid: bytes, seconds: float = 0.4) -> None:
-        """Hold a card there; it is taken away after so many seconds."""
-        self._uid, self._gone_at = uid, time.monotonic() + seconds
+        """Hold a card there, as a person does: so many seconds, and until the reader has read it, but not for ever.
+
+        A card shown while another is there follows it.
+        """
+        self._queue.append((uid, seconds))
+        if not self._uid and self._change is None:
+            self._show()
+
+    def _show(self) -> None:
+        self._uid, seconds = self._queue.pop(0)
+        self._read = False
+        now = time.monotonic()
+        self._least_until = now + seconds
+        self._change_at(now + (GIVE_UP_S if self.kind == "pn532" else max(seconds, _UNASKED_S)), self._take_away)
         if self.kind != "pn532":
-            if self._repeat:
-                self._repeat.cancel()
             self._say_number()
         elif self._poll:
             self._cancel()
             self._answer_poll()
 
-    def _card(self) -> bytes:
-        return self._uid if time.monotonic() < self._gone_at else b""
+    def _was_read(self) -> None:
+        if not self._read:
+            self._read = True
+            self._change_at(max(time.monotonic() + _AFTER_READ_S, self._least_until), self._take_away)
 
-    def _send(self, data: bytes) -> None:
+    def _take_away(self) -> None:
+        gone, self._uid, self._change = self._uid, b"", None
+        if self._queue:
+            pause = _SAME_AGAIN_S if self._queue[0][0] == gone else _NEXT_CARD_S
+            self._change_at(time.monotonic() + pause, self._show_next)
+
+    def _show_next(self) -> None:
+        self._change = None
+        self._show()
+
+    def _change_at(self, at: float, what: Callable[[], None]) -> None:
+        if self._change:
+            self._change.cancel()
+        self._change = asyncio.get_running_loop().call_later(at - time.monotonic(), what)
+
+    def _send(self, data: bytes) -> bool:
+        """True when it left whole."""
         if self.silent:
-            return
-        if self.noise and self._random.random() < _NOISE:
+            return False
+        whole = not (self.noise and self._random.random() < _NOISE)
+        if not whole:
             at = self._random.randrange(3, len(data) - 1)
             data = self._random.randbytes(5) + data[:at] + bytes((data[at] ^ 0x41,)) + data[at + 1 :]
         self._wire.write(data)
+        return whole
 
     # 125 kHz readers
 
     def _say_number(self) -> None:
-        uid = self._card()
-        if uid:
+        if self._uid:
             # An EM4100 number has five bytes; of a longer UID the reader would see none, so the end of it must do.
-            number = uid[-5:].rjust(5, b"\0")
+            number = self._uid[-5:].rjust(5, b"\0")
             self._send(em4100.frame(number, b"" if self.kind == "rdm6300" else b"\r\n"))
             self._repeat = asyncio.get_running_loop().call_later(_REPEAT_S, self._say_number)
 
@@ -96,7 +138,7 @@ class SimReader:
         elif code == pn532.SAM_CONFIGURATION:
             self._reply(code, b"")
         elif code == pn532.IN_AUTO_POLL and len(rest) >= 3:
-            if self._card():
+            if self._uid:
                 self._answer_poll()
             else:
                 wait = rest[0] * rest[1] * _POLL_UNIT_S
@@ -106,15 +148,15 @@ class SimReader:
 
     def _answer_poll(self) -> None:
         self._poll = None
-        uid = self._card()
-        if not uid:
+        if not self._uid:
             self._reply(pn532.IN_AUTO_POLL, b"\x00")
             return
-        target = b"\x01\x00\x04\x08" + bytes((len(uid),)) + uid
-        self._reply(pn532.IN_AUTO_POLL, bytes((1, 0x10, len(target))) + target)
+        target = b"\x01\x00\x04\x08" + bytes((len(self._uid),)) + self._uid
+        if self._reply(pn532.IN_AUTO_POLL, bytes((1, 0x10, len(target))) + target):
+            self._was_read()
 
-    def _reply(self, code: int, data: bytes) -> None:
-        self._send(pn532.frame(bytes((code + 1,)) + data, pn532.FROM_CHIP))
+    def _reply(self, code: int, data: bytes) -> bool:
+        return self._send(pn532.frame(bytes((code + 1,)) + data, pn532.FROM_CHIP))
 
     def _cancel(self) -> None:
         if self._poll:
