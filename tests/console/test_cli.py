@@ -25,7 +25,6 @@ url = "ws://127.0.0.1:1/ocpp"
 security_profile = 0
 [ocpp.configuration]
 HeartbeatIntervall = 3
-MessageTimeout = 0
 NumberOfConnectors = 3
 """
 
@@ -51,7 +50,6 @@ def test_check_warns_of_what_has_no_effect(config: str, capsys: pytest.CaptureFi
     assert main(["check", "-c", config]) == 0
     told = capsys.readouterr().out
     assert 'ocpp.configuration.HeartbeatIntervall: is not a key the program knows; did you mean "Heart' in told
-    assert "ocpp.configuration.MessageTimeout: is 0 and has no effect" in told
     assert "ocpp.configuration.NumberOfConnectors: is read-only" in told
     assert "evse[0].max_current: is 32 A, but the borne's supply gives 20 A at most" in told
     assert "evse[0].meter: is missing" in told

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargepoint.console.status import screen
-from chargepoint.console.text import clean, clean_all, mask, table
+from chargepoint.text import clean, clean_all, mask, table
 
 
 @given(st.text())

@@ -42,19 +42,12 @@ def _ocpp_keys(config: Config) -> Iterator[Mistake]:
     if not config.ocpp.configuration:
         return
     from chargepoint.ocpp.v16 import keys
-    from chargepoint.station.settings import Settings
 
-    owners = keys.Owners(config, Settings(), keys.ProtocolSettings())
     table = {key.name.casefold(): key for key in keys.ALL}
-    for name, value in config.ocpp.configuration.items():
+    for name in config.ocpp.configuration:
         path = f"ocpp.configuration.{name}"
         key = table.get(name.casefold())
         if key is None:
             yield Mistake(path, f"is not a key the program knows{closest(name, [key.name for key in keys.ALL])}")
         elif key.write is None:
             yield Mistake(path, "is read-only, so what is written here has no effect")
-        else:
-            try:
-                key.write(owners, keys.show(value))
-            except ValueError as error:
-                yield Mistake(path, f"is {value!r} and has no effect: {error}")

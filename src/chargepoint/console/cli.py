@@ -126,9 +126,11 @@ def _evse(config: Config, arguments: argparse.Namespace) -> int:
 
 @_with_config
 def _station(config: Config, arguments: argparse.Namespace) -> int:
+    from chargepoint import logs
     from chargepoint.config_check import missing_files
     from chargepoint.processes import station
 
+    logs.configure("station", config.station.run_dir, config.log.level)
     for mistake in missing_files(config):
         complain(str(mistake))
     return station.main(config)

@@ -6,7 +6,7 @@ from typing import Any
 from chargepoint.config import Config
 from chargepoint.console.rpc import Refused, Station, Unreachable
 from chargepoint.console.status import screen
-from chargepoint.console.text import clean
+from chargepoint.text import clean
 
 
 class Console(cmd.Cmd):

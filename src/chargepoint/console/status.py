@@ -6,7 +6,7 @@ from typing import Any
 
 from chargepoint.config import Config
 from chargepoint.console.rpc import Refused, Station, Unreachable
-from chargepoint.console.text import amps, clean, clean_all, mask, table
+from chargepoint.text import amps, clean, clean_all, mask, table
 
 
 def run(config: Config, *, as_json: bool) -> int:

@@ -1,0 +1,112 @@
+"""Logging: one event a line, bounded in rate and size, levels changeable for a time."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from chargepoint import logs
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def unconfigured() -> Iterator[None]:
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    structlog.reset_defaults()
+    logging.root.handlers[:], logging.root.level = handlers, level
+
+
+def test_an_event_is_one_json_line_with_its_context(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    logs.configure("station", tmp_path, stream=stream)
+    structlog.get_logger().bind(evse=1).warning("lock\njam", tries=3)
+    line = json.loads(stream.getvalue())
+    assert list(line)[:2] == ["timestamp", "level"]
+    assert line["event"] == "lock\njam"
+    assert (line["level"], line["process"], line["evse"], line["tries"]) == ("warning", "station", 1, 3)
+    assert len(stream.getvalue().splitlines()) == 1
+    assert logs.last_lines(tmp_path, "station", 5) == stream.getvalue().splitlines()
+
+
+def test_a_terminal_gets_a_human_line_without_escapes_from_outside(tmp_path: Path) -> None:
+    stream = Terminal()
+    logs.configure("station", tmp_path, stream=stream)
+    structlog.get_logger().info("badge", token="\x1b[2J04A1")
+    assert "info    badge  process=station token=\\x1b[2J04A1" in stream.getvalue()
+
+
+def test_an_exception_keeps_its_trace(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    logs.configure("station", tmp_path, stream=stream)
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        structlog.get_logger().exception("task ended")
+    assert "ValueError: broken" in json.loads(stream.getvalue())["exception"]
+
+
+def test_what_libraries_log_comes_along(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    logs.configure("station", tmp_path, stream=stream)
+    logging.getLogger("websockets").error("connection %s", "lost")
+    line = json.loads(stream.getvalue())
+    assert (line["event"], line["logger"], line["level"]) == ("connection lost", "websockets", "error")
+
+
+def test_a_flood_of_one_event_is_counted_and_another_still_seen() -> None:
+    clock = Clock()
+    limit = logs.RateLimit(clock)
+    passed = 0
+    for _ in range(1000):
+        try:
+            limit(None, "info", {"event": "noise", "evse": 1})
+            passed += 1
+        except structlog.DropEvent:
+            pass
+    assert passed == logs.BURST
+    assert limit(None, "info", {"event": "noise", "evse": 2})
+    clock.now = logs.WINDOW_S
+    assert limit(None, "info", {"event": "noise", "evse": 1})["suppressed"] == 1000 - logs.BURST
+
+
+def test_a_raised_level_falls_back_by_itself() -> None:
+    clock = Clock()
+    threshold = logs.Threshold("info", clock)
+    with pytest.raises(structlog.DropEvent):
+        threshold(None, "debug", {})
+    threshold.raise_level("debug", 60)
+    assert threshold(None, "debug", {}) == {}
+    clock.now = 61
+    with pytest.raises(structlog.DropEvent):
+        threshold(None, "debug", {})
+    with pytest.raises(ValueError, match="there is no level"):
+        threshold.raise_level("verbose", 60)
+
+
+def test_the_ring_is_bounded_and_survives_a_missing_directory(tmp_path: Path) -> None:
+    ring = logs.Ring(tmp_path / "station.log", size=1000)
+    for number in range(200):
+        ring.write(f"{number:050}")
+    sizes = [file.stat().st_size for file in tmp_path.iterdir()]
+    assert len(sizes) == 2
+    assert max(sizes) <= 1000 + 51
+    assert logs.last_lines(tmp_path, "station", 3)[-1] == f"{199:050}"
+    lost = logs.Ring(tmp_path / "nowhere" / "station.log")
+    lost.write("x")
+    assert lost.lost == 1
