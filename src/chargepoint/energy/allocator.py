@@ -331,8 +331,8 @@ def _admit(seats: Sequence[_Seat], left: list[float], now: float) -> list[_Seat]
             for line in seat.lines:
                 left[line] -= MINIMUM_A
             over = seat.memory.turn_since is None or _over(seat, now, newcomer)
-            began = now if over else seat.memory.turn_since
-            seat.memory = replace(seat.memory, turn_since=began, waiting_since=None)
+            if over:
+                seat.memory = replace(seat.memory, turn_since=now, waiting_since=None)
             admitted.append(seat)
             continue
         seat.phase = full
