@@ -139,7 +139,7 @@ class Point:
         self.contactor.advance(step_s, coils and self.commands.contactor)
         self.domestic_contactor.advance(step_s, coils and self.commands.domestic_contactor)
         if self.setup.socket:
-            self.lock.advance(step_s, self.commands.lock, self.cable is not None)
+            self.lock.advance(step_s, self.commands.lock)
         self._advance_pilot(step_s)
         car = self.car
         if car is not None:

@@ -14,7 +14,7 @@ LOCK_TRAVEL_S = 0.4
 LOCK_END = 0.03
 """An end switch acts within so much of its end."""
 LOCK_JAM = 0.4
-"""Where a jammed lock stops, and where a lock without a plug to hold stops."""
+"""Where a jammed lock stops."""
 LOCK_HOLDS = 0.5
 ATTACK_S = 0.0003
 DECAY_S = 0.003
@@ -64,13 +64,13 @@ class Lock:
     stuck: bool = False
     opens: bool = False
 
-    def advance(self, step_s: float, drive: int, plug_present: bool) -> None:
-        """`drive`: -1 opens, 1 closes. Only a plug lets the bolt reach its closed end."""
+    def advance(self, step_s: float, drive: int) -> None:
+        """`drive`: -1 opens, 1 closes."""
         if self.opens:
             drive = -1
         move = step_s / LOCK_TRAVEL_S
         if drive > 0:
-            end = 1.0 if plug_present and not self.jam else max(LOCK_JAM, self.position)
+            end = 1.0 if not self.jam else max(LOCK_JAM, self.position)
             self.position = min(end, self.position + move)
         elif drive < 0 and not self.stuck:
             self.position = max(0.0, self.position - move)
