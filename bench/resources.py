@@ -36,7 +36,7 @@ def pss_mb(pid: int) -> float:
 def cpu_s(pid: int) -> float:
     """Processor seconds used so far by the process's threads, from the scheduler's own count in nanoseconds.
 
-    Not from /proc/PID/stat: a loop of 100 Hz runs in step with the kernel's tick, which then counts it all or not at all.
+    Not from /proc/PID/stat: a 100 Hz loop runs in step with the kernel's tick, which then counts it all or nothing.
     """
     return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
@@ -67,8 +67,7 @@ async def start_times() -> list[dict[str, Any]]:
             borne = Borne(central.url)
             try:
                 await borne.spawn("sim", "serve")
-                while not (borne.root / "run" / "sim.sock").exists():
-                    await asyncio.sleep(0.02)
+                await borne.until(borne.simulated, 20, "the simulated borne")
                 start = time.monotonic()
                 await borne.spawn("evse")
                 evse.append(await evse_controls(borne, start))

@@ -146,13 +146,16 @@ class Borne:
         """Both sockets answer and the station sees both points."""
         await self.until(self._answers, timeout, "the borne to answer")
 
+    async def simulated(self) -> bool:
+        """The simulated borne listens."""
+        return (self.root / "run" / "sim.sock").exists()
+
     async def _answers(self) -> bool:
         try:
             status = await self.status()
         except (OSError, RpcError, TimeoutError):
             return False
-        sim_up = (self.root / "run" / "sim.sock").exists()
-        return sim_up and all(evse["pilot"] for evse in status["evses"])
+        return await self.simulated() and all(evse["pilot"] for evse in status["evses"])
 
     def rpc(self, name: str) -> Rpc:
         rpc = Rpc(self.root / "run" / f"{name}.sock")
