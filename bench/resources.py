@@ -108,7 +108,7 @@ async def steady() -> list[dict[str, Any]]:
                 await borne.sim("plug", evse=evse)
                 await borne.until_status(evse, "Preparing")
                 await borne.sim("badge", uid=uid)
-                await borne.until_status(evse, "Charging", timeout=30)
+                await borne.until_status(evse, "Charging", timeout_s=30)
             await asyncio.sleep(8)
             rows += await shares(borne, "two cars charging")
         finally:

@@ -142,9 +142,9 @@ class Borne:
         await self.spawn("run")
         await self.ready()
 
-    async def ready(self, timeout: float = 20) -> None:
+    async def ready(self, timeout_s: float = 20) -> None:
         """Both sockets answer and the station sees both points."""
-        await self.until(self._answers, timeout, "the borne to answer")
+        await self.until(self._answers, timeout_s, "the borne to answer")
 
     async def simulated(self) -> bool:
         """The simulated borne listens."""
@@ -186,22 +186,22 @@ class Borne:
         """A point as the simulated borne shows it."""
         return next(e for e in (await self.sim("show"))["evses"] if e["id"] == evse_id)
 
-    async def until(self, condition: Callable[[], Awaitable[Any]], timeout: float, what: str) -> Any:
+    async def until(self, condition: Callable[[], Awaitable[Any]], timeout_s: float, what: str) -> Any:
         """Ask again until the condition holds; the failure names what was waited for and shows the log's end."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout_s
         while time.monotonic() < end:
             value = await condition()
             if value:
                 return value
             await asyncio.sleep(0.05)
-        raise AssertionError(f"waited {timeout} s for {what}\n{self.tail()}")
+        raise AssertionError(f"waited {timeout_s} s for {what}\n{self.tail()}")
 
-    async def until_status(self, evse_id: int, *wanted: str, timeout: float = 20) -> Any:
+    async def until_status(self, evse_id: int, *wanted: str, timeout_s: float = 20) -> Any:
         async def there() -> Any:
             evse = await self.evse(evse_id)
             return evse if evse["status"] in wanted else None
 
-        return await self.until(there, timeout, f"point {evse_id} to be {' or '.join(wanted)}")
+        return await self.until(there, timeout_s, f"point {evse_id} to be {' or '.join(wanted)}")
 
     def tail(self, lines: int = 60) -> str:
         if not self.log.exists():

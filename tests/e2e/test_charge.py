@@ -16,7 +16,7 @@ async def charging(borne: Borne, evse: int, uid: str) -> None:
     await borne.sim("plug", evse=evse)
     await borne.until_status(evse, "Preparing")
     await borne.sim("badge", uid=uid)
-    await borne.until_status(evse, "Charging", timeout=30)
+    await borne.until_status(evse, "Charging", timeout_s=30)
 
 
 async def leave(borne: Borne, evse: int) -> None:
@@ -56,7 +56,7 @@ async def test_a_remote_start_and_stop_charge_a_car_without_a_badge(
     await borne.until_status(2, "Preparing")
     answer = await central.call("RemoteStartTransaction", {"idTag": KNOWN, "connectorId": 2})
     assert answer["status"] == "Accepted"
-    await borne.until_status(2, "Charging", timeout=30)
+    await borne.until_status(2, "Charging", timeout_s=30)
     transaction = central.transactions[0]
     assert (transaction.connector, transaction.id_tag) == (2, KNOWN)
     answer = await central.call("RemoteStopTransaction", {"transactionId": transaction.id})
@@ -73,7 +73,7 @@ async def test_badge_then_plug_charges_the_car_that_is_plugged_in_next(
     await borne.sim("badge", uid=KNOWN)
     await central.wait_for("Authorize")
     await borne.sim("plug", evse=2)
-    await borne.until_status(2, "Charging", timeout=30)
+    await borne.until_status(2, "Charging", timeout_s=30)
     assert central.transactions[0].connector == 2
     await borne.sim("unplug", evse=2, side="car")
     stopped = await central.wait_for("StopTransaction")
@@ -132,7 +132,7 @@ async def test_sessions_made_offline_are_replayed_in_order_with_the_right_transa
     await borne.until_status(1, "Preparing", "Charging")
     if (await borne.evse(1))["transaction"] is None:
         await borne.sim("badge", uid=KNOWN)
-    await borne.until_status(1, "Charging", timeout=30)
+    await borne.until_status(1, "Charging", timeout_s=30)
     await asyncio.sleep(2.5)
     await borne.sim("badge", uid=KNOWN)
     await borne.until_status(1, "Finishing")
@@ -170,7 +170,7 @@ async def test_a_station_killed_in_mid_session_resumes_and_closes_the_transactio
 
     await borne.until(again, 10, "the station to be started again")
     await borne.ready()
-    await borne.until_status(1, "Charging", timeout=30)
+    await borne.until_status(1, "Charging", timeout_s=30)
     await borne.sim("badge", uid=KNOWN)
     await central.wait_for("StopTransaction", timeout_s=20)
     await asyncio.sleep(1)
@@ -210,7 +210,7 @@ async def test_a_killed_safety_process_drops_the_contactor_within_half_a_second(
         await asyncio.sleep(0.005)
     assert opened is not None
     assert opened <= 0.5
-    await borne.until_status(1, "Charging", timeout=60)
+    await borne.until_status(1, "Charging", timeout_s=60)
     await borne.sim("badge", uid=KNOWN)
     await central.wait_for("StopTransaction", timeout_s=20)
     assert len(central.transactions) == 1

@@ -1,0 +1,1 @@
+"""Benchmarks: each module runs on its own, prints a table and writes JSON; `./dev bench` runs them all."""
