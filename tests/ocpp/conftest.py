@@ -152,8 +152,9 @@ class Borne:
     task: asyncio.Task[None]
 
     async def accepted(self) -> None:
-        """Wait until the three connectors were told."""
+        """Wait until the three connectors and the start of the device were told."""
         await self.central.wait_for("StatusNotification", lambda p: p["connectorId"] == 2)
+        await self.central.wait_for("SecurityEventNotification")
 
 
 Start = Callable[..., Any]

@@ -255,7 +255,13 @@ async def test_tls_checks_the_server_and_profile_3_shows_a_certificate(tmp_path)
     cert, key, _ = certificate("CP1", tmp_path, root[2])
     tls = server_tls(tmp_path, root, client_ca=root[0])
     async with CentralSystem(tls=tls, host="localhost") as central:
-        secure = endpoint(central.url, security_profile=3, ca_file=root[0], certificate_file=cert, key_file=key)
+        secure = endpoint(
+            central.url,
+            security_profile=3,
+            trust=root[0].read_text(),
+            certificate=cert.read_text(),
+            key=key.read_text(),
+        )
         async with linked(secure) as (_, sessions):
             await sessions.number(1)
             assert sessions.opened[0].transport.get_extra_info("ssl_object").version() in ("TLSv1.2", "TLSv1.3")
@@ -268,8 +274,10 @@ async def test_a_server_of_another_authority_or_name_is_refused(tmp_path):
     other = certificate("Root", tmp_path / "other", ca=True)
     failures = asyncio.Queue()
     async with asyncio.timeout(5), CentralSystem(tls=server_tls(tmp_path, root), host="localhost") as central:
-        foreign = endpoint(central.url, security_profile=2, ca_file=other[0])
-        misnamed = endpoint(central.url.replace("localhost", "127.0.0.1"), security_profile=2, ca_file=root[0])
+        foreign = endpoint(central.url, security_profile=2, trust=other[0].read_text())
+        misnamed = endpoint(
+            central.url.replace("localhost", "127.0.0.1"), security_profile=2, trust=root[0].read_text()
+        )
         for wrong in (foreign, misnamed):
             async with linked(wrong, on_failure=failures.put_nowait):
                 assert isinstance(await failures.get(), ssl.SSLCertVerificationError)

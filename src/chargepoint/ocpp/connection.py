@@ -7,12 +7,12 @@ One `Link` keeps one connection at a time. It knows nothing of what is said on i
 import asyncio
 import base64
 import contextlib
+import os
 import random
 import re
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -57,9 +57,11 @@ class Endpoint:
     security_profile: int = 0
     """0: nothing; 1: Basic authentication; 2: that within TLS; 3: TLS with a certificate of our own."""
     password: bytes | None = None
-    ca_file: Path | None = None
-    certificate_file: Path | None = None
-    key_file: Path | None = None
+    trust: str = ""
+    """PEM of the roots the central system's certificate must lead to; empty: those of the operating system."""
+    certificate: str = ""
+    """PEM of our own certificate chain, for profile 3."""
+    key: str = ""
 
     @property
     def address(self) -> str:
@@ -76,14 +78,25 @@ class Endpoint:
         return {"Authorization": "Basic " + base64.b64encode(self.identity.encode() + b":" + self.password).decode()}
 
     def tls(self) -> ssl.SSLContext | None:
-        """TLS 1.2 or later with a check of the server's certificate and name. Raises OSError for a bad file."""
+        """TLS 1.2 or later with a check of the server's certificate and name. Raises OSError for bad PEM."""
         if not self.address.startswith("wss:"):
             return None
-        context = ssl.create_default_context(cafile=self.ca_file)
+        context = ssl.create_default_context(cadata=self.trust or None)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if self.security_profile == 3 and self.certificate_file is not None:
-            context.load_cert_chain(self.certificate_file, self.key_file)
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # an installed root need not be self-signed
+        if self.security_profile == 3 and self.certificate:
+            _load_pair(context, self.certificate, self.key)
         return context
+
+
+def _load_pair(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    """`ssl` reads keys from files only; this one never reaches a disk."""
+    handle = os.memfd_create("identity", os.MFD_CLOEXEC)
+    try:
+        os.write(handle, f"{certificate}\n{key}".encode())
+        context.load_cert_chain(f"/proc/self/fd/{handle}")
+    finally:
+        os.close(handle)
 
 
 def basic_password(key: str, *, literal: bool = False) -> bytes:

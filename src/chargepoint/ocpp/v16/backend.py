@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import json
+import sqlite3
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 import structlog
@@ -9,11 +12,13 @@ from ocpp.v16 import call
 from ocpp.v16.enums import ChargePointErrorCode
 from websockets.asyncio.client import ClientConnection
 
+from chargepoint import __version__
 from chargepoint.config import Config
 from chargepoint.journal import outbox, tokens
 from chargepoint.journal.journal import Journal
 from chargepoint.journal.stamp import Stamp
-from chargepoint.ocpp.connection import Endpoint, Link, basic_password
+from chargepoint.ocpp import security_log
+from chargepoint.ocpp.connection import Link
 from chargepoint.ocpp.queue import OutboxSender, Outgoing, Taken
 from chargepoint.ocpp.rpc import AnswerTimeout, AnswerUnusable, CallFailed, LinkLost, NotSendable, Payload, Rpc
 from chargepoint.ocpp.timestamps import from_text
@@ -21,11 +26,15 @@ from chargepoint.ocpp.v16 import outgoing
 from chargepoint.ocpp.v16.configuration import Configuration
 from chargepoint.ocpp.v16.connectors import Connectors
 from chargepoint.ocpp.v16.core import Core
-from chargepoint.ocpp.v16.dialect import DIALECT, MAX_ID_TAG, SUBPROTOCOL, authorization
+from chargepoint.ocpp.v16.dialect import DIALECT, MAX_ID_TAG, authorization
+from chargepoint.ocpp.v16.firmware import Firmware, Installer, NoInstaller
 from chargepoint.ocpp.v16.keys import Key, Owners, ProtocolSettings
 from chargepoint.ocpp.v16.local_list import LocalList
+from chargepoint.ocpp.v16.logs import Logs
 from chargepoint.ocpp.v16.registration import Registration
+from chargepoint.ocpp.v16.reports import Reports
 from chargepoint.ocpp.v16.reservation import Reservation
+from chargepoint.ocpp.v16.security import Security
 from chargepoint.ocpp.v16.smart_charging import SmartCharging
 from chargepoint.ocpp.v16.status import StatusReporter
 from chargepoint.ocpp.v16.trigger import RemoteTrigger
@@ -44,6 +53,8 @@ FAILURES: Final = (CallFailed, AnswerTimeout, AnswerUnusable, LinkLost)
 """Every way a call may fail that is not a mistake of this program."""
 ORDER_WAIT_S: Final = 2.0
 """A status waits so long, at most, for the transaction messages that came before it."""
+RECONNECT_AFTER_S: Final = 1.0
+RENEWAL_LOOK_S: Final = 3600.0
 _NEVER_TAKEN: Final = ("NotImplemented", "NotSupported")
 
 log = structlog.get_logger("ocpp.backend")
@@ -59,37 +70,89 @@ class Clock(Protocol):
 class Backend:
     """Implements the core's `Backend` for OCPP 1.6. Make one, then `run` it until the program ends."""
 
-    def __init__(self, config: Config, journal: Journal, clock: Clock, station: StationApi) -> None:
+    def __init__(
+        self,
+        config: Config,
+        journal: Journal,
+        clock: Clock,
+        station: StationApi,
+        installer: Installer | None = None,
+    ) -> None:
         self._config = config
         self._journal = journal
         self._clock = clock
         self._station = station
         self._connectors = Connectors(station.evse_ids())
         self._protocol = ProtocolSettings()
-        owners = Owners(config, station.settings, self._protocol)
+        self._security = Security(
+            config, journal, self._protocol, clock.utc, self._emit, self._reconnect_soon, self._send_triggered
+        )
+        owners = Owners(config, station.settings, self._protocol, self._security)
         self._configuration = Configuration(journal, owners, self._key_changed)
         self._registration = Registration(config, station.clock_offered, self._heartbeat_interval_told)
-        self._link = Link(self._endpoint, self._protocol.link, self._serve)
+        self._link = Link(self._security.endpoint, self._protocol.link, self._serve, self._security.failed)
         self._sender = OutboxSender(journal, self, self._protocol.retry, clock.utc)
         self._status = StatusReporter(self._send_status, lambda: station.settings.minimum_status_s)
         self._heartbeat_changed = asyncio.Event()
         self._rpc: Rpc | None = None
+        self._errands: set[asyncio.Task[None]] = set()
         self._notes: asyncio.Queue[MeterSampled | SecurityEvent] = asyncio.Queue(maxsize=256)
+        self._reports = Reports(self._call)
+        self._logs = Logs(config.station.id, self._log_content, self._reports.add, clock.utc)
+        self._firmware = Firmware(
+            journal,
+            station,
+            self._security.trust,
+            installer or NoInstaller(),
+            config.station.state_dir,
+            self._reports.add,
+            self._emit,
+            clock.utc,
+            lambda: self._security.profile == 0,
+        )
         self._handlers = (
             Core(station, self._connectors, self._configuration, self._registration, clock.utc),
             LocalList(journal, station.settings),
             Reservation(station, self._connectors, self._registration, clock.utc),
             SmartCharging(station, journal, self._connectors, clock.utc),
-            RemoteTrigger(
-                self._connectors,
-                self._registration,
-                {
-                    "Heartbeat": self._trigger_heartbeat,
-                    "StatusNotification": self._trigger_status,
-                    "MeterValues": self._trigger_meter_values,
-                },
-            ),
+            self._security,
+            self._logs,
+            self._firmware,
+            self._remote_trigger(),
         )
+
+    def _remote_trigger(self) -> RemoteTrigger:
+        async def diagnostics(evses: tuple[int, ...]) -> None:
+            await self._send_triggered(self._logs.status())
+
+        async def logs(evses: tuple[int, ...]) -> None:
+            await self._send_triggered(self._logs.log_status())
+
+        async def firmware(evses: tuple[int, ...]) -> None:
+            await self._send_triggered(self._firmware.status())
+
+        async def signed_firmware(evses: tuple[int, ...]) -> None:
+            await self._send_triggered(self._firmware.signed_status())
+
+        async def certificate(evses: tuple[int, ...]) -> None:
+            await self._security.request_certificate()
+
+        both = {
+            "Heartbeat": self._trigger_heartbeat,
+            "StatusNotification": self._trigger_status,
+            "MeterValues": self._trigger_meter_values,
+        }
+        extended = {
+            **both,
+            "LogStatusNotification": logs,
+            "FirmwareStatusNotification": signed_firmware,
+            "SignChargePointCertificate": certificate,
+        }
+        triggers = {**both, "DiagnosticsStatusNotification": diagnostics, "FirmwareStatusNotification": firmware}
+        return RemoteTrigger(self._connectors, self._registration, triggers, extended, self._can_be_triggered)
+
+    def _can_be_triggered(self, message: str) -> bool:
+        return message != "SignChargePointCertificate" or self._security.may_request()
 
     # --- what the core asks ------------------------------------------------------------------------------------------
 
@@ -144,32 +207,18 @@ class Backend:
     async def run(self) -> None:
         """Load the keys, then keep the link and everything on it; until cancelled."""
         await self._configuration.load(self._config.ocpp.configuration)
+        await self._security.load()
+        await self._firmware.load()
+        self._emit("StartupOfTheDevice", "")
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._link.run())
             tasks.create_task(self._sender.run())
             tasks.create_task(self._status.run())
+            tasks.create_task(self._reports.run())
             tasks.create_task(self._note_events())
+            tasks.create_task(self._renew_certificate())
 
     # --- one connection ----------------------------------------------------------------------------------------------
-
-    def _endpoint(self) -> Endpoint | None:
-        ocpp = self._config.ocpp
-        if not ocpp.url:
-            return None
-        password = None
-        if ocpp.password_file is not None:
-            key = ocpp.password_file.read_text().strip()
-            password = basic_password(key, literal=self._protocol.key_is_text)
-        return Endpoint(
-            url=ocpp.url,
-            identity=self._config.station.id,
-            subprotocol=SUBPROTOCOL,
-            security_profile=ocpp.security_profile,
-            password=password,
-            ca_file=ocpp.csms_ca_file,
-            certificate_file=ocpp.client_certificate_file,
-            key_file=ocpp.client_key_file,
-        )
 
     async def _serve(self, connection: ClientConnection) -> None:
         rpc = Rpc(
@@ -179,6 +228,7 @@ class Backend:
             answer_timeout=lambda: self._protocol.message_timeout_s,
             mute=lambda: self._registration.muted,
         )
+        await self._security.connected(connection.transport.get_extra_info("ssl_object"))
         self._rpc = rpc
         life = asyncio.create_task(self._live(rpc))
         reading = asyncio.create_task(rpc.run())
@@ -189,6 +239,7 @@ class Backend:
             await reading
         finally:
             self._rpc = None
+            self._security.peer = None
             self._sender.ready(False)
             self._status.online(False)
             for task in (life, reading):
@@ -203,6 +254,7 @@ class Backend:
                 self._status.all_anew([self._present(connector) for connector in self._connectors.all])
             self._status.online(True)
             self._sender.ready(True)
+            self._reports.online()
             while True:
                 await self._heartbeat_due()
                 await self._heartbeat(rpc)
@@ -241,12 +293,51 @@ class Backend:
     async def _key_changed(self, key: Key) -> None:
         self._link.policy_changed()
         self._heartbeat_changed.set()
+        if key.secret:
+            await self._security.key_changed(key.name)
         if key.neutral is not None:
             await self._station.setting_changed(key.neutral)
+
+    def _reconnect_soon(self) -> None:
+        """Connect anew once the answer that goes before it has left."""
+
+        async def reconnect() -> None:
+            await asyncio.sleep(RECONNECT_AFTER_S)
+            await self._link.reconnect()
+
+        task = asyncio.create_task(reconnect())
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    async def _renew_certificate(self) -> None:
+        while True:
+            await asyncio.sleep(RENEWAL_LOOK_S)
+            if self.online:
+                await self._security.renew_if_due()
 
     def _heartbeat_interval_told(self, interval: int) -> None:
         self._protocol.heartbeat_interval_s = interval
         self._heartbeat_changed.set()
+
+    async def _log_content(self, log_type: str, since: float, until: float) -> bytes:
+        """The security log as lines; the diagnostics as JSON."""
+        events = await self._journal.read(lambda db: security_log.read(db, since, until))
+        if log_type == "SecurityLog":
+            return "".join(f"{line}\n" for line in events).encode()
+        content = {
+            "charge_point": self._config.station.id,
+            "firmware": __version__,
+            "ocpp": self.status(),
+            "link": dict(self._rpc.counters) if self._rpc is not None else {},
+            "connectors": [
+                {"connector": connector, "status": present.status.value, "fault": present.error, "info": present.info}
+                for connector in self._connectors.all
+                for present in (self._present(connector),)
+            ],
+            "configuration": {shown.name: shown.value for shown in self._configuration.show_all()},
+            "security_log": events,
+        }
+        return json.dumps(content, indent=1).encode()
 
     # --- the outbox --------------------------------------------------------------------------------------------------
 
@@ -288,14 +379,24 @@ class Backend:
         while True:
             event = await self._notes.get()
             if isinstance(event, SecurityEvent):
-                await self._queue_security_event(event)
+                await self._keep_security_event(event)
             else:
                 await self._send_loose(outgoing.meter_values(event, self._connectors))
 
-    async def _queue_security_event(self, event: SecurityEvent) -> None:
+    def _emit(self, kind: str, info: str) -> None:
+        self.notify(SecurityEvent(kind, info, datetime.fromtimestamp(self._clock.utc(), UTC)))
+
+    async def _keep_security_event(self, event: SecurityEvent) -> None:
+        """Into the security log; the critical ones also to the central system, as surely as a transaction."""
         stamp = self._clock.stamp()
         payload = {"kind": event.kind, "info": event.info}
-        await self._journal.write(lambda db: outbox.add(db, "security", None, stamp, payload))
+
+        def write(db: sqlite3.Connection) -> None:
+            security_log.append(db, event.at, event.kind, event.info)
+            if event.kind in security_log.CRITICAL:
+                outbox.add(db, "security", None, stamp, payload)
+
+        await self._journal.write(write)
         self._sender.wake()
 
     async def _send_status(self, event: StatusChanged) -> bool:
@@ -331,10 +432,12 @@ class Backend:
             if (sampled := self._station.sample_now(evse, "Trigger")) is not None:
                 await self._send_triggered(outgoing.meter_values(sampled, self._connectors))
 
-    async def _send_triggered(self, request: Any) -> None:
+    async def _send_triggered(self, request: Any) -> Payload | None:
+        """Send now or not at all; None when it was not answered."""
         if self._rpc is None:
-            return
+            return None
         try:
-            await self._rpc.call(request)
+            return await self._rpc.call(request)
         except (*FAILURES, NotSendable) as failure:
-            log.warning("triggered message not delivered", action=type(request).__name__, reason=str(failure))
+            log.warning("message not delivered", action=type(request).__name__, reason=str(failure))
+            return None

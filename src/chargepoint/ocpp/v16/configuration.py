@@ -61,6 +61,8 @@ class Configuration:
 
     def _apply(self, source: str, name: str, text: str) -> None:
         key = self._keys.get(name.casefold())
+        if key is not None and key.secret:
+            return
         if key is None or key.write is None:
             log.warning("unknown or read-only key ignored", source=source, key=name)
             return
@@ -81,7 +83,8 @@ class Configuration:
         except ValueError as error:
             log.info("change refused", key=key.name, reason=str(error))
             return Change.REJECTED
-        await self.keep(key.name, text)
+        if not key.secret:
+            await self.keep(key.name, text)
         log.info("configuration changed", key=key.name, value=None if key.access is Access.WRITE else text)
         await self._on_changed(key)
         return Change.ACCEPTED

@@ -7,14 +7,15 @@ protocol knows, or nowhere because it is a fact.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from chargepoint.config import Config
 from chargepoint.energy.profiles import Bounds
 from chargepoint.ocpp.connection import LinkPolicy
 from chargepoint.ocpp.queue import RetryPolicy
+from chargepoint.ocpp.truststore import CHAIN_MAX, STORE_MAX
 from chargepoint.station.metering import supported
 from chargepoint.station.settings import Settings
 
@@ -55,7 +56,16 @@ class ProtocolSettings:
     cpo_name: str = ""
     key_is_text: bool = False
     """The AuthorizationKey is the password itself, even when it looks hexadecimal."""
-    phase_rotation: str = ""
+    additional_root_check: bool = False
+
+
+class SecurityKeys(Protocol):
+    """The owner of SecurityProfile and AuthorizationKey. Both methods raise ValueError for what cannot be."""
+
+    @property
+    def profile(self) -> int: ...
+    def propose_profile(self, profile: int) -> None: ...
+    def propose_key(self, key: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,7 @@ class Owners:
     config: Config
     settings: Settings
     protocol: ProtocolSettings
+    security: SecurityKeys
 
 
 Read = Callable[[Owners], str]
@@ -81,6 +92,8 @@ class Key:
     write: Write | None = None
     neutral: str | None = None
     """Name of the neutral setting, whose change the core wants to know."""
+    secret: bool = False
+    """Kept by its owner and not among the settings; the configuration file gives it elsewhere."""
 
 
 def boolean(text: str) -> bool:
@@ -257,7 +270,33 @@ SMART_CHARGING: Final[Sequence[Key]] = (
 )
 """9.4."""
 
+FIRMWARE: Final[Sequence[Key]] = (_fact("SupportedFileTransferProtocols", ("HTTP", "HTTPS", "FTP", "FTPS")),)
+"""9.5 (errata 3.90)."""
+
+SECURITY: Final[Sequence[Key]] = (
+    replace(_protocol("AdditionalRootCertificateCheck", "additional_root_check", boolean), access=Access.READ),
+    Key(
+        "AuthorizationKey",
+        Access.WRITE,
+        lambda owners: "",
+        lambda owners, text: owners.security.propose_key(text),
+        secret=True,
+    ),
+    _fact("CertificateSignedMaxChainSize", CHAIN_MAX),
+    _fact("CertificateStoreMaxLength", STORE_MAX),
+    _protocol("CpoName", "cpo_name", text_of(64)),
+    Key(
+        "SecurityProfile",
+        Access.READ_WRITE,
+        lambda owners: show(owners.security.profile),
+        lambda owners, text: owners.security.propose_profile(integer(most=3)(text)),
+        secret=True,
+    ),
+)
+"""White paper, 7."""
+
 OURS: Final[Sequence[Key]] = (
+    _protocol("AuthorizationKeyIsText", "key_is_text", boolean),
     _setting("ResumeTransactionAfterRestart", "resume_after_restart", boolean),
     _link("RetryBackOffRandomRange", "random_range_s", integer(most=3600)),
     _link("RetryBackOffRepeatTimes", "repeat_times", integer(most=20)),
@@ -266,4 +305,4 @@ OURS: Final[Sequence[Key]] = (
 )
 """Keys of no standard; the back-off is named as OCPP 2.0.1 names it."""
 
-ALL: Final[Sequence[Key]] = (*CORE, *LOCAL_LIST, *RESERVATION, *SMART_CHARGING, *OURS)
+ALL: Final[Sequence[Key]] = (*CORE, *LOCAL_LIST, *RESERVATION, *SMART_CHARGING, *FIRMWARE, *SECURITY, *OURS)

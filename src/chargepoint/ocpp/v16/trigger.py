@@ -1,4 +1,4 @@
-"""RemoteTrigger profile: the answer first, then the message that was asked for."""
+"""RemoteTrigger profile, and its extension: the answer first, then the message that was asked for."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
@@ -18,34 +18,54 @@ _OF_POINTS: Final = ("MeterValues",)
 
 
 class RemoteTrigger:
-    """Handlers of the RemoteTrigger profile. `triggers`: what can be asked for, by its OCPP name."""
+    """Handlers of TriggerMessage and ExtendedTriggerMessage. The mappings: what each can ask for, by its OCPP name.
 
-    def __init__(self, connectors: Connectors, registration: Registration, triggers: Mapping[str, Trigger]) -> None:
+    `possible` is asked before a message that may need something first.
+    """
+
+    def __init__(
+        self,
+        connectors: Connectors,
+        registration: Registration,
+        triggers: Mapping[str, Trigger],
+        extended: Mapping[str, Trigger],
+        possible: Callable[[str], bool],
+    ) -> None:
         self._connectors = connectors
         self._registration = registration
         self._triggers = triggers
+        self._extended = extended
+        self._possible = possible
 
     @on(Action.trigger_message)
     def trigger_message(
         self, requested_message: str, connector_id: int | None = None
     ) -> call_result.TriggerMessage | Reply:
-        status, then = self.answer(requested_message, connector_id)
+        status, then = self._answer(self._triggers, requested_message, connector_id)
         answer = call_result.TriggerMessage(status)
         return answer if then is None else Reply(answer, then)
 
-    def answer(
-        self, requested: str, connector_id: int | None
+    @on(Action.extended_trigger_message)
+    def extended_trigger_message(
+        self, requested_message: str, connector_id: int | None = None
+    ) -> call_result.ExtendedTriggerMessage | Reply:
+        status, then = self._answer(self._extended, requested_message, connector_id)
+        answer = call_result.ExtendedTriggerMessage(status)
+        return answer if then is None else Reply(answer, then)
+
+    def _answer(
+        self, triggers: Mapping[str, Trigger], requested: str, connector_id: int | None
     ) -> tuple[TriggerMessageStatus, Callable[[], Awaitable[None]] | None]:
         """The status to answer with, and what to send after it."""
         if requested == "BootNotification":
             if self._registration.accepted:
                 return TriggerMessageStatus.rejected, None  # errata 3.35, 3.40
             return TriggerMessageStatus.accepted, self._boot
-        trigger = self._triggers.get(requested)
+        trigger = triggers.get(requested)
         if trigger is None:
             return TriggerMessageStatus.not_implemented, None
         evses = self._evses(requested, connector_id)
-        if evses is None:
+        if evses is None or not self._possible(requested):
             return TriggerMessageStatus.rejected, None
 
         async def send() -> None:

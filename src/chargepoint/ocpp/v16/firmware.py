@@ -1,0 +1,358 @@
+"""UpdateFirmware and SignedUpdateFirmware: fetched, verified, installed, reported; across restarts.
+
+The order of a signed update (white paper, L01): DownloadScheduled?, Downloading, Downloaded, SignatureVerified,
+InstallScheduled?, Installing, InstallRebooting?, Installed; or the failure that ended it. The unsigned one of the
+specification knows only Downloading, Downloaded, Installing and Installed. What is going on lies in the journal.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import structlog
+from ocpp.v16 import call, call_result
+from ocpp.v16.enums import Action, FirmwareStatus, UpdateFirmwareStatus
+
+from chargepoint.journal import store
+from chargepoint.journal.journal import Journal
+from chargepoint.ocpp import schema
+from chargepoint.ocpp.rpc import Refusal, Reply, on
+from chargepoint.ocpp.timestamps import from_text
+from chargepoint.ocpp.transfer import TransferFailed, download
+from chargepoint.ocpp.truststore import TrustStore, Use
+from chargepoint.station.api import ConnectorStatus, StationApi
+
+AREA: Final = "firmware"
+KEY: Final = "job"
+RETRIES: Final = 3
+RETRY_S: Final = 60
+LOOK_S: Final = 1.0
+FILE_NAME: Final = "firmware.image"
+_UNSIGNED: Final = ("Downloading", "Downloaded", "DownloadFailed", "Installing", "Installed", "InstallationFailed")
+
+log = structlog.get_logger("ocpp.firmware")
+
+
+class InstallFailed(Exception):
+    """The image was not installed; what ran before still runs."""
+
+
+class Installer(Protocol):
+    """What puts an image in place."""
+
+    async def install(self, image: Path) -> bool:
+        """Install it; True when it takes effect only with a restart. Raises InstallFailed."""
+
+    async def confirmed(self) -> bool:
+        """After the restart: the new firmware is the one that runs."""
+
+
+class NoInstaller:
+    """Where nothing can be installed."""
+
+    async def install(self, image: Path) -> bool:
+        raise InstallFailed("this charge point's software is not installed from images")
+
+    async def confirmed(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One update. Times are UTC seconds."""
+
+    location: str
+    retrieve_at: float
+    retries: int = RETRIES
+    retry_s: int = RETRY_S
+    request_id: int | None = None
+    """Of a signed update; None: an unsigned one."""
+    install_at: float | None = None
+    certificate: str = ""
+    signature: str = ""
+    phase: str = "download"
+    """`download`, `install` or `restart`: what a restart of the program has to go on with."""
+    status: str = "Idle"
+    """Last reported."""
+    closed: tuple[int, ...] = ()
+    """Points taken out of service for it."""
+
+
+class Firmware:
+    """Handlers of the update messages, and the update itself.
+
+    `report` takes each status notification, `emit` each security event. `unsigned_allowed` is asked before an
+    update without a signature is accepted.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        station: StationApi,
+        trust: TrustStore,
+        installer: Installer,
+        directory: Path,
+        report: Callable[[Any], None],
+        emit: Callable[[str, str], None],
+        utc: Callable[[], float],
+        unsigned_allowed: Callable[[], bool],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._journal = journal
+        self._station = station
+        self._trust = trust
+        self._installer = installer
+        self._image = directory / FILE_NAME
+        self._report = report
+        self._emit = emit
+        self._utc = utc
+        self._unsigned_allowed = unsigned_allowed
+        self._sleep = sleep
+        self._job: Job | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def load(self) -> None:
+        """Go on with what a restart interrupted."""
+        kept = await self._journal.read(lambda db: store.get(db, AREA, KEY))
+        if kept is None:
+            return
+        self._job = Job(**{**kept, "closed": tuple(kept["closed"])})
+        if self._job.phase == "restart":
+            self._task = asyncio.create_task(self._after_restart())
+        elif self._job.phase in ("download", "install"):
+            self._task = asyncio.create_task(self._run())
+
+    @property
+    def busy(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    # --- messages ------------------------------------------------------------------------------------------------
+
+    @on(Action.update_firmware)
+    async def update_firmware(
+        self, location: str, retrieve_date: str, retries: int | None = None, retry_interval: int | None = None
+    ) -> Reply:
+        """Only where the security extension is not in force (L01.FR.20)."""
+        if not self._unsigned_allowed():
+            raise Refusal("NotSupported", "firmware must be signed: use SignedUpdateFirmware")
+        if self._installing:
+            raise Refusal("GenericError", "another firmware is being installed")
+        job = Job(location, from_text(retrieve_date).timestamp(), *_retries(retries, retry_interval))
+        return Reply(call_result.UpdateFirmware(), lambda: self._begin(job))
+
+    @on(Action.signed_update_firmware)
+    async def signed_update_firmware(
+        self,
+        request_id: int,
+        firmware: dict[str, Any],
+        retries: int | None = None,
+        retry_interval: int | None = None,
+    ) -> call_result.SignedUpdateFirmware | Reply:
+        install = firmware.get("install_date_time")
+        job = Job(
+            firmware["location"],
+            from_text(firmware["retrieve_date_time"]).timestamp(),
+            *_retries(retries, retry_interval),
+            request_id=request_id,
+            install_at=from_text(install).timestamp() if install else None,
+            certificate=firmware["signing_certificate"],
+            signature=firmware["signature"],
+        )
+        reason = self._bad_certificate(job)
+        if reason is not None:
+            log.warning("signing certificate refused", reason=reason)
+            self._emit("InvalidFirmwareSigningCertificate", reason[: schema.MAX_TEXT])
+            return call_result.SignedUpdateFirmware(UpdateFirmwareStatus.invalid_certificate)
+        if self._installing:
+            return call_result.SignedUpdateFirmware(UpdateFirmwareStatus.rejected)
+        status = UpdateFirmwareStatus.accepted_canceled if self.busy else UpdateFirmwareStatus.accepted
+        return Reply(call_result.SignedUpdateFirmware(status), lambda: self._begin(job))
+
+    def status(self) -> call.FirmwareStatusNotification:
+        """For a trigger: Idle unless an update goes on."""
+        going = self.busy and self._job is not None and self._job.request_id is None
+        status = self._job.status if going and self._job is not None else "Idle"
+        return call.FirmwareStatusNotification(status=FirmwareStatus(status))
+
+    def signed_status(self) -> call.SignedFirmwareStatusNotification:
+        """For an extended trigger: the last status, or Idle after Installed (L01.FR.28, L01.FR.29)."""
+        job = self._job
+        if job is None or job.request_id is None or job.status in ("Installed", "Idle"):
+            return call.SignedFirmwareStatusNotification(status=FirmwareStatus.idle, request_id=None)
+        return call.SignedFirmwareStatusNotification(status=FirmwareStatus(job.status), request_id=job.request_id)
+
+    # --- the update ----------------------------------------------------------------------------------------------
+
+    @property
+    def _installing(self) -> bool:
+        return self.busy and self._job is not None and self._job.status in ("Installing", "InstallRebooting")
+
+    def _bad_certificate(self, job: Job) -> str | None:
+        """Why the signing certificate is not good; the manufacturer's root signs it directly (L01, remarks)."""
+        from chargepoint.ocpp import certificates as x
+
+        try:
+            certificates = x.read(job.certificate)
+            roots = [x.read(root.pem)[0] for root in self._trust.roots(Use.MANUFACTURER)]
+            x.check_chain(certificates[:1], roots, self._utc(), early=False)
+        except x.BadCertificate as error:
+            return str(error)
+        return None
+
+    async def _begin(self, job: Job) -> None:
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            await self._reopen()
+        self._job = job
+        await self._keep()
+        self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        if self._the.phase == "download" and not await self._fetch():
+            return
+        await self._install()
+
+    @property
+    def _the(self) -> Job:
+        assert self._job is not None
+        return self._job
+
+    async def _fetch(self) -> bool:
+        job = self._the
+        if job.retrieve_at > self._utc():
+            await self._tell("DownloadScheduled")
+            await self._until(job.retrieve_at)
+        await self._tell("Downloading")
+        digest = await self._download(job)
+        if digest is None:
+            await self._end("DownloadFailed")
+            return False
+        await self._tell("Downloaded")
+        if job.request_id is not None and not await self._verify(digest):
+            return False
+        self._job = replace(self._the, phase="install")
+        await self._keep()
+        return True
+
+    async def _download(self, job: Job) -> bytes | None:
+        for attempt in range(1 + job.retries):
+            if attempt:
+                await self._sleep(job.retry_s)
+            try:
+                fetched = await download(job.location, self._image)
+            except TransferFailed as failure:
+                log.warning("download failed", attempt=attempt + 1, reason=str(failure))
+            else:
+                log.info("firmware downloaded", size=fetched.size, sha256=fetched.sha256.hex())
+                return fetched.sha256
+        return None
+
+    async def _verify(self, digest: bytes) -> bool:
+        from chargepoint.ocpp import certificates as x
+
+        try:
+            x.check_signature(x.read(self._the.certificate)[0], digest, self._the.signature)
+        except x.BadCertificate as error:
+            log.error("firmware signature refused", reason=str(error))
+            self._emit("InvalidFirmwareSignature", str(error)[: schema.MAX_TEXT])
+            await self._end("InvalidSignature")
+            return False
+        await self._tell("SignatureVerified")
+        return True
+
+    async def _install(self) -> None:
+        job = self._the
+        if job.install_at is not None and job.install_at > self._utc():
+            await self._tell("InstallScheduled")
+            await self._until(job.install_at)
+        await self._clear_points()
+        if job.request_id is not None and not await asyncio.to_thread(_intact, self._image, job):
+            self._emit("InvalidFirmwareSignature", "the image changed after its download")
+            await self._end("InstallVerificationFailed")
+            return
+        await self._tell("Installing")
+        try:
+            restart = await self._installer.install(self._image)
+        except InstallFailed as failure:
+            log.error("firmware not installed", reason=str(failure))
+            await self._end("InstallationFailed")
+            return
+        if not restart:
+            await self._installed()
+            return
+        self._job = replace(self._the, phase="restart")
+        await self._tell("InstallRebooting")
+        await self._station.reset(False)
+
+    async def _after_restart(self) -> None:
+        if await self._installer.confirmed():
+            await self._installed()
+        else:
+            await self._end("InstallationFailed")
+
+    async def _installed(self) -> None:
+        self._emit("FirmwareUpdated", "")
+        await self._end("Installed")
+
+    async def _clear_points(self) -> None:
+        """Take free points out of service and wait for the transactions of the others (L01.FR.06, L01.FR.07)."""
+        evses = self._station.evse_ids()
+        closed = [e for e in evses if self._station.status_of(e).status is not ConnectorStatus.UNAVAILABLE]
+        self._job = replace(self._the, closed=tuple(dict.fromkeys((*self._the.closed, *closed))))
+        await self._keep()
+        for evse in closed:
+            await self._station.set_availability(evse, False)
+        while any(self._station.transaction_of(evse) is not None for evse in evses):
+            await self._sleep(LOOK_S)
+
+    async def _reopen(self) -> None:
+        for evse in self._the.closed:
+            await self._station.set_availability(evse, True)
+
+    async def _end(self, status: str) -> None:
+        self._job = replace(self._the, phase="over")
+        await self._tell(status)
+        await self._reopen()
+        await asyncio.to_thread(self._image.unlink, True)
+
+    async def _tell(self, status: str) -> None:
+        """Keep, then report."""
+        self._job = replace(self._the, status=status)
+        await self._keep()
+        if self._the.request_id is not None:
+            request: Any = call.SignedFirmwareStatusNotification(
+                status=FirmwareStatus(status), request_id=self._the.request_id
+            )
+            self._report(request)
+        elif status in _UNSIGNED:
+            self._report(call.FirmwareStatusNotification(status=FirmwareStatus(status)))
+
+    async def _keep(self) -> None:
+        data = asdict(self._the)
+        await self._journal.write(lambda db: store.put(db, AREA, KEY, data))
+
+    async def _until(self, utc: float) -> None:
+        while (left := utc - self._utc()) > 0:
+            await self._sleep(min(left, RETRY_S))
+
+
+def _retries(retries: int | None, interval: int | None) -> tuple[int, int]:
+    return RETRIES if retries is None else max(0, retries), RETRY_S if interval is None else max(0, interval)
+
+
+def _intact(image: Path, job: Job) -> bool:
+    """Whether the image on the disk is still the one that was signed: installation may be much later."""
+    from chargepoint.ocpp import certificates as x
+
+    try:
+        with image.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").digest()
+        x.check_signature(x.read(job.certificate)[0], digest, job.signature)
+    except (OSError, x.BadCertificate) as error:
+        log.error("image refused", reason=str(error))
+        return False
+    return True
