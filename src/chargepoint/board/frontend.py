@@ -19,6 +19,8 @@ NTC_PULL_UP_OHM = 10_000.0
 NTC_R25_OHM = 10_000.0
 NTC_B_K = 3950.0
 KELVIN = 273.15
+OPEN_C, SHORTED_C = -KELVIN, 999.0
+"""What a broken sensor reads as: outside what any sensor can show, and numbers all the same."""
 REFERENCE_V = 2.5
 GENERATOR_HIGH_V = 12.0
 """The pilot generator's rails are +-12 V; its mean tells the duty."""
@@ -47,11 +49,11 @@ def pp_count(ohm: float) -> int:
 
 
 def temperature_c(count: int) -> float:
-    """Socket temperature by the Beta formula; an open or shorted sensor gives -273.15 or +inf."""
+    """Socket temperature by the Beta formula; an open or shorted sensor gives `OPEN_C` or `SHORTED_C`."""
     if count >= FULL_SCALE - 1:
-        return -KELVIN
+        return OPEN_C
     if count <= 0:
-        return math.inf
+        return SHORTED_C
     ohm = NTC_PULL_UP_OHM * count / (FULL_SCALE - count)
     return 1.0 / (1.0 / (25.0 + KELVIN) + math.log(ohm / NTC_R25_OHM) / NTC_B_K) - KELVIN
 

@@ -4,7 +4,6 @@ Safe state first: the contactors' outputs are claimed low before anything else i
 to steady +12 V, and only then is anything read.
 """
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -113,7 +112,7 @@ class _Point:
         frames = tuple(mcp3208.frame(channel) for channel in range(len(frontend.CHANNELS)))
         self._answers = mcp3208.Answers(len(frames))
         self._adc = self._hardware.spi(pins.text("adc", number), frames)
-        self._temperature = (-1, math.inf)
+        self._temperature = (0, frontend.SHORTED_C)
         for _ in self._slow:
             self._read_slow()
 
