@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+from collections.abc import Callable
 
 from chargepoint.config import Config
 from chargepoint.journal.journal import FILE_NAME, Journal, JournalBusy, JournalTooNew
@@ -19,24 +20,27 @@ from chargepoint.station.station import Station
 from chargepoint.tic.listener import TicListener
 
 
-def main(config: Config) -> int:
-    """Run until SIGTERM, SIGINT or a reset. Answers the process's exit status."""
+def main(config: Config, step: Callable[[str], None] | None = None) -> int:
+    """Run until SIGTERM, SIGINT or a reset. Answers the process's exit status.
+
+    `step` is called at every named step of a transaction (the power-cut campaign ends the process there).
+    """
     try:
         journal = Journal.open(config.station.state_dir / FILE_NAME)
     except (JournalBusy, JournalTooNew) as refused:
         print(f"chargepoint station: {refused}", file=sys.stderr)
         return 1
     try:
-        return asyncio.run(_run(config, journal))
+        return asyncio.run(_run(config, journal, step))
     finally:
         journal.close()
 
 
-def compose(config: Config, journal: Journal) -> Station:
+def compose(config: Config, journal: Journal, step: Callable[[str], None] | None = None) -> Station:
     """The station with everything that talks to it."""
     clock = Clock(journal.boot)
     link = EvseLink(config.station.run_dir / "evse.sock")
-    station = Station(config, journal, clock, Settings(), link)
+    station = Station(config, journal, clock, Settings(), link, step)
     backend = Backend(config, journal, clock, station)
     buses = build_buses(config, station)
     meters = buses[0] if any(evse.meter for evse in config.evse) else NoMeters()
@@ -49,8 +53,8 @@ def compose(config: Config, journal: Journal) -> Station:
     return station
 
 
-async def _run(config: Config, journal: Journal) -> int:
-    station = compose(config, journal)
+async def _run(config: Config, journal: Journal, step: Callable[[str], None] | None) -> int:
+    station = compose(config, journal, step)
     control = Control(station, config.station.run_dir / SOCKET_NAME)
     try:
         await control.start()
