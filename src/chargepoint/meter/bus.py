@@ -7,8 +7,9 @@ others, and announced when it answers again.
 
 import asyncio
 import time
-from collections.abc import Mapping
-from typing import Protocol
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -21,6 +22,7 @@ from chargepoint.meter.plan import Block, plan
 from chargepoint.meter.reading import Reading
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 LOST_AFTER = 4
 """Failed readings in a row before a meter is called lost."""
@@ -89,6 +91,7 @@ class MeterBus:
         self._meters = {evse: _Meter(evse, ref) for evse, ref in meters.items()}
         self._listener = listener
         self._wake = asyncio.Event()
+        self._jobs: deque[Callable[[], Awaitable[None]]] = deque()
 
     @property
     def counters(self) -> Counters:
@@ -117,11 +120,34 @@ class MeterBus:
                 return None
         return meter.last
 
+    async def exclusive(self, evse: int, work: Callable[[ModbusLink, int], Coroutine[Any, Any, T]]) -> T:
+        """Do `work(link, unit)` with a point's meter between two readings, and give what it gives or raises.
+
+        The bus does it, not the caller: a caller that is cancelled leaves no request behind whose answer comes late.
+        """
+        unit = self._meters[evse].unit
+        started: asyncio.Future[asyncio.Task[T]] = asyncio.get_running_loop().create_future()
+
+        async def job() -> None:
+            task = asyncio.ensure_future(work(self._link, unit))
+            if not started.done():
+                started.set_result(task)
+            try:
+                await asyncio.wait([task])
+            finally:
+                task.cancel()  # the bus was stopped; else it has ended
+
+        self._jobs.append(job)
+        self._wake.set()
+        return await asyncio.shield(await started)
+
     async def run(self) -> None:
         """Poll for ever. Ends only by cancellation, and closes the line then."""
         try:
             while True:
                 meter = await self._next_due()
+                while self._jobs:
+                    await self._jobs.popleft()()
                 await self._poll(meter)
         finally:
             self._link.close()
@@ -132,7 +158,7 @@ class MeterBus:
         while True:
             now = time.monotonic()
             meter = min(self._meters.values(), key=lambda m: (not m.wanted, m.due))
-            if meter.wanted or meter.due <= now:
+            if meter.wanted or meter.due <= now or self._jobs:
                 return meter
             self._wake.clear()
             try:

@@ -7,12 +7,15 @@ thrown away, until it has been silent for `quiet_s`; only then is anything asked
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from pymodbus import FramerType
 from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
+from pymodbus.pdu import ModbusPDU
 
 from chargepoint.meter.plan import Block
 
@@ -92,24 +95,39 @@ class ModbusLink:
         A call must not be cancelled and followed by another: the quiet time would be missing.
         """
         client = await self._connected()
-        if (left := self._heard_at + max(self._silence_s, gap_s) - time.monotonic()) > 0:
-            await asyncio.sleep(left)
-        self._heard = 0
-        self.counters.requests += 1
-        ask = client.read_holding_registers if function == 3 else client.read_input_registers
-        try:
-            answer = await ask(block.address, count=block.count, device_id=unit)
-        except ModbusException as e:
-            await self._failed(unit, "a damaged answer" if self._heard else "no answer", e)
-            raise NoAnswer(f"no usable answer from unit {unit} on {self.name}") from e
-        if answer.isError():
-            self.counters.refused += 1
-            raise Refused(f"unit {unit} on {self.name} refused registers {block.address}+{block.count}: {answer}")
+        read = client.read_holding_registers if function == 3 else client.read_input_registers
+        ask = partial(read, block.address, count=block.count, device_id=unit)
+        answer = await self._exchange(unit, ask, f"registers {block.address}+{block.count}", gap_s)
         registers = list(answer.registers)
         if len(registers) != block.count:
             await self._failed(unit, f"{len(registers)} registers instead of {block.count}", None)
             raise NoAnswer(f"unit {unit} on {self.name} gave {len(registers)} registers, asked for {block.count}")
         return registers
+
+    async def write(self, unit: int, address: int, words: list[int]) -> None:
+        """Write holding registers. Raises like `read`."""
+        client = await self._connected()
+        if len(words) == 1:
+            ask = partial(client.write_register, address, words[0], device_id=unit)
+        else:
+            ask = partial(client.write_registers, address, words, device_id=unit)
+        await self._exchange(unit, ask, f"writing {len(words)} registers from {address}", 0.0)
+
+    async def _exchange(self, unit: int, ask: Callable[[], Awaitable[ModbusPDU]], what: str, gap_s: float) -> ModbusPDU:
+        """One request and its answer."""
+        if (left := self._heard_at + max(self._silence_s, gap_s) - time.monotonic()) > 0:
+            await asyncio.sleep(left)
+        self._heard = 0
+        self.counters.requests += 1
+        try:
+            answer = await ask()
+        except ModbusException as e:
+            await self._failed(unit, "a damaged answer" if self._heard else "no answer", e)
+            raise NoAnswer(f"no usable answer from unit {unit} on {self.name}") from e
+        if answer.isError():
+            self.counters.refused += 1
+            raise Refused(f"unit {unit} on {self.name} refused {what}: {answer}")
+        return answer
 
     async def _connected(self) -> AsyncModbusSerialClient | AsyncModbusTcpClient:
         if self._client is None:

@@ -12,10 +12,14 @@ from chargepoint.meter import maps
 from chargepoint.meter.maps import Register, RegisterMap
 from chargepoint.meter.plan import spans
 from chargepoint.meter.registers import encode
+from chargepoint.sim.wire_iskra import SimSigner
 from chargepoint.sim.wire_pty import PtyWire
 
-_READ_REQUEST = 8
-"""Bytes of a request to read registers: unit, function, address, count, CRC."""
+_WRITE_ONE, _WRITE_MANY = 6, 16
+_FIXED_REQUEST = 8
+"""Bytes of a request to read registers or write one: unit, function, address, count or value, CRC."""
+_WRITE_HEAD = 7
+"""Bytes before the data of a request to write registers; the last is their count."""
 _ILLEGAL_FUNCTION, _ILLEGAL_ADDRESS, _ILLEGAL_VALUE = 1, 2, 3
 """Exception codes, Modbus Application Protocol V1.1b3, clause 7."""
 _NOISE_EVERY = 3
@@ -44,6 +48,11 @@ def crc16(data: bytes) -> bytes:
     return crc.to_bytes(2, "little")
 
 
+def _registers(function: int, words: list[int]) -> bytes:
+    """PDU that gives these registers."""
+    return bytes((function, 2 * len(words))) + b"".join(word.to_bytes(2, "big") for word in words)
+
+
 class SimMeter:
     """One meter of a model, fed by `source`. Raises maps.UnknownModel."""
 
@@ -57,10 +66,15 @@ class SimMeter:
         self.delay_s = 0.0
         """Answers so much too late."""
         self._answers = 0
+        self.signer = SimSigner(lambda: self.source().energy_wh) if model == "iskra-wm3m4c" else None
 
     def answer(self, request: bytes) -> bytes:
-        """PDU that answers this PDU (function, address, count)."""
+        """PDU that answers this PDU (function, address, then count or what to write)."""
         function, address, count = request[0], int.from_bytes(request[1:3], "big"), int.from_bytes(request[3:5], "big")
+        if function in (_WRITE_ONE, _WRITE_MANY):
+            return self._written(function, address, request)
+        if self.signer and function == 3 and self.signer.holds(address, count):
+            return _registers(function, self.signer.read(address, count))
         image = self._image()
         probe = self.map.identity
         if probe and function == probe.function and self._within(self._identity_image(), address, count):
@@ -71,8 +85,15 @@ class SimMeter:
             return bytes((function | 0x80, _ILLEGAL_VALUE))
         if not self._within(image, address, count):
             return bytes((function | 0x80, _ILLEGAL_ADDRESS))
-        data = b"".join(image.get(a, 0).to_bytes(2, "big") for a in range(address, address + count))
-        return bytes((function, len(data))) + data
+        return _registers(function, [image.get(a, 0) for a in range(address, address + count)])
+
+    def _written(self, function: int, address: int, request: bytes) -> bytes:
+        data = request[3:5] if function == _WRITE_ONE else request[6:]
+        words = [int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2)]
+        if self.signer is None or not self.signer.holds(address, len(words)):
+            return bytes((function | 0x80, _ILLEGAL_ADDRESS))
+        self.signer.write(address, words)
+        return request[:5]
 
     def spoil(self, frame: bytes) -> bytes:
         """The frame as it leaves a noisy meter."""
@@ -151,14 +172,19 @@ class SimMeterBus:
         self._wire.close()
 
     def _received(self, data: bytes) -> None:
-        # A whole request first; else whatever the last _READ_REQUEST bytes are, so that garbage is outlived.
-        self._buffer = (self._buffer + data)[-256:]
-        while len(self._buffer) >= _READ_REQUEST:
-            frame = self._buffer[:_READ_REQUEST]
+        # A frame is found by its length and CRC; what is none is passed over byte by byte, so garbage is outlived.
+        self._buffer = (self._buffer + data)[-512:]
+        while len(self._buffer) >= _FIXED_REQUEST:
+            size = _FIXED_REQUEST
+            if self._buffer[1] == _WRITE_MANY:
+                size = _WRITE_HEAD + self._buffer[_WRITE_HEAD - 1] + 2
+            frame = self._buffer[:size]
+            if len(frame) < size:
+                return
             if crc16(frame[:-2]) != frame[-2:]:
                 self._buffer = self._buffer[1:]
                 continue
-            self._buffer = self._buffer[_READ_REQUEST:]
+            self._buffer = self._buffer[size:]
             self._request(frame)
 
     def _request(self, frame: bytes) -> None:
