@@ -31,6 +31,8 @@ from chargepoint.sim.central_system import CentralSystem
 BADGES = {1: "04A1B2C3", 2: "04D4E5F6"}
 STEPS = ("start-read", "start-durable", "end-read", "end-durable")
 QUICK = "RetryBackOffWaitMinimum = 0\nRetryBackOffRandomRange = 0\nTransactionMessageRetryInterval = 1"
+ARRIVE = ("plug", "badge")
+LEAVE = ("badge", "unplug")
 STEP_SHARE = 0.2
 """Part of the cuts that happen at a named step of a transaction instead of at a random instant."""
 
@@ -97,19 +99,17 @@ class Campaign:
         """People who come and go, and do not care what the controller is doing."""
         for _ in range(moves):
             evse = self.random.choice(tuple(BADGES))
-            deed = self.random.choice(("plug", "badge", "badge", "badge", "unplug", "car"))
-            try:
-                if deed == "plug":
-                    await self.borne.sim("plug", evse=evse)
-                elif deed == "badge":
-                    await self.borne.sim("badge", uid=BADGES[evse])
-                elif deed == "unplug":
-                    await self.borne.sim("unplug", evse=evse)
-                else:
-                    await self.borne.sim("unplug", evse=evse, side="car")
-            except RpcError:
-                pass  # already plugged, or the lock holds: people turn away
-            await asyncio.sleep(self.random.uniform(0.2, 1.2))
+            for deed in self.random.choice((ARRIVE, ARRIVE, LEAVE, LEAVE, ("car",), ("badge",))):
+                try:
+                    if deed == "badge":
+                        await self.borne.sim("badge", uid=BADGES[evse])
+                    elif deed == "car":
+                        await self.borne.sim("unplug", evse=evse, side="car")
+                    else:
+                        await self.borne.sim(deed, evse=evse)
+                except RpcError:
+                    pass  # already plugged, or the lock holds: people turn away
+                await asyncio.sleep(self.random.uniform(0.2, 1.0))
 
     async def _spawn_stepping(self, step: str) -> None:
         with self.borne.log.open("ab") as log:
