@@ -1,0 +1,1 @@
+"""Signed bundles, and versions installed side by side with a way back."""

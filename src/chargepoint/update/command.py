@@ -1,0 +1,219 @@
+"""`chargepoint update ...`: install, switch, confirm, roll back; and for the office: keys and bundles."""
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from chargepoint.config import Config
+from chargepoint.config_check import ConfigError, load
+from chargepoint.update import bundle, health
+from chargepoint.update.bundle import BundleError, Manifest
+from chargepoint.update.request import Exchange, Progress, Request, Step
+from chargepoint.update.slots import ROOT, TRIAL_STARTS, Slots
+
+TRUSTED = Path("/etc/chargepoint/trusted-keys")
+RESTART = ("systemctl", "restart", "chargepoint.target", "chargepoint-evse.service", "chargepoint-station.service")
+IDLE_POLL_S = 10.0
+IDLE_WAIT_S = 24 * 3600.0
+"""An update waits at most a day for a moment in which no car charges."""
+
+
+def main(words: Sequence[str], config_file: Path) -> int:
+    """Exit status: 0 done, 1 refused or failed, 2 wrong words or configuration."""
+    arguments = _parser().parse_args(words)
+    try:
+        status: int = arguments.run(arguments, config_file)
+    except BundleError as error:
+        print(f"chargepoint update: {error}", file=sys.stderr)
+        return 1
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="chargepoint update", description="Versions side by side, with a way back.")
+    parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
+    parser.add_argument("--trusted", type=Path, default=TRUSTED, help="folder of trusted public keys (PEM)")
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+
+    def add(name: str, run: Callable[[argparse.Namespace, Path], int], text: str) -> argparse.ArgumentParser:
+        sub = actions.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run)
+        return sub
+
+    add("list", _list, "show the installed versions, the running one and the one on trial")
+    install = add("install", _install, "install a bundle beside the running version; switch when no car charges")
+    install.add_argument("bundle", type=Path)
+    install.add_argument("--now", action="store_true", help="do not wait until no car charges")
+    install.add_argument("--downgrade", action="store_true", help="accept an older or the same version")
+    switch = add("switch", _switch, "switch to an installed version, on trial")
+    switch.add_argument("version")
+    add("rollback", _rollback, "go back to the version before the one on trial")
+    trial = add("trial", _trial, "watch the version on trial: confirm it, or go back (a unit runs this)")
+    trial.add_argument("--seconds", type=float, default=health.TRIAL_S)
+    trial.add_argument("--boot", action="store_true", help="count this start of the machine")
+    add("serve", _serve, "do what the station asks for in its state directory (a unit runs this)")
+    keys = add("keys", _keys, "make a signing pair; the .pem goes to the bornes")
+    keys.add_argument("folder", type=Path)
+    sign = add("sign", _sign, "make a signed bundle from a version's folder")
+    sign.add_argument("folder", type=Path)
+    sign.add_argument("version")
+    sign.add_argument("out", type=Path)
+    sign.add_argument("--key", type=Path, required=True)
+    sign.add_argument("--borne", default="", help="serial of the one borne it is for")
+    return parser
+
+
+def _list(arguments: argparse.Namespace, _: Path) -> int:
+    slots = Slots(arguments.root)
+    trial = slots.trial()
+    for version in slots.installed():
+        marks = ["running"] if version == slots.current() else []
+        marks += ["on trial"] if trial is not None and trial.version == version else []
+        print(version, *(f"({mark})" for mark in marks))
+    return 0
+
+
+def _install(arguments: argparse.Namespace, config_file: Path) -> int:
+    config = load(config_file)
+    slots = Slots(arguments.root)
+    version = slots.install(
+        arguments.bundle, bundle.trusted(arguments.trusted), config.station.serial, arguments.downgrade
+    )
+    print(f"version {version} is laid out")
+    if not arguments.now and not _wait_until_idle(config):
+        raise BundleError(f"cars charged for a whole day; switch by hand: chargepoint update switch {version}")
+    return _switch_and_watch(slots, config, version, health.TRIAL_S)
+
+
+def _switch(arguments: argparse.Namespace, config_file: Path) -> int:
+    return _switch_and_watch(Slots(arguments.root), load(config_file), arguments.version, health.TRIAL_S)
+
+
+def _switch_and_watch(slots: Slots, config: Config, version: str, seconds: float) -> int:
+    before = health.station_status(config.station.run_dir)
+    was_usable = before is not None and any(p.get("status") not in health.NOT_USABLE for p in before.get("evses", []))
+    slots.switch(version)
+    _restart()
+    return _watch(slots, config, seconds, was_usable)
+
+
+def _rollback(arguments: argparse.Namespace, _: Path) -> int:
+    print(f"back to version {Slots(arguments.root).roll_back()}")
+    _restart()
+    return 0
+
+
+def _trial(arguments: argparse.Namespace, config_file: Path) -> int:
+    slots = Slots(arguments.root)
+    trial = slots.started() if arguments.boot else slots.trial()
+    if trial is None:
+        return 0
+    if trial.starts > TRIAL_STARTS:
+        print(f"version {trial.version} did not survive {TRIAL_STARTS} starts: back to {slots.roll_back()}")
+        _restart()
+        return 1
+    return _watch(slots, load(config_file), arguments.seconds, was_usable=True)
+
+
+def _watch(slots: Slots, config: Config, seconds: float, was_usable: bool) -> int:
+    """Confirm the version on trial, or go back. A confirmed or untried version needs no watching."""
+    trial = slots.trial()
+    if trial is None:
+        return 0
+
+    def ask() -> str:
+        status = health.station_status(config.station.run_dir)
+        return health.complaint(status, trial.version, bool(config.ocpp.url), was_usable)
+
+    complaint = health.wait_until_well(ask, seconds)
+    if not complaint:
+        slots.confirm()
+        print(f"version {trial.version} is well and stays")
+        return 0
+    print(f"version {trial.version} is not well, {complaint}: back to {slots.roll_back()}", file=sys.stderr)
+    _restart()
+    return 1
+
+
+def _serve(arguments: argparse.Namespace, config_file: Path) -> int:
+    config = load(config_file)
+    exchange = Exchange(config.station.state_dir)
+    request = exchange.take()
+    if request is None:
+        return 0
+    return serve_one(Slots(arguments.root), config, exchange, request, arguments.trusted)
+
+
+def serve_one(slots: Slots, config: Config, exchange: Exchange, request: Request, trusted: Path) -> int:
+    """Install what the station asks for, saying each step."""
+
+    def say(step: Step, text: str = "", version: str = "") -> None:
+        exchange.say(Progress(step, text, version, request.id))
+
+    try:
+        manifest = bundle.read_manifest(exchange.incoming, bundle.trusted(trusted))
+        say(Step.VERIFIED, version=manifest.version)
+    except BundleError as error:
+        say(Step.INVALID, str(error))
+        return 1
+    try:
+        time.sleep(max(0.0, min(request.not_before - time.time(), IDLE_WAIT_S)))
+        say(Step.INSTALLING, version=manifest.version)
+        version = slots.install(exchange.incoming, bundle.trusted(trusted), config.station.serial)
+        say(Step.WAITING, "until no car charges", version)
+        if not request.at_once and not _wait_until_idle(config):
+            raise BundleError("cars charged for a whole day")
+    except BundleError as error:
+        say(Step.FAILED, str(error), manifest.version)
+        return 1
+    say(Step.TRIAL, version=version)
+    status = _switch_and_watch(slots, config, version, health.TRIAL_S)
+    if status == 0:
+        say(Step.INSTALLED, version=version)
+    else:
+        say(Step.FAILED, f"version {version} was not well and was taken back", version)
+    exchange.incoming.unlink(missing_ok=True)
+    return status
+
+
+def _wait_until_idle(config: Config) -> bool:
+    end = time.monotonic() + IDLE_WAIT_S
+    while busy := health.charging(health.station_status(config.station.run_dir)):
+        if time.monotonic() >= end:
+            return False
+        print(f"waiting: a car charges at point {', '.join(map(str, busy))}")
+        time.sleep(IDLE_POLL_S)
+    return True
+
+
+def _restart() -> None:
+    """Both processes anew from `current`. Raises BundleError when systemd refuses."""
+    try:
+        subprocess.run(RESTART, check=True, timeout=120)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BundleError(f"the services could not be restarted: {error}") from error
+
+
+def _keys(arguments: argparse.Namespace, _: Path) -> int:
+    private, public = bundle.make_keys(arguments.folder)
+    print(f"{private}: keep it at the office\n{public}: into /etc/chargepoint/trusted-keys of every borne")
+    return 0
+
+
+def _sign(arguments: argparse.Namespace, _: Path) -> int:
+    contents: dict[str, bytes | Path] = {
+        str(path.relative_to(arguments.folder)): path for path in arguments.folder.rglob("*") if path.is_file()
+    }
+    if "bin/chargepoint" not in contents:
+        raise BundleError(f"{arguments.folder} has no bin/chargepoint; give the folder of one version")
+    manifest = Manifest("update", arguments.borne, arguments.version, bundle.entries(contents))
+    bundle.version_key(arguments.version)
+    bundle.write(arguments.out, manifest, contents, bundle.load_private(arguments.key))
+    print(f"{arguments.out}: version {arguments.version}, {len(manifest.files)} files")
+    return 0

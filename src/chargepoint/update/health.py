@@ -1,0 +1,61 @@
+"""Does the version on trial do its work? It does when a point can be used and the central system is connected."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from chargepoint.jsonrpc import RpcError, call
+
+TRIAL_S = 300.0
+"""A new version must be well within five minutes of its start."""
+POLL_S = 2.0
+NOT_USABLE = ("Faulted", "Unavailable")
+
+Status = Mapping[str, Any]
+
+
+def station_status(run_dir: Path) -> Status | None:
+    """What the running station says; None when it does not answer."""
+    try:
+        status: Status = call(run_dir / "station.sock", "status", timeout_s=5.0)
+    except (OSError, RpcError):
+        return None
+    return status
+
+
+def complaint(status: Status | None, version: str, needs_backend: bool, was_usable: bool = True) -> str:
+    """Why the version is not well yet, in one sentence; empty when it is.
+
+    `was_usable`: a point could be used before the update; a borne that was faulty before cannot prove it now.
+    """
+    if status is None:
+        return "the station does not answer"
+    if status.get("version") != version:
+        return f"the station says it is version {status.get('version')!r}, not {version}"
+    points = status.get("evses", [])
+    if was_usable and not any(point.get("status") not in NOT_USABLE for point in points):
+        return "no point can be used"
+    if needs_backend and not status.get("ocpp", {}).get("connected"):
+        return "the central system is not connected"
+    return ""
+
+
+def charging(status: Status | None) -> list[int]:
+    """Points with a transaction; a station that does not answer has none that could be asked about."""
+    return [point["id"] for point in (status or {}).get("evses", []) if point.get("transaction") is not None]
+
+
+def wait_until_well(
+    ask: Callable[[], str],
+    timeout_s: float = TRIAL_S,
+    monotonic: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> str:
+    """Ask for the complaint until there is none; answers the last one after `timeout_s`, or nothing."""
+    end = monotonic() + timeout_s
+    while True:
+        last = ask()
+        if not last or monotonic() >= end:
+            return last
+        sleep(POLL_S)

@@ -1,0 +1,188 @@
+"""Versions installed side by side, and which of them runs.
+
+```
+/opt/chargepoint/versions/1.4.0/   one version: bin/chargepoint and lib/
+/opt/chargepoint/current           symbolic link: the version that runs
+/opt/chargepoint/trial.json        while a version is on trial: it, the one before, how often it has been started
+```
+A switch is one rename. A version on trial that does not pass its health check, or does not survive two starts of the
+machine, is switched back; the journal is not touched by that (its schema only grows).
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from chargepoint.update import bundle
+from chargepoint.update.bundle import BundleError, Manifest, version_key
+
+ROOT = Path("/opt/chargepoint")
+KEEP = 3
+"""Versions that stay on the disk: current, previous and one more."""
+TRIAL_STARTS = 2
+"""A version on trial may be started with the machine so often before it counts as broken."""
+_VERSION = re.compile(r"[0-9][0-9A-Za-z.+~-]{0,40}")
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A switch that has not been confirmed yet."""
+
+    version: str
+    previous: str
+    starts: int = 0
+
+
+class Slots:
+    """The versions below one root directory."""
+
+    def __init__(self, root: Path = ROOT) -> None:
+        self._root = root
+        self._versions = root / "versions"
+        self._current = root / "current"
+        self._trial = root / "trial.json"
+
+    def current(self) -> str | None:
+        """The version that runs, or None when nothing is installed."""
+        return self._current.readlink().name if self._current.is_symlink() else None
+
+    def installed(self) -> list[str]:
+        """Whole versions on the disk, oldest first."""
+        if not self._versions.is_dir():
+            return []
+        return sorted((d.name for d in self._versions.iterdir() if _VERSION.fullmatch(d.name)), key=version_key)
+
+    def trial(self) -> Trial | None:
+        try:
+            return msgspec.json.decode(self._trial.read_bytes(), type=Trial)
+        except FileNotFoundError:
+            return None
+
+    def check(self, manifest: Manifest, serial: str, downgrade: bool = False) -> None:
+        """Refuse what is not for this borne or is not newer. Raises BundleError."""
+        if manifest.kind != "update":
+            raise BundleError(f"this is a bundle of kind {manifest.kind!r}, not an update")
+        if manifest.borne not in ("", serial):
+            raise BundleError(f"the bundle is for borne {manifest.borne}; this is {serial}")
+        if not _VERSION.fullmatch(manifest.version):
+            raise BundleError(f"{manifest.version!r} is not a version, like 1.4.0")
+        running = self.current()
+        if running is not None and version_key(manifest.version) <= version_key(running) and not downgrade:
+            age = "the same as" if manifest.version == running else "older than"
+            raise BundleError(
+                f"version {manifest.version} is {age} the running {running}; --downgrade installs it all the same"
+            )
+
+    def install(self, path: Path, keys: Iterable[Ed25519PublicKey], serial: str, downgrade: bool = False) -> str:
+        """Check the bundle and lay it beside the others, without switching. Answers its version. Raises BundleError.
+
+        What is laid out must be able to say its own version: a bundle for another machine is found out here.
+        """
+        keys = tuple(keys)
+        manifest = bundle.read_manifest(path, keys)
+        self.check(manifest, serial, downgrade)
+        self._versions.mkdir(parents=True, exist_ok=True)
+        place, laying = self._versions / manifest.version, self._versions / f".{manifest.version}.laying"
+        shutil.rmtree(laying, ignore_errors=True)
+        laying.mkdir()
+        try:
+            bundle.extract(path, keys, laying)
+            _try(laying / "bin" / "chargepoint", manifest.version)
+        except BundleError:
+            shutil.rmtree(laying, ignore_errors=True)
+            raise
+        if place.exists():
+            if manifest.version == self.current():
+                shutil.rmtree(laying)
+                raise BundleError(f"version {manifest.version} is running; it cannot be replaced by itself")
+            shutil.rmtree(place)
+        laying.rename(place)
+        _sync(self._versions)
+        return manifest.version
+
+    def switch(self, version: str) -> None:
+        """Make `version` the current one, on trial. The caller restarts the services. Raises BundleError."""
+        self._known(version)
+        previous = self.current()
+        if previous is not None and previous != version:
+            self._write_trial(Trial(version, previous))
+        self._point(version)
+
+    def confirm(self) -> None:
+        """The version on trial has proved itself: it stays, and old ones are cleared away."""
+        self._trial.unlink(missing_ok=True)
+        _sync(self._root)
+        self._clear()
+
+    def roll_back(self) -> str:
+        """Point back to the version before the trial. Answers it. Raises BundleError when nothing is on trial."""
+        trial = self.trial()
+        if trial is None:
+            raise BundleError("no version is on trial; name the version to go to: chargepoint update switch VERSION")
+        self._known(trial.previous)
+        self._point(trial.previous)
+        self._trial.unlink(missing_ok=True)
+        _sync(self._root)
+        return trial.previous
+
+    def started(self) -> Trial | None:
+        """Count one start of the machine with the version on trial; the caller rolls back when that is too many."""
+        trial = self.trial()
+        if trial is None:
+            return None
+        trial = Trial(trial.version, trial.previous, trial.starts + 1)
+        self._write_trial(trial)
+        return trial
+
+    def _known(self, version: str) -> None:
+        if not _VERSION.fullmatch(version) or not (self._versions / version).is_dir():
+            have = ", ".join(self.installed()) or "none"
+            raise BundleError(f"version {version!r} is not installed; there is {have}")
+
+    def _point(self, version: str) -> None:
+        new = self._root / ".current.new"
+        new.unlink(missing_ok=True)
+        new.symlink_to(Path("versions") / version)
+        new.replace(self._current)
+        _sync(self._root)
+
+    def _write_trial(self, trial: Trial) -> None:
+        new = self._root / ".trial.new"
+        with new.open("w", encoding="utf-8") as file:
+            json.dump(asdict(trial), file)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._trial)
+        _sync(self._root)
+
+    def _clear(self) -> None:
+        running = self.current()
+        others = [version for version in self.installed() if version != running]
+        for version in others[: -(KEEP - 1)]:
+            shutil.rmtree(self._versions / version)
+
+
+def _try(program: Path, version: str) -> None:
+    try:
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BundleError(f"version {version} does not run on this machine: {error}") from error
+    if done.returncode != 0 or version not in done.stdout.split():
+        said = (done.stdout + done.stderr).strip()[-200:]
+        raise BundleError(f"version {version} does not run on this machine, it said: {said or 'nothing'}")
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

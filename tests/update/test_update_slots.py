@@ -1,0 +1,290 @@
+"""Versions stand side by side; a switch is atomic and can be taken back; what is not fit is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from chargepoint.config import Config
+from chargepoint.config_check import parse
+from chargepoint.update import bundle, command, health
+from chargepoint.update.bundle import BundleError, Manifest
+from chargepoint.update.request import Exchange, Request, Step
+from chargepoint.update.slots import KEEP, Slots
+
+KEY = Ed25519PrivateKey.generate()
+TRUSTED = (KEY.public_key(),)
+CONFIG = """
+[station]
+id = "X"
+serial = "ARD-0001"
+state_dir = "{0}/state"
+run_dir = "{0}/run"
+[supply]
+max_current = 32
+[board]
+kind = "simulated"
+[[evse]]
+id = 1
+max_current = 32
+[ocpp]
+url = "ws://csms.example/ocpp"
+security_profile = 0
+"""
+
+
+def packed(tmp_path: Path, version: str, borne: str = "", says: str | None = None, kind: str = "update") -> Path:
+    program = f"#!/bin/sh\necho chargepoint {says or version}\n".encode()
+    start = tmp_path / f"start-{version}"
+    start.write_bytes(program)
+    start.chmod(0o755)
+    contents: dict[str, bytes | Path] = {"bin/chargepoint": start, "lib/x.py": version.encode()}
+    path = tmp_path / f"{version}-{borne}-{kind}.bundle"
+    bundle.write(path, Manifest(kind, borne, version, bundle.entries(contents)), contents, KEY)
+    return path
+
+
+@pytest.fixture
+def slots(tmp_path: Path) -> Slots:
+    slots = Slots(tmp_path / "opt")
+    slots.install(packed(tmp_path, "1.0.0"), TRUSTED, "ARD-0001")
+    slots.switch("1.0.0")
+    return slots
+
+
+def test_a_new_version_is_laid_beside_the_running_one_and_switched_to(tmp_path: Path, slots: Slots) -> None:
+    slots.install(packed(tmp_path, "1.1.0"), TRUSTED, "ARD-0001")
+    assert slots.current() == "1.0.0"
+    slots.switch("1.1.0")
+    assert (tmp_path / "opt/current/lib/x.py").read_text() == "1.1.0"
+    trial = slots.trial()
+    assert trial is not None
+    assert (trial.version, trial.previous) == ("1.1.0", "1.0.0")
+    slots.confirm()
+    assert slots.trial() is None
+
+
+def test_a_version_on_trial_goes_back_to_the_one_before(tmp_path: Path, slots: Slots) -> None:
+    slots.install(packed(tmp_path, "1.1.0"), TRUSTED, "ARD-0001")
+    slots.switch("1.1.0")
+    assert slots.roll_back() == "1.0.0"
+    assert slots.current() == "1.0.0"
+    with pytest.raises(BundleError, match="no version is on trial"):
+        slots.roll_back()
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda t: packed(t, "0.9.9"), "older than the running 1.0.0"),
+        (lambda t: packed(t, "1.0.0"), "the same as the running 1.0.0"),
+        (lambda t: packed(t, "1.1.0", borne="ARD-0002"), "for borne ARD-0002; this is ARD-0001"),
+        (lambda t: packed(t, "1.1.0", kind="provision"), "of kind 'provision', not an update"),
+        (lambda t: packed(t, "1.1.0", says="9.9.9"), "does not run on this machine, it said: chargepoint 9.9.9"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_leaves_no_trace(tmp_path: Path, slots: Slots, make: object, why: str) -> None:
+    assert callable(make)
+    with pytest.raises(BundleError, match=why):
+        slots.install(make(tmp_path), TRUSTED, "ARD-0001")
+    assert slots.installed() == ["1.0.0"]
+    assert slots.current() == "1.0.0"
+    assert sorted(p.name for p in (tmp_path / "opt/versions").iterdir()) == ["1.0.0"]
+
+
+def test_an_older_version_can_be_asked_for(tmp_path: Path, slots: Slots) -> None:
+    assert slots.install(packed(tmp_path, "0.9.0"), TRUSTED, "ARD-0001", downgrade=True) == "0.9.0"
+    assert slots.installed() == ["0.9.0", "1.0.0"]
+
+
+def test_a_bundle_for_this_borne_alone_fits(tmp_path: Path, slots: Slots) -> None:
+    assert slots.install(packed(tmp_path, "1.1.0", borne="ARD-0001"), TRUSTED, "ARD-0001") == "1.1.0"
+
+
+def test_an_installation_cut_off_halfway_is_laid_anew(tmp_path: Path, slots: Slots) -> None:
+    half = tmp_path / "opt/versions/.1.1.0.laying/lib"
+    half.mkdir(parents=True)
+    (half / "rest.py").write_text("")
+    slots.install(packed(tmp_path, "1.1.0"), TRUSTED, "ARD-0001")
+    assert not (tmp_path / "opt/versions/1.1.0/lib/rest.py").exists()
+
+
+def test_a_version_that_is_not_installed_is_named_with_those_that_are(slots: Slots) -> None:
+    with pytest.raises(BundleError, match=r"'2\.0' is not installed; there is 1\.0\.0"):
+        slots.switch("2.0")
+    with pytest.raises(BundleError, match="not installed"):
+        slots.switch("../../etc")
+
+
+def test_old_versions_are_cleared_away_when_one_is_confirmed(tmp_path: Path, slots: Slots) -> None:
+    for minor in range(1, 6):
+        slots.install(packed(tmp_path, f"1.{minor}.0"), TRUSTED, "ARD-0001")
+        slots.switch(f"1.{minor}.0")
+        slots.confirm()
+    assert slots.installed() == ["1.3.0", "1.4.0", "1.5.0"]
+    assert len(slots.installed()) == KEEP
+
+
+def test_health_names_what_is_missing() -> None:
+    well = {"version": "2", "evses": [{"id": 1, "status": "Available"}], "ocpp": {"connected": True}}
+    assert health.complaint(well, "2", needs_backend=True) == ""
+    assert "does not answer" in health.complaint(None, "2", needs_backend=True)
+    assert "not 3" in health.complaint(well, "3", needs_backend=True)
+    assert "no point" in health.complaint({**well, "evses": [{"id": 1, "status": "Faulted"}]}, "2", needs_backend=True)
+    assert "not connected" in health.complaint({**well, "ocpp": {"connected": False}}, "2", needs_backend=True)
+    assert health.complaint({**well, "ocpp": {"connected": False}}, "2", needs_backend=False) == ""
+    faulty = {**well, "evses": [{"id": 1, "status": "Faulted"}]}
+    assert health.complaint(faulty, "2", needs_backend=True, was_usable=False) == ""
+
+
+class Borne:
+    """A station that answers what the version that runs would answer, and a clock that does not wait."""
+
+    def __init__(self, slots: Slots, broken: str = "") -> None:
+        self.slots, self.broken = slots, broken
+        self.charging: list[int | None] = [None]
+        self.restarts = 0
+        self.now = 0.0
+
+    def status(self, _: Path) -> dict[str, object] | None:
+        version = self.slots.current()
+        if version == self.broken:
+            return None
+        transaction = self.charging.pop(0) if len(self.charging) > 1 else self.charging[0]
+        point = {"id": 1, "status": "Available", "transaction": transaction}
+        return {"version": version, "evses": [point], "ocpp": {"connected": True}}
+
+    def restart(self) -> None:
+        self.restarts += 1
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return parse(CONFIG.format(tmp_path))
+
+
+@pytest.fixture
+def borne(slots: Slots, monkeypatch: pytest.MonkeyPatch) -> Borne:
+    borne = Borne(slots)
+    monkeypatch.setattr(health, "station_status", borne.status)
+    monkeypatch.setattr(command, "_restart", borne.restart)
+    monkeypatch.setattr(command.time, "sleep", borne.sleep)
+    monkeypatch.setattr(command.time, "monotonic", lambda: borne.now)
+    waits = health.wait_until_well.__defaults__
+    monkeypatch.setattr(health.wait_until_well, "__defaults__", (waits[0], lambda: borne.now, borne.sleep))
+    return borne
+
+
+def served(tmp_path: Path, slots: Slots, config: Config, path: Path) -> Exchange:
+    exchange = Exchange(config.station.state_dir)
+    exchange.folder.mkdir(parents=True)
+    path.rename(exchange.incoming)
+    exchange.ask(Request(7))
+    keys = tmp_path / "trusted"
+    keys.mkdir()
+    public = bundle.make_keys(tmp_path / "other")[1]
+    public.rename(keys / "other.pem")
+    (keys / "ours.pem").write_bytes(
+        KEY.public_key().public_bytes(
+            bundle.serialization.Encoding.PEM, bundle.serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    request = exchange.take()
+    assert request is not None
+    command.serve_one(slots, config, exchange, request, keys)
+    assert exchange.take() is None
+    return exchange
+
+
+def test_the_station_has_an_update_installed_when_no_car_charges(
+    tmp_path: Path, slots: Slots, config: Config, borne: Borne
+) -> None:
+    borne.charging = [5, 5, 5, None]
+    done = served(tmp_path, slots, config, packed(tmp_path, "1.1.0")).progress()
+    assert (done.step, done.version, done.id) == (Step.INSTALLED, "1.1.0", 7)
+    assert slots.current() == "1.1.0"
+    assert slots.trial() is None
+    assert borne.now >= 2 * command.IDLE_POLL_S
+    assert borne.restarts == 1
+
+
+def test_a_version_that_does_not_get_well_is_taken_back(
+    tmp_path: Path, slots: Slots, config: Config, borne: Borne
+) -> None:
+    borne.broken = "1.1.0"
+    done = served(tmp_path, slots, config, packed(tmp_path, "1.1.0")).progress()
+    assert done.step is Step.FAILED
+    assert slots.current() == "1.0.0"
+    assert borne.now >= health.TRIAL_S
+    assert borne.restarts == 2
+
+
+def test_a_bundle_that_is_not_signed_by_us_never_reaches_the_disk(
+    tmp_path: Path, slots: Slots, config: Config, borne: Borne
+) -> None:
+    bad = tmp_path / "bad.bundle"
+    bundle.write(bad, Manifest("update", "", "9.0", ()), {}, Ed25519PrivateKey.generate())
+    done = served(tmp_path, slots, config, bad).progress()
+    assert done.step is Step.INVALID
+    assert "trusted key" in done.text
+    assert slots.installed() == ["1.0.0"]
+    assert borne.restarts == 0
+
+
+def test_a_version_that_never_survives_the_start_of_the_machine_is_taken_back(
+    tmp_path: Path, slots: Slots, borne: Borne, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slots.install(packed(tmp_path, "1.1.0"), TRUSTED, "ARD-0001")
+    slots.switch("1.1.0")
+    slots.started()
+    slots.started()
+    file = tmp_path / "config.toml"
+    file.write_text(CONFIG.format(tmp_path))
+    assert command.main(["--root", str(tmp_path / "opt"), "trial", "--boot"], file) == 1
+    assert slots.current() == "1.0.0"
+    assert "did not survive" in capsys.readouterr().out
+
+
+def test_the_command_line_refuses_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(CONFIG.format(tmp_path))
+    keys = tmp_path / "keys"
+    words = ["--root", str(tmp_path / "opt"), "--trusted", str(keys), "install", str(packed(tmp_path, "1.1.0"))]
+    assert command.main(words, file) == 1
+    assert "no trusted key is installed" in capsys.readouterr().err
+
+
+def test_an_office_signs_a_folder_and_a_borne_lists_what_it_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(CONFIG.format(tmp_path))
+    folder = tmp_path / "v/bin"
+    folder.mkdir(parents=True)
+    (folder / "chargepoint").write_text("#!/bin/sh\necho chargepoint 3.1\n")
+    (folder / "chargepoint").chmod(0o755)
+    assert command.main(["keys", str(tmp_path / "office")], file) == 0
+    key, out = str(tmp_path / "office/signing.key"), str(tmp_path / "b")
+    assert command.main(["sign", str(tmp_path / "v"), "3.1", out, "--key", key], file) == 0
+    Slots(tmp_path / "opt").install(tmp_path / "b", bundle.trusted(tmp_path / "office"), "ARD-0001")
+    capsys.readouterr()
+    assert command.main(["--root", str(tmp_path / "opt"), "list"], file) == 0
+    assert capsys.readouterr().out == "3.1\n"
+    assert json.loads(json.dumps(Step.INSTALLED)) == "Installed"
+
+
+def test_a_link_laid_into_the_stations_folder_is_not_followed(tmp_path: Path) -> None:
+    exchange = Exchange(tmp_path / "state")
+    exchange.folder.mkdir(parents=True)
+    precious = tmp_path / "precious"
+    precious.write_text("stays")
+    (exchange.folder / "status.new").symlink_to(precious)
+    exchange.ask(Request(1))
+    exchange.say(command.Progress(Step.INSTALLING))
+    assert precious.read_text() == "stays"
+    assert exchange.progress().step is Step.INSTALLING
