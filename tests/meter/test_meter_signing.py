@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargepoint.config import MeterRef
+from chargepoint.config_check import parse
 from chargepoint.meter.bus import MeterBus
 from chargepoint.meter.iskra import IskraSigner, SigningFailed
 from chargepoint.meter.ocmf import BadSignature, SignedData, Station, dataset, repair_signature
+from chargepoint.meter.signing import build_signing
 from chargepoint.sim.wire_meters import SimMeter, SimMeterBus, SimReading
 
 STATION = Station("Nexans", "ARD-0001", "0.1.0")
@@ -152,3 +154,36 @@ async def test_a_caller_who_gives_up_leaves_the_line_in_order(tmp_path):
         await asyncio.wait([asking])
         assert json.loads((await end(bus)).payload)["ID"] == TOKEN
         assert bus.counters.timeouts == bus.counters.malformed == 0
+
+
+CONFIG = """
+[station]
+id = "FR-ARD-0001"
+vendor = "Nexans"
+[supply]
+max_current = 52
+[board]
+kind = "simulated"
+[[evse]]
+id = 1
+max_current = 32
+evse_id = "FR*ARD*E0001*1"
+meter = { model = "iskra-wm3m4c", unit = 33 }
+[[evse]]
+id = 2
+max_current = 32
+meter = { model = "eastron-sdm630", unit = 2 }
+"""
+
+
+@pytest.mark.asyncio
+async def test_the_points_with_a_signing_meter_sign_and_the_others_do_not(tmp_path):
+    async with iskra(tmp_path, [7_000.0]) as (meter, bus, _told):
+        signing = build_signing(parse(CONFIG), bus, "0.1.0")
+        assert signing.signs(1) and not signing.signs(2)
+        assert await signing.begin(1, TOKEN, 1_700_000_000.0)
+        signed = await signing.end(1)
+        assert json.loads(signed.payload)["CI"] == "FR*ARD*E0001*1"
+        assert not await signing.begin(2, TOKEN, 0.0) and await signing.end(2) is None
+        meter.signer.broken_status = 254
+        assert not await signing.begin(1, TOKEN, 0.0), "the session goes on unsigned"

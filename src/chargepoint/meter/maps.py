@@ -8,7 +8,7 @@ import tomllib
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -78,6 +78,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     absent: bool = False
     identity: Identity | None = None
     gap_ms: float = 0.0
+    signing: Literal["", "iskra"] = ""
     notes: tuple[str, ...] = ()
 
 
@@ -103,6 +104,8 @@ class RegisterMap:
     identity: Identity | None
     gap_ms: float
     """Pause the meter wants between two requests, ms, beside the 3.5 characters of the standard."""
+    signing: str
+    """How the meter signs transactions (`meter.signing`); empty: it does not."""
     source: str
     notes: tuple[str, ...] = field(default=())
 
