@@ -155,9 +155,17 @@ class Campaign:
             try:
                 await self.borne.sim("unplug", evse=evse)
             except RpcError:
-                await self.borne.station("stop", evse=evse)
+                await self._ask_out(evse)
                 return False
         return bool((await self.borne.evse(evse))["status"] == "Available")
+
+    async def _ask_out(self, evse: int) -> None:
+        for method in ("stop", "unlock"):
+            try:
+                await self.borne.station(method, evse=evse)
+            except RpcError:
+                continue  # no session to stop, or the lock is on its way: asked again
+            return
 
     async def _delivered(self) -> bool:
         ocpp = (await self.borne.status())["ocpp"]
