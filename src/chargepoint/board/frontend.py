@@ -59,6 +59,8 @@ def temperature_c(count: int) -> float:
 
 
 def temperature_count(celsius: float) -> int:
+    if celsius <= OPEN_C:
+        return FULL_SCALE - 1
     ohm = NTC_R25_OHM * math.exp(NTC_B_K * (1.0 / (celsius + KELVIN) - 1.0 / (25.0 + KELVIN)))
     return _clamp(FULL_SCALE * ohm / (NTC_PULL_UP_OHM + ohm))
 

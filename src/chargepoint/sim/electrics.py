@@ -124,6 +124,7 @@ class Point:
         (self.faults.add if on else self.faults.discard)(name)
         self.contactor.welded = "contactor-welded" in self.faults
         self.contactor.stuck_open = "contactor-stuck-open" in self.faults
+        self.domestic_contactor.welded = "domestic-welded" in self.faults
         self.contactor.drops = "contactor-drops" in self.faults
         self.lock.jam = "lock-jam" in self.faults
         self.lock.stuck = "lock-stuck" in self.faults
@@ -221,7 +222,14 @@ class Point:
             return 0.0
         if "pp-open" in self.faults or self.cable is None:
             return math.inf
+        if "pp-changed" in self.faults:
+            return CABLE_OHM[13 if self.cable != 13 else 20]
         return CABLE_OHM[self.cable]
+
+    @property
+    def sensor_c(self) -> float:
+        """What the temperature sensor shows; -inf when it is broken off."""
+        return -math.inf if "temperature-sensor" in self.faults else self.temperature_c
 
     @property
     def pe_ok(self) -> bool:
@@ -318,7 +326,8 @@ class Borne:
         """Bring everything to `now` (s). `heartbeat_at`: when the heartbeat last changed; None: never."""
         before = now if self._now is None else self._now
         self._now = now
-        self.coils_armed = heartbeat_at is not None and now - heartbeat_at < COIL_WATCHDOG_S
+        beating = heartbeat_at is not None and now - heartbeat_at < COIL_WATCHDOG_S
+        self.coils_armed = beating and "coil-watchdog" not in self.faults
         left = now - before
         while left > 0.0:
             step = min(left, LONGEST_STEP_S)

@@ -24,6 +24,9 @@ POINT_FAULTS = {
     "pwm-wrong": "the pilot generator puts out another duty than commanded",
     "meter-silent": "the meter does not answer",
     "meter-noise": "the meter's answers are disturbed",
+    "pp-changed": "the cable's coding changes to another current",
+    "temperature-sensor": "the socket's temperature sensor is broken off",
+    "domestic-welded": "the contacts of the domestic socket's contactor stay closed",
     "cable-cut": "every conductor of the cable is cut: no pilot, no current; the plug stays in the socket",
 }
 BORNE_FAULTS = {
@@ -32,5 +35,6 @@ BORNE_FAULTS = {
     "reader-noise": "the badge readers' frames are disturbed",
     "tic-silent": "the Linky TIC says nothing",
     "emergency-stop": "the emergency stop is pressed",
+    "coil-watchdog": "the coil watchdog does not arm: no coil supply",
     "door-open": "the door of the borne is open",
 }

@@ -103,7 +103,7 @@ class _PointWires:
             point.high.value,
             point.low.value,
             point.pp_ohm,
-            point.temperature_c,
+            point.sensor_c,
             point.generator_duty,
             float(adc_silent),
         )
@@ -132,7 +132,7 @@ class _PointWires:
                 frontend.pilot_count(point.high.value),
                 frontend.pilot_count(point.low.value),
                 frontend.pp_count(point.pp_ohm),
-                frontend.temperature_count(point.temperature_c),
+                frontend.temperature_count(point.sensor_c),
                 frontend.volt_count(frontend.REFERENCE_V),
                 frontend.duty_count(point.generator_duty),
             ]
