@@ -98,6 +98,15 @@ async def test_a_125_khz_tag_arrives_as_its_five_bytes(tmp_path, kind):
         assert seen.tokens == ["0C0042A1F7"]
 
 
+@pytest.mark.parametrize("kind", ["sl032", "twn4"])
+@pytest.mark.asyncio
+async def test_readers_that_are_asked_again_and_again(tmp_path, kind):
+    async with borne(tmp_path, kind) as (sim, _, seen):
+        sim.present(bytes.fromhex("04A1B2C3D4E5F6"))
+        await until(lambda: seen.badges)
+        assert seen.tokens == ["04A1B2C3D4E5F6"]
+
+
 @pytest.mark.asyncio
 async def test_the_other_byte_order_can_be_configured(tmp_path):
     async with borne(tmp_path, byte_order="lsb") as (sim, _, seen):

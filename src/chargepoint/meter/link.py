@@ -6,6 +6,7 @@ thrown away, until it has been silent for `quiet_s`; only then is anything asked
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from pymodbus.pdu import ModbusPDU
 from chargepoint.meter.plan import Block
 
 log = structlog.get_logger()
+# pymodbus writes a line of its own for every failure; here they are counted, and logged once per burst.
+logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
 TIMEOUT_S = 0.4
 """How long a meter may take to begin its answer."""

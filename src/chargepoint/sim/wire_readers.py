@@ -1,4 +1,4 @@
-"""Simulated badge readers on pseudo-terminals: a PN532 as its manual describes it, and an RDM6300."""
+"""Simulated badge readers on pseudo-terminals, each in its own language."""
 
 import asyncio
 import random
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from chargepoint.reader import em4100, pn532
+from chargepoint.reader import em4100, pn532, sl032, twn4
 from chargepoint.sim.wire_pty import PtyWire
 
 _POLL_UNIT_S = 0.15
@@ -26,13 +26,34 @@ _FIRMWARE = bytes.fromhex("32010607")
 """IC PN532, version 1.6, all protocols."""
 
 
+def _sl032_answer(uid: bytes) -> bytes:
+    status = sl032.OK if uid else sl032.NO_TAG
+    content = bytes((sl032.SELECT[2], status)) + (uid + b"\x01" if uid else b"")
+    frame = bytes((sl032.HEAD, len(content) + 1)) + content
+    check = 0
+    for byte in frame:
+        check ^= byte
+    return frame + bytes((check,))
+
+
+def _twn4_answer(uid: bytes) -> bytes:
+    raw = bytes((0, 1, 0x80, 8 * len(uid), len(uid))) + uid if uid else b"\0\0"
+    return raw.hex().upper().encode() + b"\r"
+
+
+_ASKED = {"sl032": (sl032.SELECT, _sl032_answer), "twn4": (twn4.SEARCH, _twn4_answer)}
+"""Readers with one question, and their answer for the card that is there, or none."""
+_UNASKED = ("rdm6300", "id12", "id20")
+SIMULATED = ("pn532", *_UNASKED, *_ASKED)
+
+
 class SimReader:
     """One reader. `present` holds a card to it for a moment."""
 
     def __init__(self, link_path: Path, kind: str = "pn532") -> None:
-        """`kind`: pn532, rdm6300, id12 or id20."""
-        if kind not in ("pn532", "rdm6300", "id12", "id20"):
-            raise ValueError(f'no simulated reader of kind "{kind}"; there are pn532, rdm6300, id12 and id20')
+        """`kind`: one of SIMULATED; raises ValueError else."""
+        if kind not in SIMULATED:
+            raise ValueError(f'no simulated reader of kind "{kind}"; there are {", ".join(SIMULATED)}')
         self.kind = kind
         self.silent = False
         """Answers and sends nothing."""
@@ -40,6 +61,7 @@ class SimReader:
         """Spoils about one frame in four."""
         self._wire = PtyWire(link_path, self._received)
         self._frames = pn532.Deframer(direction=pn532.TO_CHIP)
+        self._heard = b""
         self._uid = b""
         self._queue: list[tuple[bytes, float]] = []
         self._read = False
@@ -73,8 +95,8 @@ class SimReader:
         self._read = False
         now = time.monotonic()
         self._least_until = now + seconds
-        self._change_at(now + (GIVE_UP_S if self.kind == "pn532" else max(seconds, _UNASKED_S)), self._take_away)
-        if self.kind != "pn532":
+        self._change_at(now + (max(seconds, _UNASKED_S) if self.kind in _UNASKED else GIVE_UP_S), self._take_away)
+        if self.kind in _UNASKED:
             self._say_number()
         elif self._poll:
             self._cancel()
@@ -123,8 +145,19 @@ class SimReader:
     # PN532
 
     def _received(self, data: bytes) -> None:
-        if self.kind != "pn532" or self.silent:
+        if self.silent:
             return
+        if self.kind == "pn532":
+            self._heard_by_pn532(data)
+        elif self.kind in _ASKED:
+            question, answer = _ASKED[self.kind]
+            self._heard = (self._heard + data)[-64:]
+            while question in self._heard:
+                self._heard = self._heard[self._heard.index(question) + len(question) :]
+                if self._send(answer(self._uid)) and self._uid:
+                    self._was_read()
+
+    def _heard_by_pn532(self, data: bytes) -> None:
         for content in self._frames.feed(data):
             self._cancel()  # an acknowledgement or a new command aborts what was going on
             if content:
