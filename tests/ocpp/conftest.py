@@ -165,11 +165,13 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
     """Start a backend against a central system: `await start(central, configuration={...})`."""
     stack = contextlib.AsyncExitStack()
 
-    async def start_one(central: CentralSystem, station: FakeStation | None = None, **ocpp: Any) -> Borne:
+    async def start_one(
+        central: CentralSystem, station: FakeStation | None = None, installer: Any = None, **ocpp: Any
+    ) -> Borne:
         journal = Journal.open(tmp_path / "chargepoint.db", "boot-1")
         stack.callback(journal.close)
         station = station or FakeStation()
-        backend = Backend(config(central.url, tmp_path, **ocpp), journal, Clock(journal.boot), station)
+        backend = Backend(config(central.url, tmp_path, **ocpp), journal, Clock(journal.boot), station, installer)
         task = asyncio.create_task(backend.run())
 
         async def stop() -> None:

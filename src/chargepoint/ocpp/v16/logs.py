@@ -122,7 +122,7 @@ class Logs:
         return True
 
     def _name(self, kind: str, suffix: str) -> str:
-        safe = "".join(c if c.isalnum() else "-" for c in self._identity)
+        safe = "".join(c if c.isascii() and c.isalnum() else "-" for c in self._identity)
         return f"{safe}-{kind}-{datetime.fromtimestamp(self._utc(), UTC):%Y%m%dT%H%M%SZ}.{suffix}"
 
     def _start(
