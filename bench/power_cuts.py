@@ -33,6 +33,8 @@ STEPS = ("start-read", "start-durable", "end-read", "end-durable")
 QUICK = "RetryBackOffWaitMinimum = 0\nRetryBackOffRandomRange = 0\nTransactionMessageRetryInterval = 1"
 ARRIVE = ("plug", "badge")
 LEAVE = ("badge", "unplug")
+SETTLE_S = 5.0
+"""After the last restart: what was open is taken up again, or closed, before anyone asks."""
 STEP_SHARE = 0.2
 """Part of the cuts that happen at a named step of a transaction instead of at a random instant."""
 
@@ -81,7 +83,9 @@ class Campaign:
         if step:
             await self._kill("station")
             await self._spawn_stepping(step)
-            await self.borne.ready(60)
+            await self.borne.until(
+                self._ready_or_gone, 60, "the station to answer, or to reach the step in its recovery"
+            )
         drivers = asyncio.create_task(self._drivers(3 if not step else 6))
         if step:
             await self._until_gone(8.0)
@@ -123,6 +127,9 @@ class Campaign:
                 stderr=log,
             )
 
+    async def _ready_or_gone(self) -> bool:
+        return self.borne.processes["station"].returncode is not None or await self.borne.answers()
+
     async def _until_gone(self, limit_s: float) -> None:
         try:
             async with asyncio.timeout(limit_s):
@@ -139,6 +146,7 @@ class Campaign:
     async def settle(self) -> None:
         """Everybody leaves, everything is delivered; then the books are compared."""
         await self.borne.ready(60)
+        await asyncio.sleep(SETTLE_S)
         for evse in BADGES:
             try:
                 await self.borne.until(

@@ -144,13 +144,14 @@ class Borne:
 
     async def ready(self, timeout_s: float = 20) -> None:
         """Both sockets answer and the station sees both points."""
-        await self.until(self._answers, timeout_s, "the borne to answer")
+        await self.until(self.answers, timeout_s, "the borne to answer")
 
     async def simulated(self) -> bool:
         """The simulated borne listens."""
         return (self.root / "run" / "sim.sock").exists()
 
-    async def _answers(self) -> bool:
+    async def answers(self) -> bool:
+        """Both sockets answer now, and the station sees both points."""
         try:
             status = await self.status()
         except (OSError, RpcError, TimeoutError):
