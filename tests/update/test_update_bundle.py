@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargepoint.update import bundle
@@ -52,6 +52,7 @@ def test_a_bundle_cut_short_is_refused(tmp_path: Path, share: float) -> None:
         bundle.extract(tmp_path / "cut", TRUSTED, tmp_path / "out")
 
 
+@settings(max_examples=40, deadline=None)
 @given(place=st.floats(0, 0.999), bit=st.integers(0, 7))
 def test_a_flipped_bit_is_refused_or_harmless(tmp_path_factory: pytest.TempPathFactory, place: float, bit: int) -> None:
     folder = tmp_path_factory.mktemp("flip")

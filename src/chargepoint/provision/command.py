@@ -1,0 +1,156 @@
+"""`chargepoint provision ...`: at the office, bundles and labels for a fleet; at the borne, its bundle applied."""
+
+import argparse
+import csv
+import grp
+import io
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from chargepoint.config_check import ConfigError, parse
+from chargepoint.provision import files, fleet, labels
+from chargepoint.provision.fleet import Borne, FleetError
+from chargepoint.update import bundle
+from chargepoint.update.bundle import BundleError, Manifest
+
+ETC = Path(files.ETC)
+GROUP = "chargepoint"
+_MODE = 0o640
+
+
+@dataclass(frozen=True, slots=True)
+class _Office:
+    """Where the fleet's bundles go, and with which key."""
+
+    out: Path
+    key: Ed25519PrivateKey
+    options: files.Options
+    label_target: str
+
+
+def main(words: Sequence[str], _: Path) -> int:
+    """Exit status: 0 done, 1 refused, 2 wrong words."""
+    arguments = _parser().parse_args(words)
+    try:
+        if arguments.action == "apply":
+            return _apply(arguments)
+        return _make(arguments)
+    except (BundleError, FleetError, ConfigError, labels.LabelsMissing, OSError) as error:
+        print(f"chargepoint provision: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="chargepoint provision", description="Configuration bundles of a fleet.")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    make = actions.add_parser("make", help="check the list of the fleet; make a bundle and labels for each borne")
+    make.add_argument("fleet", type=Path, help="CSV, one borne per row")
+    make.add_argument("out", type=Path, help="folder for bundles, labels and secrets.csv; it must not exist yet")
+    make.add_argument("--key", type=Path, required=True, help="signing key (`chargepoint update keys`)")
+    make.add_argument("--url", required=True, help="address of the central system without the identity")
+    make.add_argument("--operator", required=True, help="organisation in the certificate requests")
+    make.add_argument("--security-profile", type=int, choices=(1, 2, 3), default=2)
+    make.add_argument("--vendor", default="chargepoint")
+    make.add_argument("--model", default="Borne")
+    make.add_argument("--ca", type=Path, help="certificate of the central system's authority (PEM)")
+    make.add_argument("--label-url", default="{evse_id}", help="what the QR code says; {evse_id} is replaced")
+    check = actions.add_parser("check", help="check the list of the fleet and make nothing")
+    check.add_argument("fleet", type=Path)
+    apply = actions.add_parser("apply", help="at the borne: check its bundle and put the files into place")
+    apply.add_argument("bundle", type=Path)
+    apply.add_argument("--etc", type=Path, default=ETC, help=argparse.SUPPRESS)
+    apply.add_argument("--serial", help="refuse a bundle for any other borne")
+    return parser
+
+
+def _make(arguments: argparse.Namespace) -> int:
+    bornes = fleet.read(arguments.fleet)
+    points = sum(len(borne.points) for borne in bornes)
+    if arguments.action == "check":
+        print(f"{len(bornes)} bornes, {points} points: no mistake")
+        return 0
+    if arguments.out.exists():
+        raise BundleError(f"{arguments.out} exists already; passwords in it may be in use, name a new folder")
+    options = files.Options(
+        url=arguments.url,
+        operator=arguments.operator,
+        security_profile=arguments.security_profile,
+        vendor=arguments.vendor,
+        model=arguments.model,
+        ca_pem=arguments.ca.read_bytes() if arguments.ca else None,
+    )
+    key = bundle.load_private(arguments.key)
+    # Made whole or not at all: half a fleet with passwords that nobody noted is worse than none.
+    with tempfile.TemporaryDirectory(dir=arguments.out.absolute().parent, prefix=".provision-") as folder:
+        made = Path(folder) / "made"
+        office = _Office(made, key, options, arguments.label_url)
+        _write_all(office, bornes)
+        made.rename(arguments.out)
+    print(f"{arguments.out}: {len(bornes)} bundles, {points} labels, secrets.csv for the backend (keep it safe)")
+    return 0
+
+
+def _write_all(office: _Office, bornes: Sequence[Borne]) -> None:
+    for name in ("bundles", "labels", "requests"):
+        (office.out / name).mkdir(parents=True)
+    rows = io.StringIO()
+    table = csv.writer(rows, lineterminator="\n")
+    table.writerow(("serial", "identity", "ocpp_password", "console_pin"))
+    for borne in bornes:
+        kept = files.make_secrets()
+        contents: dict[str, bytes | Path] = {**files.make(borne, office.options, kept)}
+        manifest = Manifest("provision", borne.serial, "1", bundle.entries(contents))
+        path = office.out / "bundles" / f"{borne.serial}.bundle"
+        bundle.write(path, manifest, contents, office.key)
+        path.chmod(0o600)
+        request = contents["client.csr"]
+        if isinstance(request, bytes):
+            (office.out / "requests" / f"{borne.serial}.csr").write_bytes(request)
+        labels.write(office.out / "labels", borne, office.label_target)
+        table.writerow((borne.serial, borne.identity, kept.password, kept.console_pin))
+    bundle.write_private(office.out / "secrets.csv", rows.getvalue().encode())
+
+
+def _apply(arguments: argparse.Namespace) -> int:
+    etc: Path = arguments.etc
+    keys = bundle.trusted(etc / "trusted-keys")
+    manifest = bundle.read_manifest(arguments.bundle, keys)
+    if manifest.kind != "provision":
+        raise BundleError(f"this is a bundle of kind {manifest.kind!r}, not a configuration")
+    known = arguments.serial or _known_serial(etc)
+    if known and manifest.borne != known:
+        raise BundleError(f"the bundle is for borne {manifest.borne}; this is {known}")
+    with tempfile.TemporaryDirectory(dir=etc, prefix=".apply-") as folder:
+        bundle.extract(arguments.bundle, keys, Path(folder))
+        parse((Path(folder) / "chargepoint.toml").read_text(encoding="utf-8"))
+        # The configuration last: with it in place, the services start.
+        for entry in sorted(manifest.files, key=lambda entry: entry.name == "chargepoint.toml"):
+            _place(Path(folder) / entry.name, etc / entry.name)
+    print(f"borne {manifest.borne} is configured; start it with: systemctl enable --now chargepoint.target")
+    return 0
+
+
+def _known_serial(etc: Path) -> str:
+    """The serial the borne was given before; empty on a new one."""
+    try:
+        return (etc / "serial").read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _place(source: Path, target: Path) -> None:
+    """Put a secret into place, readable by the services' group alone."""
+    source.chmod(_MODE)
+    if os.geteuid() == 0:
+        try:
+            shutil.chown(source, "root", grp.getgrnam(GROUP).gr_gid)
+        except KeyError:
+            source.chmod(0o600)  # the package's group is not there: then root alone
+    source.replace(target)

@@ -1,0 +1,139 @@
+"""The files of one borne: configuration, secrets, keys with their certificate request."""
+
+import secrets
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from chargepoint.config_check import parse
+from chargepoint.console import access
+from chargepoint.provision.fleet import Borne
+
+ETC = "/etc/chargepoint"
+_PASSWORD_BYTES = 20
+"""OCPP 1.6 security white paper, A00: a password of 16 to 20 bytes; in hexadecimal, 40 characters."""
+ROTATIONS = ("RST", "STR", "TRS")
+"""Of the points in turn, so that one-phase cars load different phases."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is the same for the whole fleet."""
+
+    url: str
+    operator: str
+    security_profile: int = 2
+    vendor: str = "chargepoint"
+    model: str = "Borne"
+    ca_pem: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What the office must keep about a borne."""
+
+    password: str
+    console_pin: str
+
+
+def make_secrets() -> Secrets:
+    """A new password and a new PIN of six digits that nobody guesses at once."""
+    while True:
+        pin = f"{secrets.randbelow(1_000_000):06d}"
+        try:
+            access.judge(pin)
+        except access.BadPin:
+            continue
+        return Secrets(secrets.token_hex(_PASSWORD_BYTES), pin)
+
+
+def make(borne: Borne, options: Options, kept: Secrets) -> dict[str, bytes]:
+    """File name below /etc/chargepoint to content. The configuration is read back before it is given out."""
+    key, request = _key_and_request(borne, options)
+    text = configuration(borne, options)
+    parse(text)
+    files = {
+        "chargepoint.toml": text.encode(),
+        "serial": f"{borne.serial}\n".encode(),
+        "ocpp-password": kept.password.encode(),
+        "console-pin": f"{access.hashed(kept.console_pin)}\n".encode(),
+        "client-key.pem": key,
+        "client.csr": request,
+    }
+    if options.ca_pem is not None:
+        files["csms-ca.pem"] = options.ca_pem
+    return files
+
+
+def configuration(borne: Borne, options: Options) -> str:
+    """The borne's chargepoint.toml."""
+    lines = [
+        f"# {borne.commune}. Made by `chargepoint provision`.",
+        "[station]",
+        f"id = {_quoted(borne.identity)}",
+        f"vendor = {_quoted(options.vendor)}",
+        f"model = {_quoted(options.model)}",
+        f"serial = {_quoted(borne.serial)}",
+        "",
+        "[supply]",
+        f"phases = {borne.phases}",
+        f"max_current = {borne.supply_a:g}",
+        "",
+        "[board]",
+        'kind = "raspberry-pi"',
+        "",
+        "[meter_bus]",
+        'port = "/dev/chargepoint-meters"',
+        "",
+        "[[reader]]",
+        "id = 1",
+        'port = "/dev/chargepoint-reader"',
+    ]
+    for number, point in enumerate(borne.points, start=1):
+        rotation = ROTATIONS[(number - 1) % 3]
+        lines += [
+            "",
+            "[[evse]]",
+            f"id = {number}",
+            f"evse_id = {_quoted(point.evse_id)}",
+            f"max_current = {min(32.0, borne.supply_a):g}",
+            f"phases = {borne.phases}",
+            f"phase_rotation = {_quoted(rotation if borne.phases == 3 else rotation[0])}",
+            f"socket = {'false' if point.socket == 'cable' else 'true'}",
+            f"meter = {{ model = {_quoted(point.meter)}, unit = {point.unit} }}",
+        ]
+        if point.socket == "T2+EF":
+            lines += ["[evse.domestic]", f"phase = {_quoted(rotation[0])}"]
+    lines += [
+        "",
+        "[ocpp]",
+        f"url = {_quoted(options.url)}",
+        f"security_profile = {options.security_profile}",
+        f'password_file = "{ETC}/ocpp-password"',
+    ]
+    if options.ca_pem is not None:
+        lines.append(f'csms_ca_file = "{ETC}/csms-ca.pem"')
+    if options.security_profile == 3:
+        lines += [f'client_certificate_file = "{ETC}/client.pem"', f'client_key_file = "{ETC}/client-key.pem"']
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _key_and_request(borne: Borne, options: Options) -> tuple[bytes, bytes]:
+    """A P-256 key and its request; common name and organisation as security profile 3 wants them."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.COMMON_NAME, borne.serial),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, options.operator),
+        ]
+    )
+    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return pem, request.public_bytes(serialization.Encoding.PEM)
