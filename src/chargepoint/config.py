@@ -203,6 +203,13 @@ class LogSection(_Section, frozen=True, kw_only=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class ConsoleSection(_Section, frozen=True, kw_only=True):
+    """The technician's console."""
+
+    pin_file: Path = Path("/etc/chargepoint/console-pin")
+    """Holds the hash of the PIN; written by the console's `pin` or by provisioning."""
+
+
 class Config(_Section, frozen=True, kw_only=True):
     station: StationSection
     supply: SupplySection
@@ -217,6 +224,7 @@ class Config(_Section, frozen=True, kw_only=True):
     ocpp: OcppSection = OcppSection()
     authorisation: AuthorisationSection = AuthorisationSection()
     log: LogSection = LogSection()
+    console: ConsoleSection = ConsoleSection()
 
     @property
     def simulated(self) -> bool:

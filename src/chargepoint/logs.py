@@ -135,11 +135,11 @@ class Writer:
 
 
 def _timestamp(logger: Any, method: str, event: EventDict) -> EventDict:
-    """First in the line, as a reader of raw lines expects."""
+    """What a reader of raw lines looks for comes first."""
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     rest = dict(event)
     event.clear()
-    event.update(timestamp=at, level=method, **rest)
+    event.update(timestamp=at, level=method, event=rest.pop("event", ""), **rest)
     return event
 
 

@@ -5,6 +5,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chargepoint.console.language import Language
 from chargepoint.console.status import screen
 from chargepoint.text import clean, clean_all, mask, table
 
@@ -54,7 +55,8 @@ def test_the_status_screen_fits_an_80_by_24_terminal_whatever_it_is_told() -> No
         "limits": [{"name": "socket", "amps": 32.0, "owner": "x\n" * 90}],
     }
     lines = screen(
-        {"evses": [evse | {"faults": [fault]}, evse | {"id": 2}], "faults": [fault], "ocpp": {}, "clock": {}}
+        {"evses": [evse | {"faults": [fault]}, evse | {"id": 2}], "faults": [fault], "ocpp": {}, "clock": {}},
+        Language("fr"),
     )
     assert len(lines) <= 24
     assert all(len(line) <= 80 and line.isprintable() for line in lines)

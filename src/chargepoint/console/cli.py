@@ -186,7 +186,7 @@ def _why(config: Config, arguments: argparse.Namespace) -> int:
 def _console(config: Config, arguments: argparse.Namespace) -> int:
     from chargepoint.console import console
 
-    return console.run(config)
+    return console.run(config, arguments.config)
 
 
 def _demo(arguments: argparse.Namespace) -> int:

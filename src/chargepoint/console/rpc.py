@@ -9,8 +9,17 @@ from chargepoint.jsonrpc import RpcError, call
 TIMEOUT_S = 10.0
 
 
-class Unreachable(Exception):
-    """The station's socket does not answer; the text says why and what to do."""
+class Silent(Exception):
+    """A process does not answer; says why, in a sentence that can be translated."""
+
+    def __init__(self, text: str, **words: object) -> None:
+        super().__init__(text.format(**words))
+        self.text = text
+        self.words = words
+
+
+class Unreachable(Silent):
+    """The station's socket does not answer."""
 
 
 class Refused(Exception):
@@ -35,12 +44,13 @@ class Station:
         except RpcError as error:
             raise Refused(error.message) from error
         except FileNotFoundError:
-            raise Unreachable(f"the station is not running: there is no {self.path}") from None
+            raise Unreachable("there is no {path}", path=self.path) from None
         except ConnectionRefusedError:
-            raise Unreachable(f"the station is not running: nobody listens on {self.path}") from None
+            raise Unreachable("nobody listens on {path}", path=self.path) from None
         except PermissionError:
-            raise Unreachable(f"{self.path} is open to the group of the service alone: use sudo, or join it") from None
+            text = "{path} is open to the group of the service alone: use sudo, or join it"
+            raise Unreachable(text, path=self.path) from None
         except TimeoutError:
-            raise Unreachable(f"the station does not answer within {timeout_s:g} s") from None
+            raise Unreachable("no answer within {seconds} s", seconds=f"{timeout_s:g}") from None
         except OSError as error:
-            raise Unreachable(f"the station cannot be asked: {error}") from error
+            raise Unreachable("it cannot be asked: {reason}", reason=error) from error

@@ -2,10 +2,13 @@
 
 import json
 import sys
+import textwrap
 from typing import Any
 
 from chargepoint.config import Config
+from chargepoint.console.language import Language
 from chargepoint.console.rpc import Refused, Station, Unreachable
+from chargepoint.faults import FAULTS
 from chargepoint.text import amps, clean, clean_all, mask, table
 
 
@@ -13,13 +16,16 @@ def run(config: Config, *, as_json: bool) -> int:
     """Print the station's status. Exit status 1 when it cannot be asked."""
     try:
         status = Station(config).ask("status")
-    except (Unreachable, Refused) as error:
+    except Unreachable as error:
+        print(f"chargepoint: the station does not answer: {error}", file=sys.stderr)
+        return 1
+    except Refused as error:
         print(f"chargepoint: {error}", file=sys.stderr)
         return 1
     if as_json:
         print(json.dumps(status, indent=2))  # ASCII: escapes whatever could disturb a terminal
     else:
-        print("\n".join(screen(status)))
+        print("\n".join(screen(status, Language(config.station.language))))
     return 0
 
 
@@ -27,43 +33,47 @@ def why(config: Config, evse: int, lang: str) -> int:
     """Print the station's sentence about a point."""
     try:
         print(clean(Station(config).ask("why", evse=evse, lang=lang), 1000))
-    except (Unreachable, Refused) as error:
+    except Unreachable as error:
+        print(f"chargepoint: the station does not answer: {error}", file=sys.stderr)
+        return 1
+    except Refused as error:
         print(f"chargepoint: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def screen(raw: dict[str, Any]) -> list[str]:
+def screen(raw: dict[str, Any], t: Language) -> list[str]:
     """The status as lines of at most 80 columns, 24 for two points without faults."""
     status = clean_all(raw)
-    lines = [_headline(status), ""]
-    rows = [["point", "status", "pilot", "offered", "current", "power", "register", "badge"]]
-    rows += [_point(evse) for evse in status.get("evses", [])]
+    lines = [_headline(status, t), ""]
+    rows = [[t(word) for word in ("point", "status", "pilot", "offered", "current", "power", "register", "badge")]]
+    rows += [_point(evse, t) for evse in status.get("evses", [])]
     lines += table(rows)
     for evse in status.get("evses", []):
-        lines += ["", *_limits(evse)]
-        lines += _faults(f"point {evse['id']}", evse.get("faults", []))
-    lines += _faults("borne", status.get("faults", []))
+        where = t("point {evse}", evse=evse.get("id"))
+        lines += ["", _limits(where, evse, t)]
+        lines += _faults(where, evse.get("faults", []), t)
+    lines += _faults(t("borne"), status.get("faults", []), t)
     return [line[:80] for line in lines]
 
 
-def _headline(status: dict[str, Any]) -> str:
+def _headline(status: dict[str, Any], t: Language) -> str:
     ocpp = status.get("ocpp") or {}
     clock = status.get("clock") or {}
-    backend = "connected" if ocpp.get("connected") else "NOT CONNECTED"
-    synchronised = "synchronised" if clock.get("synchronised") else "NOT SYNCHRONISED"
-    queue = f"queue {ocpp.get('queue', 0)}"
-    return f"OCPP {ocpp.get('version', '?')} {backend}, {queue}; clock {synchronised}; version {status.get('version')}"
+    backend = t("connected") if ocpp.get("connected") else t("NOT CONNECTED")
+    synchronised = t("clock right") if clock.get("synchronised") else t("CLOCK NOT SET")
+    queue = t("{count} waiting", count=ocpp.get("queue", 0))
+    return f"OCPP {ocpp.get('version', '?')} {backend}, {queue}; {synchronised}; chargepoint {status.get('version')}"
 
 
-def _point(evse: dict[str, Any]) -> list[str]:
+def _point(evse: dict[str, Any], t: Language) -> list[str]:
     current = evse.get("current")
     if isinstance(current, list):
         current = max((value for value in current if value is not None), default=None)
     energy, power = evse.get("energy"), evse.get("power")
     return [
         str(evse.get("id")),
-        str(evse.get("status")),
+        t(str(evse.get("status"))),
         str(evse.get("pilot") or "-"),
         amps(evse.get("offered")),
         amps(current),
@@ -73,17 +83,18 @@ def _point(evse: dict[str, Any]) -> list[str]:
     ]
 
 
-def _limits(evse: dict[str, Any]) -> list[str]:
-    limits = evse.get("limits") or []
-    if not limits:
-        return [f"point {evse.get('id')}: no limits"]
-    numbered = [limit for limit in limits if limit.get("amps") is not None]
-    numbered.sort(key=lambda limit: float(limit["amps"]))
-    shown = ", ".join(f"{limit['name']} {limit['amps']:g} A ({limit.get('owner', '?')})" for limit in numbered[:4])
-    return [f"point {evse.get('id')} limits: {shown}"]
+def _limits(where: str, evse: dict[str, Any], t: Language) -> str:
+    limits = [limit for limit in evse.get("limits") or [] if limit.get("amps") is not None]
+    limits.sort(key=lambda limit: float(limit["amps"]))
+    shown = ", ".join(f"{limit['name']} {limit['amps']:g} A" for limit in limits)
+    return f"{where}: {t('limits')} {shown or '-'}"
 
 
-def _faults(where: str, faults: list[dict[str, Any]]) -> list[str]:
-    return [
-        f"{where} FAULT: {fault.get('name')} since {fault.get('since')} {fault.get('detail', '')}" for fault in faults
-    ]
+def _faults(where: str, faults: list[dict[str, Any]], t: Language) -> list[str]:
+    """The name, then what to do, over as many lines as it takes."""
+    lines = []
+    for fault in faults:
+        row = FAULTS.get(str(fault.get("name")))
+        text = (row.fr if t.name == "fr" else row.en) if row else str(fault.get("detail", ""))
+        lines += textwrap.wrap(f"{where} ! {fault.get('name')}: {text}", 80, subsequent_indent="    ")
+    return lines

@@ -1,0 +1,205 @@
+"""The console's commands that change something: each needs the PIN and is entered in the security log first."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from chargepoint.console.access import BadPin
+from chargepoint.console.bundle import make_bundle
+from chargepoint.console.commission import commission
+from chargepoint.console.session import Command, Lines, Session, Usage
+from chargepoint.text import clean, clean_all
+
+SELF_TESTS = ("rcd", "lock", "contactor", "pilot", "all")
+
+
+def acknowledge(session: Session, words: list[str]) -> Lines:
+    evse = session.evse(words)
+    if len(words) != 2:
+        raise Usage(session.t("ack EVSE FAULT; `faults` shows the names"))
+    session.audit(f"acknowledge {words[1]}", evse)
+    session.borne.station.ask("acknowledge", evse=evse, fault=words[1])
+    return [session.t("Acknowledged.")]
+
+
+def unlock(session: Session, words: list[str]) -> Lines:
+    evse = session.evse(words)
+    session.audit("unlock", evse)
+    session.borne.station.ask("unlock", evse=evse, timeout_s=30.0)
+    return [session.t("The plug is released.")]
+
+
+def stop(session: Session, words: list[str]) -> Lines:
+    evse = session.evse(words)
+    session.audit("stop", evse)
+    session.borne.station.ask("stop", evse=evse, timeout_s=30.0)
+    return [session.t("The session is ended.")]
+
+
+def availability(session: Session, words: list[str]) -> Lines:
+    if len(words) != 2 or words[1] not in ("on", "off"):
+        raise Usage(session.t("availability EVSE on|off; EVSE 0 is the whole borne"))
+    evse = 0 if words[0] == "0" else session.evse(words)
+    session.audit(f"availability {words[1]}", evse)
+    answer = session.borne.station.ask("availability", evse=evse, operative=words[1] == "on")
+    if answer.get("outcome") == "scheduled":
+        return [session.t("It will be so when the session ends.")]
+    return [session.t("Done.")]
+
+
+def test(session: Session, words: list[str]) -> Lines:
+    if not words or words[0] not in (*SELF_TESTS, "reader", "meter", "modem"):
+        raise Usage(session.t("test rcd|lock|contactor|pilot|all EVSE, or test reader|meter|modem"))
+    what = words[0]
+    if what in SELF_TESTS:
+        return _self_test(session, what, session.evse(words[1:]))
+    return _device_test(session, what)
+
+
+def _self_test(session: Session, what: str, evse: int) -> Iterator[str]:
+    session.audit(f"self-test {what}", evse)
+    yield session.t("Testing {what} at point {evse}...", what=what, evse=evse)
+    answer = session.borne.station.ask("self_test", evse=evse, what=what, timeout_s=60.0)
+    yield session.t("Passed: {detail}", detail=clean(answer.get("detail") or what))
+
+
+def _device_test(session: Session, what: str) -> Iterator[str]:
+    """Verdicts on what the station hears anyway: nothing is switched."""
+    status = clean_all(session.borne.station.ask("status"))
+    lost = {fault["name"] for fault in status.get("faults", [])}
+    lost |= {f"{fault['name']} {evse['id']}" for evse in status["evses"] for fault in evse["faults"]}
+    verdicts = {
+        "reader": [("badge readers", "reader-lost" not in lost)],
+        "meter": [
+            (f"meter {evse['id']}", f"meter-lost {evse['id']}" not in lost and evse["energy"] is not None)
+            for evse in status["evses"]
+        ],
+        "modem": [("central system", bool(status["ocpp"].get("connected")))],
+    }[what]
+    for name, good in verdicts:
+        verdict = session.t("answers") if good else session.t("DOES NOT ANSWER")
+        yield f"{name}: {verdict}"
+
+
+def link(session: Session, words: list[str]) -> Lines:
+    if words not in (["connect"], ["disconnect"]):
+        raise Usage(session.t("link connect or link disconnect"))
+    session.audit(f"ocpp {words[0]}")
+    session.borne.station.ask(words[0])
+    return [session.t("Asked for.")]
+
+
+def scan(session: Session, words: list[str]) -> Lines:
+    """Every Modbus unit that answers. The station must not hold the line meanwhile."""
+    from chargepoint.meter import scan as bus
+
+    first, _, last = (words[0] if words else "1-32").partition("-")
+    if not (first.isdecimal() and (last or first).isdecimal() and 1 <= int(first) <= int(last or first) <= 247):
+        raise Usage(session.t("scan 1-32: from and to a Modbus unit, 1 to 247"))
+    section = session.config.meter_bus
+    found: list[str] = []
+
+    async def look() -> None:
+        line = bus.scan_link(session.config.meter_port(), section.baudrate, section.parity)
+        try:
+            await bus.scan(
+                line, range(int(first), int(last or first) + 1), lambda unit: found.append(bus.describe(unit))
+            )
+        finally:
+            line.close()
+
+    session.note(f"scan {first}-{last}")
+    asyncio.run(look())
+    return [clean(line) for line in found] or [session.t("Nothing answers.")]
+
+
+def level(session: Session, words: list[str]) -> Lines:
+    if not words:
+        raise Usage(session.t("level debug|info|warning|error [MINUTES]"))
+    seconds = 60 * session.number(words, 1, 10, 1, 60)
+    session.audit(f"log level {words[0]}")
+    session.borne.station.ask("log_level", level=words[0], seconds=seconds)
+    return [session.t("For {minutes} minutes.", minutes=f"{seconds / 60:g}")]
+
+
+def bundle(session: Session, words: list[str]) -> Lines:
+    session.note("bundle")
+    target = make_bundle(session, Path(words[0]) if words else Path.cwd())
+    return [session.t("Written to {file}.", file=clean(target))]
+
+
+def set_pin(session: Session, words: list[str]) -> Lines:
+    first = session.terminal.secret(session.t("New PIN: "))
+    if first != session.terminal.secret(session.t("Again: ")):
+        return [session.t("They differ; nothing was changed.")]
+    session.note("pin set")
+    try:
+        session.access.set_pin(first)
+    except BadPin as error:
+        return [session.t(str(error))]
+    return [session.t("The PIN is set.")]
+
+
+def update(session: Session, words: list[str]) -> Lines:
+    if len(words) != 1:
+        raise Usage(session.t("update FILE: a signed bundle, on a USB stick for instance"))
+    session.audit(f"update {words[0]}")
+    return _run_program(session, ["update", "install", words[0]])
+
+
+def reboot(session: Session, words: list[str]) -> Lines:
+    if not _sure(session, session.t("Sessions end. Type yes: ")):
+        return [session.t("Not done.")]
+    session.audit("reboot")
+    session.borne.station.ask("reset", hard=True, timeout_s=30.0)
+    return [session.t("It starts again.")]
+
+
+def _sure(session: Session, prompt: str) -> bool:
+    return session.terminal.ask(prompt).lower() in ("yes", "oui")
+
+
+def _run_program(session: Session, words: list[str]) -> Iterator[str]:
+    """Another command of the program, its output as lines."""
+    command = [sys.executable, "-m", "chargepoint.console.cli", *words, "-c", session.config_file]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as process:
+        for line in process.stdout or ():
+            yield clean(line.rstrip("\n"), 400)
+    if process.returncode:
+        yield session.t("It failed (status {status}).", status=process.returncode)
+
+
+def _commission(session: Session, words: list[str]) -> Any:
+    session.audit("commission")
+    return commission(session, Path(words[0]) if words else Path.cwd())
+
+
+ACT = (
+    Command("ack", "EVSE FAULT", "acknowledge a latched fault", acknowledge, action=True),
+    Command(
+        "test",
+        "WHAT [EVSE]",
+        "self-tests of a free point; reader, meter, modem: answer",
+        test,
+        action=True,
+        live=True,
+    ),
+    Command("availability", "EVSE on|off", "take a point out of service, or back", availability, action=True),
+    Command("unlock", "EVSE", "end the session and release the plug", unlock, action=True),
+    Command("stop", "EVSE", "end the session", stop, action=True),
+    Command("link", "connect | disconnect", "the link to the central system", link, action=True),
+    Command("scan", "[FROM-TO]", "look for meters on the bus (the station must be stopped)", scan, action=True),
+    Command("level", "LEVEL [MINUTES]", "log more, or less, for a time", level, action=True),
+    Command("bundle", "[DIRECTORY]", "everything support needs in one file, without secrets", bundle, action=True),
+    Command(
+        "commission", "[DIRECTORY]", "guided check of a new borne, with a report", _commission, action=True, live=True
+    ),
+    Command("pin", "", "set the PIN of this borne", set_pin, action=True),
+    Command("update", "FILE", "install a signed update", update, action=True, live=True),
+    Command("reboot", "", "start the borne again", reboot, action=True),
+)

@@ -1,0 +1,380 @@
+"""The console's commands that only look."""
+
+import csv
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from chargepoint.config_check import ConfigError, load
+from chargepoint.console import status
+from chargepoint.console.borne import SafetySilent
+from chargepoint.console.picture import Event, Picture, Series, Track
+from chargepoint.console.rpc import Refused, Unreachable
+from chargepoint.console.session import Command, Lines, Session, Usage
+from chargepoint.faults import FAULTS
+from chargepoint.text import amps, clean, clean_all, mask, table
+
+DEAD_LOG_LINES = 5
+
+
+# --- status and why ------------------------------------------------------------------------------------------------
+
+
+def show_status(session: Session, words: list[str]) -> Lines:
+    if words[:1] == ["-w"]:
+        while True:
+            session.terminal.screen([*_screen(session), "", session.t("any key ends")])
+            if session.terminal.pressed(1.0) or not session.terminal.interactive:
+                return []
+    return _screen(session)
+
+
+def _screen(session: Session) -> list[str]:
+    try:
+        return status.screen(session.borne.station.ask("status"), session.t)
+    except Unreachable as error:
+        return [*_station_dead(session, error), "", *_points_alone(session)]
+
+
+def _station_dead(session: Session, error: Unreachable) -> list[str]:
+    lines = [session.t("The business process is not running, so nothing may charge: {why}", why=session.silence(error))]
+    events = [event for event in session.borne.log_lines(200) if event["process"] == "station"][-DEAD_LOG_LINES:]
+    if events:
+        lines.append(session.t("Its last log lines:"))
+        lines += ["  " + _event_line(event) for event in events]
+    return lines
+
+
+def _points_alone(session: Session) -> list[str]:
+    """The points as the safety process itself reports them."""
+    try:
+        points, borne = session.borne.reports()
+    except SafetySilent as error:
+        return [session.t("The safety process does not answer either: {why}", why=session.silence(error))]
+    rows = [[session.t(word) for word in ("point", "pilot", "contactor", "lock", "offered", "faults")]]
+    for report in points.values():
+        faults = ", ".join(fault.name for fault in report.faults) or "-"
+        contactor = session.t("closed") if report.contactor_closed else session.t("open")
+        rows.append([str(report.evse), report.state, contactor, report.lock, amps(report.offered_a), faults])
+    if borne is not None and borne.faults:
+        rows.append(["-", "", "", "", "", ", ".join(fault.name for fault in borne.faults)])
+    return table(rows)
+
+
+def why(session: Session, words: list[str]) -> Lines:
+    evse = session.evse(words)
+    try:
+        return [clean(session.borne.station.ask("why", evse=evse, lang=session.t.name), 1000)]
+    except Unreachable as error:
+        return [*_station_dead(session, error), *_why_alone(session, evse)]
+
+
+def _why_alone(session: Session, evse: int) -> list[str]:
+    try:
+        report = session.borne.reports()[0].get(evse)
+    except SafetySilent as error:
+        return [session.t("The safety process does not answer either: {why}", why=session.silence(error))]
+    if report is None or not report.faults:
+        return []
+    return [_sentence(session, fault.name) for fault in report.faults]
+
+
+def _sentence(session: Session, name: str) -> str:
+    row = FAULTS.get(name)
+    if row is None:
+        return clean(name)
+    return row.fr if session.t.name == "fr" else row.en
+
+
+# --- faults, limits, counters --------------------------------------------------------------------------------------
+
+
+def faults(session: Session, words: list[str]) -> Lines:
+    if words[:1] == ["history"]:
+        return _fault_history(session, int(session.number(words, 1, 30, 1, 1000)))
+    lines = []
+    for where, fault in _active_faults(session):
+        since = clean(fault.get("since", ""))
+        lines.append(f"{where}  {fault['name']}  {since}  {clean(fault.get('detail', ''))}".rstrip())
+        lines.append("  " + _sentence(session, fault["name"]))
+    return lines or [session.t("No active fault.")]
+
+
+def _active_faults(session: Session) -> list[tuple[str, dict[str, Any]]]:
+    try:
+        shown = clean_all(session.borne.station.ask("status"))
+    except (Unreachable, Refused):
+        points, borne = session.borne.reports()
+        found = [
+            (_point(session, p.evse), {"name": f.name, "detail": f.detail}) for p in points.values() for f in p.faults
+        ]
+        return found + [
+            (session.t("borne"), {"name": f.name, "detail": f.detail}) for f in (borne.faults if borne else ())
+        ]
+    found = [(_point(session, evse["id"]), fault) for evse in shown["evses"] for fault in evse["faults"]]
+    return found + [(session.t("borne"), fault) for fault in shown.get("faults", [])]
+
+
+def _point(session: Session, evse: int) -> str:
+    return session.t("point {evse}", evse=evse)
+
+
+def _fault_history(session: Session, count: int) -> Lines:
+    rows = [[session.t(word) for word in ("time", "point", "fault", "event", "detail")]]
+    for entry in clean_all(session.borne.station.ask("history", limit=count)):
+        evse = str(entry.get("evse") or "-")
+        rows.append([entry["at"], evse, entry["name"], session.t(entry["event"]), entry.get("detail", "")])
+    return table(rows)
+
+
+def limits(session: Session, words: list[str]) -> Lines:
+    shown = clean_all(session.borne.station.ask("status"))
+    wanted = [session.evse(words)] if words else [evse["id"] for evse in shown["evses"]]
+    lines: list[str] = []
+    for evse in shown["evses"]:
+        if evse["id"] not in wanted:
+            continue
+        lines.append(session.t("point {evse}: {amps} offered", evse=evse["id"], amps=amps(evse.get("offered"))))
+        known = sorted(evse["limits"], key=lambda limit: (limit["amps"] is None, limit["amps"] or 0))
+        rows = [[session.t(word) for word in ("limit", "current", "set by", "since")]]
+        rows += [[limit["name"], amps(limit["amps"]), limit["owner"], limit.get("since", "")] for limit in known]
+        lines += table(rows, "  ")
+    return lines
+
+
+def counters(session: Session, _: list[str]) -> Lines:
+    shown = clean_all(session.borne.station.ask("status"))
+    names = sorted({name for evse in shown["evses"] for name in evse.get("counters", {})})
+    rows = [["", *(_point(session, evse["id"]) for evse in shown["evses"])]]
+    rows += [[name, *(str(evse["counters"].get(name, "-")) for evse in shown["evses"])] for name in names]
+    return table(rows)
+
+
+# --- log -----------------------------------------------------------------------------------------------------------
+
+_SEVERITY = {"debug": 0, "info": 1, "warning": 2, "error": 3, "critical": 4}
+
+
+def log(session: Session, words: list[str]) -> Lines:
+    follow = "-f" in words
+    words = [word for word in words if word != "-f"]
+    least = next((_SEVERITY[word] for word in words if word in _SEVERITY), 0)
+    words = [word for word in words if word not in _SEVERITY]
+    evse = session.evse(words) if words else None
+
+    def wanted(event: dict[str, Any]) -> bool:
+        return _SEVERITY.get(str(event.get("level")), 1) >= least and evse in (None, event.get("evse"))
+
+    events = session.borne.log_lines(2000)
+    shown = [event for event in events if wanted(event)][-200 if not follow else -20 :]
+    return _follow(session, shown, wanted) if follow else [_event_line(event) for event in shown]
+
+
+def _follow(session: Session, shown: list[dict[str, Any]], wanted: Any) -> Iterator[str]:
+    yield from (_event_line(event) for event in shown)
+    last = str(shown[-1].get("timestamp", "")) if shown else ""
+    while not session.terminal.pressed(0.5):
+        for event in session.borne.log_lines(500):
+            if str(event.get("timestamp", "")) > last and wanted(event):
+                last = str(event["timestamp"])
+                yield _event_line(event)
+        if not session.terminal.interactive:
+            return
+
+
+def _event_line(event: dict[str, Any]) -> str:
+    rest = {k: v for k, v in event.items() if k not in ("timestamp", "level", "event", "process", "exception")}
+    pairs = " ".join(f"{clean(key)}={clean(value, 60)}" for key, value in rest.items())
+    at = str(event.get("timestamp", ""))[11:19]
+    return clean(
+        f"{at} {event.get('level', '')!s:<7} {event.get('process')}: {event.get('event')} {pairs}", 400
+    ).rstrip()
+
+
+# --- sessions ------------------------------------------------------------------------------------------------------
+
+
+def sessions(session: Session, words: list[str]) -> Lines:
+    if words[:1] in (["show"], ["plot"]):
+        return _one_session(session, words)
+    count = int(session.number(words, 0, 20, 1, 1000))
+    rows = [[session.t(word) for word in ("number", "point", "begun", "minutes", "Wh", "badge", "ended by")]]
+    for entry in session.borne.sessions(count):
+        minutes = "?" if entry["seconds"] is None else f"{entry['seconds'] / 60:.0f}"
+        reason = session.t("charging") if entry["open"] else clean(entry["reason"])
+        rows.append(
+            [
+                str(entry["tx"]),
+                str(entry["evse"]),
+                entry["began"],
+                minutes,
+                str(entry["wh"]),
+                mask(entry["token"]),
+                reason,
+            ]
+        )
+    return table(rows) if len(rows) > 1 else [session.t("No session yet.")]
+
+
+def _one_session(session: Session, words: list[str]) -> Lines:
+    number = int(session.number(words, 1, 0, 1, 10**9)) if len(words) > 1 else 0
+    entry = next((entry for entry in session.borne.sessions(100_000) if entry["tx"] == number), None)
+    if entry is None:
+        raise Usage(session.t("There is no session of that number; `sessions` lists them."))
+    lines = table([[session.t(key), mask(value) if key == "token" else clean(value)] for key, value in entry.items()])
+    if words[0] == "show":
+        return lines
+    picture = draw(f"{session.config.station.id}, {session.t('session')} {number}", session.borne.samples(number))
+    if len(words) > 2:
+        Path(words[2]).write_text(picture.svg(), encoding="utf-8")
+        lines.append(session.t("Drawn to {file}.", file=clean(words[2])))
+    return [*lines, "", *picture.sketch(session.terminal.size[0] - 2)]
+
+
+def draw(title: str, samples: list[tuple[float, list[dict[str, Any]]]]) -> Picture:
+    """A session from its samples: a track per measurand, a line per phase."""
+    series: dict[tuple[str, str], dict[str, list[tuple[float, float | None]]]] = {}
+    for at, values in samples:
+        for value in values:
+            track = series.setdefault((clean(value["measurand"]), clean(value["unit"])), {})
+            track.setdefault(clean(value.get("phase") or value["measurand"]), []).append((at, float(value["value"])))
+    tracks = [Track(name, unit, [Series(n, p) for n, p in lines.items()]) for (name, unit), lines in series.items()]
+    return Picture(clean(title), tracks)
+
+
+# --- trace ---------------------------------------------------------------------------------------------------------
+
+
+def trace(session: Session, words: list[str]) -> Lines:
+    files = [word for word in words if word.endswith((".csv", ".svg"))]
+    words = [word for word in words if word not in files]
+    evse = session.evse(words)
+    seconds = session.number(words, 1, 10, 0.1, 3600)
+    return _trace(session, evse, seconds, files)
+
+
+def _trace(session: Session, evse: int, seconds: float, files: list[str]) -> Iterator[str]:
+    samples = []
+    heads = [session.t(word) for word in ("seconds", "high", "low", "duty", "state", "contactor", "PP", "socket")]
+    yield "{:>8} {:>7} {:>7} {:>7} {:<5} {:<9} {:>8} {:>7}".format(*heads)
+    for sample in session.borne.trace(evse, seconds, 0.1):
+        samples.append(sample)
+        pp = "-" if sample.pp_ohm is None else f"{sample.pp_ohm:.0f}"
+        closed = session.t("closed") if sample.contactor else session.t("open")
+        yield (
+            f"{sample.t - samples[0].t:8.2f} {sample.cp_high_v:6.2f}V {sample.cp_low_v:6.2f}V {sample.duty:6.1f}%"
+            f" {sample.state:<5} {closed:<9} {pp:>7}R {sample.temperature_c:5.1f}C"
+        )
+        if session.terminal.interactive and session.terminal.pressed(0):
+            break
+    for file in files:
+        if file.endswith(".csv"):
+            with Path(file).open("w", newline="") as out:
+                writer = csv.writer(out)
+                writer.writerow(("t", "cp_high_v", "cp_low_v", "pp_ohm", "duty", "state", "contactor", "temperature_c"))
+                writer.writerows(
+                    (s.t, s.cp_high_v, s.cp_low_v, s.pp_ohm, s.duty, s.state, int(s.contactor), s.temperature_c)
+                    for s in samples
+                )
+        else:
+            Path(file).write_text(_trace_picture(session, evse, samples).svg(), encoding="utf-8")
+        yield session.t("Written to {file}.", file=clean(file))
+    if samples:
+        yield from _trace_picture(session, evse, samples).sketch(session.terminal.size[0] - 2)
+
+
+def _trace_picture(session: Session, evse: int, samples: list[Any]) -> Picture:
+    def line(name: str) -> Series:
+        return Series(name, [(sample.t, float(getattr(sample, name))) for sample in samples])
+
+    events = [
+        Event(after.t, f"{before.state} -> {after.state}")
+        for before, after in itertools.pairwise(samples)
+        if before.state != after.state
+    ]
+    pilot = Track("Pilot", "V", [line("cp_high_v"), line("cp_low_v")], low=-12, high=12)
+    return Picture(_point(session, evse), [pilot, Track("Duty cycle", "%", [line("duty")], low=0, high=100)], events)
+
+
+# --- devices, configuration, OCPP ----------------------------------------------------------------------------------
+
+
+def devices(method: str) -> Any:
+    """A command that shows what the station answers about its devices."""
+
+    def run(session: Session, words: list[str]) -> Lines:
+        answer = clean_all(session.borne.station.ask(method))
+        return list(_tree(answer)) or [session.t("There is none.")]
+
+    return run
+
+
+def _tree(value: Any, indent: str = "") -> Iterator[str]:
+    """A decoded JSON value as indented lines."""
+    match value:
+        case dict():
+            for key, item in value.items():
+                if isinstance(item, dict | list) and item:
+                    yield f"{indent}{key}:"
+                    yield from _tree(item, indent + "  ")
+                else:
+                    yield f"{indent}{key}: {item}"
+        case list():
+            for item in value:
+                yield from _tree(item, indent)
+                if isinstance(item, dict) and not indent:
+                    yield ""
+        case _:
+            yield f"{indent}{value}"
+
+
+def config(session: Session, words: list[str]) -> Lines:
+    from chargepoint.console.settings import differences, origins
+
+    match words:
+        case [] | ["show"]:
+            return origins(session)
+        case ["validate"]:
+            try:
+                load(Path(session.config_file))
+            except ConfigError as error:
+                return [clean(line) for line in str(error).splitlines()]
+            return [session.t("No mistake in {file}.", file=clean(session.config_file))]
+        case ["diff"]:
+            return differences(session)
+        case _:
+            raise Usage(session.t("config show, config validate or config diff"))
+
+
+def ocpp(session: Session, words: list[str]) -> Lines:
+    match words:
+        case []:
+            return list(_tree(clean_all(session.borne.station.ask("status")["ocpp"])))
+        case ["messages", *rest]:
+            count = int(session.number(rest, 0, 20, 1, 500))
+            found = clean_all(session.borne.station.ask("messages", count=count))
+            return [f"{entry['at']} {entry['direction']:>3} {entry['text']}" for entry in found]
+        case ["certificates"]:
+            return list(_tree(clean_all(session.borne.station.ask("certificates"))))
+        case _:
+            raise Usage(session.t("ocpp, ocpp messages [COUNT] or ocpp certificates"))
+
+
+LOOK = (
+    Command("status", "[-w]", "every point, who limits it, faults, link and clock; -w: live", show_status),
+    Command("why", "EVSE", "why a point is, or is not, charging", why),
+    Command("faults", "[history [COUNT]]", "active faults with what to do; or those of the past", faults),
+    Command("log", "[-f] [LEVEL] [EVSE]", "what happened; -f: as it happens", log, live=True),
+    Command(
+        "sessions", "[COUNT | show N | plot N [FILE.svg]]", "the last sessions; one of them; its picture", sessions
+    ),
+    Command("trace", "EVSE [SECONDS] [FILE.csv] [FILE.svg]", "pilot, duty, contactor, live", trace, live=True),
+    Command("limits", "[EVSE]", "every limit, who set it and since when", limits),
+    Command("meters", "", "the energy meters and what they say", devices("meters")),
+    Command("reader", "", "the badge readers and the last badge", devices("readers")),
+    Command("tic", "", "the Linky's customer output", devices("tic")),
+    Command("config", "[show | validate | diff]", "the configuration and where each value comes from", config),
+    Command("ocpp", "[messages [COUNT] | certificates]", "the link to the central system", ocpp),
+    Command("counters", "", "contactor closings, trips, wake-ups, ...", counters),
+)

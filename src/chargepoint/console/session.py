@@ -1,0 +1,105 @@
+"""One person at the console: language, rights, what the commands need."""
+
+import getpass
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from chargepoint.config import Config
+from chargepoint.console.access import Access
+from chargepoint.console.borne import Borne
+from chargepoint.console.language import Language
+from chargepoint.console.rpc import Refused, Silent, Unreachable
+from chargepoint.console.terminal import Terminal
+from chargepoint.text import clean
+
+
+class Usage(Exception):
+    """The words after a command make no sense; the text, in the person's language, says why."""
+
+
+class Forbidden(Exception):
+    """An action without the PIN."""
+
+
+@dataclass(slots=True)
+class Session:
+    """What a command gets."""
+
+    config: Config
+    config_file: str
+    terminal: Terminal
+    borne: Borne
+    access: Access
+    t: Language
+    who: str = ""
+    """Author of actions; empty until the PIN was given."""
+    done: bool = field(default=False)
+    """The person has left."""
+
+    def evse(self, words: Sequence[str]) -> int:
+        """The point that the first word names; the only one needs no name. Raises Usage."""
+        ids = [evse.id for evse in self.config.evse]
+        if not words and len(ids) == 1:
+            return ids[0]
+        if words and words[0].isascii() and words[0].isdecimal() and int(words[0]) in ids:
+            return int(words[0])
+        raise Usage(self.t("Which point? This borne has {points}.", points=", ".join(map(str, ids))))
+
+    def number(self, words: Sequence[str], index: int, default: float, least: float, most: float) -> float:
+        """A number among the words, or its default. Raises Usage."""
+        if len(words) <= index:
+            return default
+        try:
+            value = float(words[index])
+        except ValueError:
+            value = float("nan")
+        if not least <= value <= most:
+            raise Usage(
+                self.t("{word} must be a number from {least} to {most}.", word=words[index], least=least, most=most)
+            )
+        return value
+
+    def silence(self, error: Silent) -> str:
+        """Why a process does not answer, in the person's language."""
+        return clean(self.t(error.text, **error.words), 300)
+
+    def audit(self, action: str, evse: int | None = None) -> None:
+        """Enter an action in the security log before it is done. An action that cannot be entered is not done."""
+        params = {} if evse is None else {"evse": evse}
+        self.borne.station.ask("audit", who=self.who, action=action, **params)
+
+    def note(self, action: str) -> None:
+        """Enter something that happened here; when the station is dead there is no log to enter it in."""
+        try:
+            self.borne.station.ask("audit", who=self.who or seat(), action=action)
+        except (Unreachable, Refused):
+            return
+
+
+def seat() -> str:
+    """The account and the line that this console runs on."""
+    try:
+        line = os.ttyname(0).removeprefix("/dev/")
+    except OSError:
+        line = "no terminal"
+    return f"{getpass.getuser()}@{line}"
+
+
+Lines = Iterable[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One word of the console."""
+
+    name: str
+    usage: str
+    """What follows the word."""
+    text: str
+    """What it does, in English; the catalogue has the French."""
+    run: Callable[[Session, list[str]], Lines]
+    action: bool = False
+    """Changes something: needs the PIN, and is entered in the security log."""
+    live: bool = False
+    """Its lines come as things happen: no paging."""
