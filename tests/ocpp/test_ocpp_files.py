@@ -14,9 +14,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from pki import Authority
 
+from chargepoint.ocpp import installer as installer_module
+from chargepoint.ocpp.installer import ExchangeInstaller, InstallFailed
 from chargepoint.ocpp.transfer import Failure, TransferFailed, destination, download, upload
-from chargepoint.ocpp.v16.firmware import InstallFailed
 from chargepoint.sim.central_system import CallFailed
+from chargepoint.update.request import Exchange, Progress, Step
 
 pytestmark = pytest.mark.asyncio
 IMAGE = bytes(range(256)) * 1000
@@ -311,7 +313,7 @@ class Installer:
         if self.fail:
             raise InstallFailed("it does not fit")
         self.images.append(image.read_bytes())
-        return self.restart
+        return not self.restart
 
     async def confirmed(self):
         return self.running
@@ -460,7 +462,6 @@ async def test_an_update_that_needs_a_restart_is_told_after_it(
     await central.call("SignedUpdateFirmware", signed(maker, web))
     await told(central, "InstallRebooting")
     await central.call("ClearCache")
-    assert ("reset", False) in updated.station.asked
     assert "Installed" not in statuses(central, "SignedFirmwareStatusNotification")
     updated.task.cancel()
     await asyncio.gather(updated.task, return_exceptions=True)
@@ -499,7 +500,37 @@ async def test_unsigned_firmware_only_without_a_security_profile(updated, centra
     assert failure.value.code == "NotSupported"
 
 
-async def test_an_update_without_an_installer_says_so(borne, central, web):
+async def test_an_image_nobody_installs_is_told_as_failed(borne, central, web, monkeypatch):
+    monkeypatch.setattr(installer_module, "NOTICED_S", 0.2)
+    monkeypatch.setattr(installer_module, "POLL_S", 0.1)
     request = {"location": web.url + "/fw.bin", "retrieveDate": "2020-01-01T00:00:00Z"}
     await central.call("UpdateFirmware", request)
     await central.wait_for("FirmwareStatusNotification", lambda p: p["status"] == "InstallationFailed")
+
+
+@pytest.mark.parametrize(
+    ("step", "done"), [(Step.INSTALLED, True), (Step.TRIAL, False), (Step.FAILED, None), (Step.INVALID, None)]
+)
+async def test_the_image_is_handed_over_and_the_answer_of_the_installer_awaited(tmp_path, step, done):
+    exchange = Exchange(tmp_path)
+
+    async def root_works(seconds):
+        request = exchange.take()
+        exchange.say(Progress(step if request is None else Step.INSTALLING, "text", "1.2", number[0]))
+        if request is not None:
+            number[0] = request.id
+            exchange.say(Progress(Step.INSTALLING, "", "", request.id))
+
+    number = [0]
+    (tmp_path / "image").write_bytes(IMAGE)
+    installer = ExchangeInstaller(exchange, root_works)
+    if done is None:
+        with pytest.raises(InstallFailed, match="text"):
+            await installer.install(tmp_path / "image")
+    else:
+        assert await installer.install(tmp_path / "image") is done
+    assert exchange.incoming.read_bytes() == IMAGE
+    exchange.say(Progress(Step.INSTALLED))
+    assert await installer.confirmed()
+    exchange.say(Progress(Step.FAILED))
+    assert not await installer.confirmed()

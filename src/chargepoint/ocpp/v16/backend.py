@@ -19,6 +19,7 @@ from chargepoint.journal.journal import Journal
 from chargepoint.journal.stamp import Stamp
 from chargepoint.ocpp import security_log
 from chargepoint.ocpp.connection import Link
+from chargepoint.ocpp.installer import ExchangeInstaller, Installer
 from chargepoint.ocpp.queue import OutboxSender, Outgoing, Taken
 from chargepoint.ocpp.rpc import AnswerTimeout, AnswerUnusable, CallFailed, LinkLost, NotSendable, Payload, Rpc
 from chargepoint.ocpp.timestamps import from_text
@@ -27,7 +28,7 @@ from chargepoint.ocpp.v16.configuration import Configuration
 from chargepoint.ocpp.v16.connectors import Connectors
 from chargepoint.ocpp.v16.core import Core
 from chargepoint.ocpp.v16.dialect import DIALECT, MAX_ID_TAG, authorization
-from chargepoint.ocpp.v16.firmware import Firmware, Installer, NoInstaller
+from chargepoint.ocpp.v16.firmware import Firmware
 from chargepoint.ocpp.v16.keys import Key, Owners, ProtocolSettings
 from chargepoint.ocpp.v16.local_list import LocalList
 from chargepoint.ocpp.v16.logs import Logs
@@ -48,6 +49,7 @@ from chargepoint.station.api import (
     StationApi,
     StatusChanged,
 )
+from chargepoint.update.request import Exchange
 
 FAILURES: Final = (CallFailed, AnswerTimeout, AnswerUnusable, LinkLost)
 """Every way a call may fail that is not a mistake of this program."""
@@ -103,7 +105,7 @@ class Backend:
             journal,
             station,
             self._security.trust,
-            installer or NoInstaller(),
+            installer or ExchangeInstaller(Exchange(config.station.state_dir)),
             config.station.state_dir,
             self._reports.add,
             self._emit,

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 from ocpp.v16 import call, call_result
@@ -19,6 +19,7 @@ from ocpp.v16.enums import Action, FirmwareStatus, UpdateFirmwareStatus
 from chargepoint.journal import store
 from chargepoint.journal.journal import Journal
 from chargepoint.ocpp import schema
+from chargepoint.ocpp.installer import Installer, InstallFailed
 from chargepoint.ocpp.rpc import Refusal, Reply, on
 from chargepoint.ocpp.timestamps import from_text
 from chargepoint.ocpp.transfer import TransferFailed, download
@@ -34,30 +35,6 @@ FILE_NAME: Final = "firmware.image"
 _UNSIGNED: Final = ("Downloading", "Downloaded", "DownloadFailed", "Installing", "Installed", "InstallationFailed")
 
 log = structlog.get_logger("ocpp.firmware")
-
-
-class InstallFailed(Exception):
-    """The image was not installed; what ran before still runs."""
-
-
-class Installer(Protocol):
-    """What puts an image in place."""
-
-    async def install(self, image: Path) -> bool:
-        """Install it; True when it takes effect only with a restart. Raises InstallFailed."""
-
-    async def confirmed(self) -> bool:
-        """After the restart: the new firmware is the one that runs."""
-
-
-class NoInstaller:
-    """Where nothing can be installed."""
-
-    async def install(self, image: Path) -> bool:
-        raise InstallFailed("this charge point's software is not installed from images")
-
-    async def confirmed(self) -> bool:
-        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,18 +252,18 @@ class Firmware:
             await self._end("InstallVerificationFailed")
             return
         await self._tell("Installing")
+        self._job = replace(self._the, phase="restart")  # from here on a restart may be the installer's doing
+        await self._keep()
         try:
-            restart = await self._installer.install(self._image)
+            done = await self._installer.install(self._image)
         except InstallFailed as failure:
             log.error("firmware not installed", reason=str(failure))
             await self._end("InstallationFailed")
             return
-        if not restart:
+        if done:
             await self._installed()
-            return
-        self._job = replace(self._the, phase="restart")
-        await self._tell("InstallRebooting")
-        await self._station.reset(False)
+        else:
+            await self._tell("InstallRebooting")
 
     async def _after_restart(self) -> None:
         if await self._installer.confirmed():
