@@ -95,11 +95,14 @@ class MeterValue:
     """One sampled value. Measurand, unit and phase are OCPP's names, the same in every version."""
 
     measurand: str
-    value: float
+    value: float | str
+    """A number; text where `format` is SignedData."""
     unit: str
     phase: str | None = None
     location: str | None = None
     context: str = "Sample.Periodic"
+    format: str | None = None
+    """None: a plain number."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,10 @@ def meter_value(at: datetime, values: Iterable[MeterValue | Mapping[str, Any]]) 
 def _sampled(value: MeterValue | Mapping[str, Any]) -> Payload:
     if not isinstance(value, MeterValue):
         value = MeterValue(**value)
-    sampled = {"value": number(value.value), "context": value.context, "measurand": value.measurand}
+    text = value.value if isinstance(value.value, str) else number(value.value)
+    sampled = {"value": text, "context": value.context, "measurand": value.measurand}
+    if value.format is not None:
+        sampled["format"] = value.format
     if value.phase is not None:
         sampled["phase"] = value.phase
     if value.location is not None:
