@@ -132,7 +132,8 @@ class SimulatedBorne:
         self._devices.badge(reader, number)
         return True
 
-    def fault(self, name: str, evse: int | None = None, on: bool = True) -> bool:
+    def fault(self, name: str, evse: int | None = None, on: bool = True) -> dict[str, float]:
+        """Answers when it took effect, s of CLOCK_MONOTONIC: for measuring reactions."""
         if name in POINT_FAULTS:
             if evse is None:
                 raise RpcError(f"fault {name!r} is a point's: say which, evse", INVALID_PARAMS)
@@ -144,8 +145,7 @@ class SimulatedBorne:
         else:
             raise RpcError(f"there is no fault {name!r}; `faults` lists them", INVALID_PARAMS)
         self._devices.set_fault(name, evse, on)
-        self._happened()
-        return True
+        return {"at": self._happened()}
 
     def faults(self) -> list[dict[str, Any]]:
         rows = [(name, True, text) for name, text in POINT_FAULTS.items()]
@@ -289,12 +289,13 @@ class SimulatedBorne:
         self._happened()
         return self._show(point)
 
-    def _happened(self) -> None:
-        """Something was done to the model: let the wires show it now, and look closely for a while."""
+    def _happened(self) -> float:
+        """Something was done to the model: let the wires show it now, and look closely for a while. Answers when."""
         now = time.monotonic()
         self._busy_until = now + BUSY_FOR_S
         self._wiring.exchange(now)
         self._nudge.set()
+        return now
 
     async def _until(self, holds: Callable[[], bool], timeout_s: float) -> bool:
         """Whether the condition came true in time; looked at after every tick."""
