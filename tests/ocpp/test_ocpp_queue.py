@@ -48,14 +48,14 @@ class Courier:
 
 
 class Bench:
-    def __init__(self, path, boot="boot-1", script=()):
+    def __init__(self, path, boot="boot-1", script=(), most=1000):
         self.journal = Journal.open(path / "chargepoint.db", boot)
         self.courier = Courier()
         self.courier.script = list(script)
         self.waits = []
         self.policy = RetryPolicy(attempts=3, interval_s=60)
-        self.sender = OutboxSender(self.journal, self.courier, self.policy, lambda: T0 + 9999, self._sleep)
-        self.task = asyncio.create_task(self.sender.run())
+        self.sender = OutboxSender(self.journal, self.courier, self.policy, lambda: T0 + 9999, self._sleep, most)
+        self.task = asyncio.gather(self.sender.run(), self.sender.keep_bound())
 
     async def _sleep(self, seconds):
         self.waits.append(seconds)
@@ -232,3 +232,23 @@ async def test_new_messages_wait_behind_the_queue(bench):
     gate.set()
     await bench.drained()
     assert [kind for kind, _, _ in story(bench.courier)] == ["started", "sampled", "ended"]
+
+
+async def test_a_full_outbox_loses_every_second_meter_value_and_never_a_start_or_stop(tmp_path):
+    bench = Bench(tmp_path, most=20)
+    transactions_begun = []
+    for number in range(5):
+        tx = await bench.begin(at=T0 + number * 100)
+        for second in range(1, 9):
+            await bench.sample(tx, T0 + number * 100 + second)
+        await bench.end(tx, T0 + number * 100 + 50)
+        transactions_begun.append(tx)
+    await asyncio.sleep(0.1)
+    assert await bench.journal.read(outbox.count) <= 20
+    bench.sender.ready(True)
+    await bench.drained()
+    told = story(bench.courier)
+    assert [tx for kind, tx, _ in told if kind == "started"] == transactions_begun
+    assert [tx for kind, tx, _ in told if kind == "ended"] == transactions_begun
+    assert 0 < sum(kind == "sampled" for kind, _, _ in told) < 40
+    await bench.close()

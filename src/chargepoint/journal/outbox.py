@@ -68,6 +68,15 @@ def count(db: sqlite3.Connection) -> int:
     return int(db.execute("SELECT count(*) FROM outbox").fetchone()[0])
 
 
+def thin(db: sqlite3.Connection, most: int) -> int:
+    """Above `most` messages: drop every second of the meter values, and no other message; returns how many went."""
+    if count(db) <= most:
+        return 0
+    numbered = "SELECT seq, row_number() OVER (ORDER BY seq) AS place FROM outbox WHERE kind = 'sampled'"
+    cursor = db.execute(f"DELETE FROM outbox WHERE seq IN (SELECT seq FROM ({numbered}) WHERE place % 2 = 0)")
+    return cursor.rowcount
+
+
 def attempted(db: sqlite3.Connection, seq: int) -> None:
     """One more transmission of this message was answered by an error or not at all."""
     db.execute("UPDATE outbox SET attempts = attempts + 1 WHERE seq = ?", (seq,))

@@ -26,6 +26,8 @@ from chargepoint.station.api import Authorization
 NEVER_DELIVERED: Final = "-1"
 """The transaction id of what belongs to a start the central system never took (errata 3.18)."""
 BATCH: Final = 32
+MOST: Final = 20_000
+"""Messages; above it meter values are thinned out, a start or a stop never."""
 
 log = structlog.get_logger("ocpp.queue")
 
@@ -88,7 +90,9 @@ class OutboxSender:
         policy: RetryPolicy,
         now: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        most: int = MOST,
     ) -> None:
+        self._most = most
         self._journal = journal
         self._courier = courier
         self._policy = policy
@@ -97,6 +101,7 @@ class OutboxSender:
         self._ready = asyncio.Event()
         self._news = asyncio.Event()
         self._news.set()
+        self._grown = asyncio.Event()
         self._idle = asyncio.Event()
         self.pending = 0
         """Messages in the outbox when it was last looked at."""
@@ -105,6 +110,7 @@ class OutboxSender:
         """There is something new in the outbox."""
         self._idle.clear()
         self._news.set()
+        self._grown.set()
 
     def ready(self, yes: bool) -> None:
         """Whether messages may leave: connected and accepted."""
@@ -131,6 +137,15 @@ class OutboxSender:
             for entry in batch:
                 await self._carry(entry)
                 self.pending = max(0, self.pending - 1)
+
+    async def keep_bound(self) -> None:
+        """Thin the outbox out whenever it has grown beyond its bound; until cancelled."""
+        while True:
+            await self._grown.wait()
+            self._grown.clear()
+            if await self._journal.read(outbox.count) > self._most:
+                dropped = await self._journal.write(lambda db: outbox.thin(db, self._most))
+                log.warning("outbox full, meter values thinned out", dropped=dropped)
 
     async def _carry(self, entry: Entry) -> None:
         """Deliver one entry or give it up, however long that takes."""

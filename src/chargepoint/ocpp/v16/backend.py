@@ -215,6 +215,7 @@ class Backend:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._link.run())
             tasks.create_task(self._sender.run())
+            tasks.create_task(self._sender.keep_bound())
             tasks.create_task(self._status.run())
             tasks.create_task(self._reports.run())
             tasks.create_task(self._note_events())
