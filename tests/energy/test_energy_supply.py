@@ -49,11 +49,27 @@ def test_before_the_meter_was_heard_for_a_while_the_safe_share_holds() -> None:
     assert quiet.run(3).detail == "tic: never heard"
 
 
-def test_what_the_building_draws_is_taken_from_the_borne_at_once() -> None:
+def test_what_the_building_draws_is_taken_from_the_borne() -> None:
     site = Connection(lag_s=0)
     assert site.run(30).amps == trio(52 - 1 - 5)
     site.base = 25
+    assert site.run(5).amps == trio(26)
+
+
+def test_more_than_may_be_drawn_counts_at_once() -> None:
+    site = Connection(lag_s=0)
+    site.borne = 40
+    site.run(30)
+    site.base = 25
     assert site.run(1).amps == trio(26)
+
+
+def test_a_meter_of_the_connection_that_is_ahead_of_the_bornes_does_no_harm() -> None:
+    source = Source(RULES, 0.0)
+    for now in range(60):
+        source.borne(now, trio(14.0 if now > 32 else 0.0))
+        source.reading(now, trio(24.0 if now > 30 else 10.0), LIMIT)
+        assert source.room(now).amps == trio(41 if now >= 10 else 12)
 
 
 def test_more_room_is_taken_once_it_has_proved_to_last() -> None:

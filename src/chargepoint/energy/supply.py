@@ -5,7 +5,8 @@ many amperes per phase the borne may draw. No I/O, no clock: time is monotonic s
 
 - What others draw (*base*) is the connection's current less the borne's. The two are measured at different moments,
   so base is kept as an estimate that only moves when no borne current of the last `LAG_S` explains the reading.
-- Less room counts at once, once it is more than `SLACK_A` less; more room only when it was there all through the last
+- Less room (by more than `SLACK_A`) counts at once while more is drawn than may be; else when it has lasted for
+  `PATIENCE_S`, as the connection's meter may be ahead of the borne's. More room counts when it has lasted for
   `PROVEN_S`. So what switches on and off at short intervals does not chase the cars up and down.
 - An overload notice of the meter sheds at once and holds for `OVERLOAD_HOLD_S`.
 - A source silent for `SILENT_S` is not trusted any more: the configured safe share holds, never the last value,
@@ -24,7 +25,9 @@ RECOVER_S = 60.0
 START_S = 10.0
 """Good readings needed after the start, before the first trust."""
 LAG_S = 4.0
-"""Readings of the connection and of the borne may be so far apart."""
+"""A reading of the connection may be so much later than one of the borne."""
+PATIENCE_S = 3.0
+"""And so much earlier."""
 SLACK_A = 1.0
 """Room may shrink by so much, or by the margin where that is less, before cars are lowered: the margin bears it."""
 PROVEN_S = 30.0
@@ -75,6 +78,7 @@ class Source:
         self.rules = rules
         self._borne: deque[tuple[float, Phases]] = deque()
         self._base: list[float] | None = None
+        self._lows: deque[tuple[float, Phases]] = deque()
         self._room: list[float] | None = None
         self._proving: list[float] = []
         """The least room of the present stretch of `PROVEN_S`."""
@@ -118,6 +122,8 @@ class Source:
         self._last_at = at
         self._contradiction(at, drawn_a)
         low, high = self._base_between(drawn_a)
+        lasting = self._lasting(at, low)
+        low = [low[i] if drawn_a[i] > limit_a[i] else lasting[i] for i in range(3)]
         if overload:
             self._overload_at = at
         calm = at - self._overload_at >= OVERLOAD_HOLD_S
@@ -161,7 +167,15 @@ class Source:
         self._good_since = None
         self._trusted = False
         self._base = self._room = None
+        self._lows.clear()
         self._wrong, self._wrong_since = "", None
+
+    def _lasting(self, at: float, low: Sequence[float]) -> list[float]:
+        """The least of what others must have drawn in the last `PATIENCE_S`."""
+        self._lows.append((at, (low[0], low[1], low[2])))
+        while self._lows[0][0] < at - PATIENCE_S:
+            self._lows.popleft()
+        return [min(amps[i] for _, amps in self._lows) for i in range(3)]
 
     def _base_between(self, drawn: Phases) -> tuple[list[float], list[float]]:
         """Bounds of what others may be drawing, with any borne current of the last seconds."""
@@ -178,7 +192,7 @@ class Source:
         margin = self.rules.margin_a
         shed = OVERLOAD_MARGIN_A if overload else 0.0
         found = [max(0.0, limit[i] - margin - shed - self._base[i]) for i in range(3)]
-        if self._room is None:
+        if self._room is None or not self._trusted:
             self._room = list(found)
             self._proving, self._proving_since = found, at
             return
