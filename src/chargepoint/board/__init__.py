@@ -7,8 +7,7 @@ from chargepoint.config import Config
 def make_board(config: Config) -> Board:
     """The board the configuration names, its outputs already safe.
 
-    Raises `pins.PinError` (a mistake in the pin map), `hardware.BoardMismatch` (this machine is not that board) or
-    `pwm.PwmError` (no hardware PWM); each message says what is missing and the remedy.
+    Raises `types.BoardError`: a mistake in the pin map, a machine that is not that board, no hardware PWM.
     """
     from chargepoint.board.hardware import Hardware, KernelHardware
     from chargepoint.board.pins import load_pins

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 from gpiozero.pins import BoardInfo, HeaderInfo, PinInfo
 
 from chargepoint.board import pwm
-from chargepoint.board.pins import PinMap
+from chargepoint.board.pins import Line, PinMap
 from chargepoint.board.spi import KernelSpi, SpiDevice
+from chargepoint.board.types import BoardError
 
 GPIO_CHIPS = ("1f000d0000.gpio", "fe200000.gpio", "3f200000.gpio", "20200000.gpio")
 """Platform devices of the 40-pin header: Raspberry Pi 5, 4, 2 and 3, 1 and Zero."""
@@ -23,7 +24,7 @@ EXPANDER_ADDRESSES = ("0020", "0021")
 GPIO_SYSFS = Path("/sys/bus/gpio/devices")
 
 
-class BoardMismatch(Exception):
+class BoardMismatch(BoardError):
     """The configuration names a board that this machine is not; the message says what is missing."""
 
 
@@ -98,11 +99,10 @@ def find_gpio_chips(root: Path = GPIO_SYSFS, expanders: int = 0) -> ChipNumbers:
 class KernelHardware:
     """The controller board itself: lgpio on the kernel's GPIO chips, spidev, /sys/class/pwm."""
 
-    pwm_root = pwm.SYSFS
-
-    def __init__(self, pins: PinMap) -> None:
-        chips_used = {pins_line.chip for pins_line in _digital_lines(pins)}
-        numbers = find_gpio_chips(expanders=max(chips_used, default=0))
+    def __init__(self, pins: PinMap, gpio_root: Path = GPIO_SYSFS, pwm_root: Path = pwm.SYSFS) -> None:
+        """Raises `BoardMismatch`."""
+        self.pwm_root = pwm_root
+        numbers = find_gpio_chips(gpio_root, max(line.chip for line in _digital_lines(pins)))
         # Imported here only: lgpio exists on the controller board, and its import writes into the working directory.
         try:
             import lgpio
@@ -113,7 +113,10 @@ class KernelHardware:
                 f"lgpio cannot be loaded ({error}); install it (extra `pi`, or the package python3-lgpio)"
             ) from error
         self.errors: tuple[type[Exception], ...] = (OSError, lgpio.error)
-        self._factories = [line_factory(number) for number in (numbers.header, *numbers.expanders)]
+        try:
+            self._factories = [line_factory(number) for number in (numbers.header, *numbers.expanders)]
+        except lgpio.error as error:
+            raise BoardMismatch(f"a GPIO chip cannot be opened ({error}); is this user in the group gpio?") from error
 
     def factory(self, chip: int) -> Any:
         return self._factories[chip]
@@ -130,5 +133,5 @@ class KernelHardware:
             factory.close()
 
 
-def _digital_lines(pins: PinMap) -> Sequence[Any]:
+def _digital_lines(pins: PinMap) -> Sequence[Line]:
     return [pins.line(name) for name, text in pins.items() if text.startswith(("GPIO", "EXP"))]

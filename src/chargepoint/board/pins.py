@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from importlib import resources
 
+from chargepoint.board.types import BoardError
 from chargepoint.config import Config, EvseSection
 
 EXPANDER_LINES = 16
@@ -25,7 +26,7 @@ PWM_LINES = (12, 13, 18, 19)
 """Header lines the hardware PWM can drive."""
 
 
-class PinError(Exception):
+class PinError(BoardError):
     """The pin map cannot be used; the message names every mistake."""
 
 

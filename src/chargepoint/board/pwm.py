@@ -10,12 +10,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from chargepoint.board.types import BoardError
+
 SYSFS = Path("/sys/class/pwm")
 PERIOD_NS = 1_000_000
 """1 kHz (IEC 61851-1 Table A.2: 980..1020 Hz)."""
 
 
-class PwmError(Exception):
+class PwmError(BoardError):
     """The PWM output cannot be used; the message says what is missing and the remedy."""
 
 

@@ -15,6 +15,10 @@ STEADY_LOW = 0.0
 """Duty in percent for a steady -12 V: pilot state F, "EVSE not available"."""
 
 
+class BoardError(Exception):
+    """The board cannot be used; the message names what is missing or wrong, and the remedy."""
+
+
 class LockDrive(IntEnum):
     """What the lock's H-bridge does."""
 

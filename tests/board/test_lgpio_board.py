@@ -1,0 +1,189 @@
+"""The real board's path through gpiozero and lgpio, down to lgpio's own calls, on chips that are a table."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chargepoint.board import frontend
+from chargepoint.board.hardware import BoardMismatch, KernelHardware
+from chargepoint.board.mcp3208 import Answers
+from chargepoint.board.pins import PinMap, load_pins
+from chargepoint.board.raspberry_pi import GpioBoard
+from chargepoint.board.types import PointOutputs
+from chargepoint.config import BoardSection, Config, EvseSection, StationSection, SupplySection
+
+CONFIG = Config(
+    station=StationSection(id="T", run_dir=Path("/nowhere")),
+    supply=SupplySection(max_current=52),
+    board=BoardSection(kind="raspberry-pi"),
+    evse=(EvseSection(id=1, max_current=32), EvseSection(id=2, max_current=32)),
+)
+HEADER, FIRST, SECOND = 4, 10, 11
+"""Numbers of the chips, as a Raspberry Pi 5 with two expanders has them."""
+
+
+class Chips:
+    """Levels and modes of every line of every chip, and the order of what was asked of them."""
+
+    def __init__(self) -> None:
+        self.levels: dict[tuple[int, int], int] = {}
+        self.outputs: set[tuple[int, int]] = set()
+        self.calls: list[tuple[str, int, int, int]] = []
+        self.broken: set[tuple[int, int]] = set()
+
+    def claim_input(self, chip: int, line: int, flags: int = 0) -> int:
+        self.calls.append(("input", chip, line, flags))
+        self.outputs.discard((chip, line))
+        return 0
+
+    def claim_output(self, chip: int, line: int, level: int = 0, flags: int = 0) -> int:
+        self.calls.append(("output", chip, line, level))
+        self.outputs.add((chip, line))
+        self.levels[chip, line] = level
+        return 0
+
+    def write(self, chip: int, line: int, level: int) -> int:
+        assert (chip, line) in self.outputs
+        self.calls.append(("write", chip, line, int(level)))
+        self.levels[chip, line] = int(level)
+        return 0
+
+    def read(self, chip: int, line: int) -> int:
+        if (chip, line) in self.broken:
+            raise OSError(121, "remote I/O")
+        return self.levels.get((chip, line), 0)
+
+    def mode(self, chip: int, line: int) -> int:
+        return 2 if (chip, line) in self.outputs else 0
+
+
+class _Adc:
+    """Answers as a sound front end without a car."""
+
+    def exchange(self) -> bytes:
+        quiet = frontend.pilot_count(12.0)
+        return Answers(6).received((quiet, quiet, 4095, 2048, frontend.volt_count(2.5), frontend.duty_count(100)))
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def chips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Chips:
+    monkeypatch.chdir(tmp_path)  # importing lgpio leaves a FIFO in the working directory
+    lgpio = pytest.importorskip("lgpio")
+    table = Chips()
+    monkeypatch.setattr(lgpio, "gpiochip_open", lambda number: number)
+    monkeypatch.setattr(lgpio, "gpiochip_close", lambda handle: 0)
+    monkeypatch.setattr(lgpio, "gpio_free", lambda handle, line: 0)
+    monkeypatch.setattr(lgpio, "gpio_claim_input", table.claim_input)
+    monkeypatch.setattr(lgpio, "gpio_claim_output", table.claim_output)
+    monkeypatch.setattr(lgpio, "gpio_write", table.write)
+    monkeypatch.setattr(lgpio, "gpio_read", table.read)
+    monkeypatch.setattr(lgpio, "gpio_get_mode", table.mode)
+    return table
+
+
+def sysfs(root: Path) -> tuple[Path, Path]:
+    """/sys/bus/gpio/devices and /sys/class/pwm of a Raspberry Pi 5 with both expanders."""
+    for name, device in ((HEADER, "1f000d0000.gpio"), (FIRST, "1-0020"), (SECOND, "1-0021")):
+        home = root / "devices" / device / f"gpiochip{name}"
+        home.mkdir(parents=True)
+        (root / "gpio").mkdir(exist_ok=True)
+        (root / "gpio" / home.name).symlink_to(home)
+    chip = root / "pwm" / "pwmchip0"
+    (root / "1f00098000.pwm").mkdir()
+    for number in (0, 1):
+        (chip / f"pwm{number}").mkdir(parents=True)
+        for name in ("period", "duty_cycle", "enable"):
+            (chip / f"pwm{number}" / name).write_text("0\n")
+    (chip / "device").symlink_to(root / "1f00098000.pwm")
+    return root / "gpio", root / "pwm"
+
+
+@pytest.fixture
+def board(chips: Chips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GpioBoard]:
+    gpio, pwm = sysfs(tmp_path)
+    pins = load_pins(CONFIG)
+    hardware = KernelHardware(pins, gpio, pwm)
+    monkeypatch.setattr(hardware, "spi", lambda device, frames: _Adc())
+    made = GpioBoard(CONFIG.evse, pins, hardware)
+    yield made
+    made.close()
+
+
+def where(pins: PinMap, name: str, point: int | None = None) -> tuple[int, int]:
+    line = pins.line(name, point)
+    return (HEADER, FIRST, SECOND)[line.chip], line.offset
+
+
+def test_contactors_are_the_first_lines_claimed_and_never_high(chips: Chips, board: GpioBoard) -> None:
+    pins = load_pins(CONFIG)
+    contactors = {where(pins, "contactor", point) for point in (1, 2)}
+    outputs = [(chip, line) for what, chip, line, _ in chips.calls if what == "output"]
+    assert set(outputs[:2]) == contactors
+    assert all(level == 0 for what, chip, line, level in chips.calls if (chip, line) in contactors and what != "input")
+
+
+def test_signals_go_to_the_lines_and_chips_of_the_map(chips: Chips, board: GpioBoard) -> None:
+    pins = load_pins(CONFIG)
+    board.write_point(1, PointOutputs(contactor=True, rcd_test=True))
+    board.write_lamps(2, True, False, False)
+    assert chips.levels[where(pins, "contactor", 1)] == 1
+    assert chips.levels[where(pins, "rcd_test", 1)] == 1
+    assert chips.levels[where(pins, "lamp_red", 2)] == 1
+    assert where(pins, "lamp_red", 2)[0] == FIRST
+    chips.levels[where(pins, "door")] = 1
+    chips.levels[where(pins, "emergency_stop")] = 1
+    borne = board.read_borne()
+    assert not borne.door_open and not borne.emergency_stop
+    assert where(pins, "door")[0] == SECOND
+
+
+def test_no_line_asks_for_a_pull(chips: Chips, board: GpioBoard) -> None:
+    lgpio: Any = sys.modules["lgpio"]
+    flags = {level for what, _, _, level in chips.calls if what == "input"}
+    assert flags <= {0, lgpio.SET_PULL_NONE}
+
+
+def test_an_expander_that_fails_reads_as_danger_and_does_not_stop_the_loop(chips: Chips, board: GpioBoard) -> None:
+    pins = load_pins(CONFIG)
+    chips.levels[where(pins, "lock_is_closed", 1)] = 1
+    for _ in range(5):
+        seen = board.read_point(1)
+    assert seen.lock_closed
+    chips.broken.add(where(pins, "lock_is_closed", 1))
+    for _ in range(5):
+        seen = board.read_point(1)
+    assert not seen.lock_closed
+
+
+def test_closing_gives_every_output_back_at_its_low_level(
+    chips: Chips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpio, pwm = sysfs(tmp_path)
+    pins = load_pins(CONFIG)
+    hardware = KernelHardware(pins, gpio, pwm)
+    monkeypatch.setattr(hardware, "spi", lambda device, frames: _Adc())
+    made = GpioBoard(CONFIG.evse, pins, hardware)
+    made.write_point(1, PointOutputs(contactor=True, duty=50))
+    made.close()
+    assert chips.levels[where(pins, "contactor", 1)] == 0
+    assert chips.outputs == set()
+
+
+def test_a_chip_that_may_not_be_opened_is_said_with_the_remedy(
+    chips: Chips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lgpio: Any = sys.modules["lgpio"]
+
+    def refused(number: int) -> int:
+        raise lgpio.error("can not open gpiochip")
+
+    monkeypatch.setattr(lgpio, "gpiochip_open", refused)
+    gpio, pwm = sysfs(tmp_path)
+    with pytest.raises(BoardMismatch, match="group gpio"):
+        KernelHardware(load_pins(CONFIG), gpio, pwm)
