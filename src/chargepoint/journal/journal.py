@@ -6,28 +6,49 @@ a slow disk share one transaction and one fsync. Reads have a connection and a t
 wait behind a write; they see every write that has returned.
 
 The directory of the file is locked exclusively as long as the journal is open.
+
+When the disk takes no more writes (full, read-only, broken), the journal goes on in memory: the borne charges and
+says so (`trouble`), and everything is written back as soon as the disk takes it. A damaged file is set aside
+at the start and read as far as it can be (`loss`).
 """
 
 import asyncio
 import contextlib
 import fcntl
+import itertools
 import os
 import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from chargepoint.journal.migrations import MIGRATIONS
+from chargepoint.journal.salvage import Loss, damage, salvage, set_aside, take_out_unreadable
 
 T = TypeVar("T")
 FILE_NAME: Final = "chargepoint.db"
 _BATCH: Final = 64
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _BUSY_S: Final = 5.0
+RETRY_S: Final = 10.0
+"""How often a disk that took no writes is tried again."""
+_DISK_CODES: Final = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_PERM,
+    }
+)
+_DAMAGE_CODES: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 class JournalBusy(Exception):
@@ -38,11 +59,12 @@ class JournalTooNew(Exception):
     """A newer version of the program wrote this journal."""
 
 
-class _Closed(Exception):
+class JournalClosed(Exception):
     """The journal was closed before this work was begun."""
 
 
 _Work = tuple[Callable[[sqlite3.Connection], Any], "Future[Any]"]
+_Works = queue.SimpleQueue["_Work | None"]
 
 
 def _lock(directory: Path) -> int:
@@ -59,12 +81,26 @@ def _lock(directory: Path) -> int:
     return handle
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path | str) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA foreign_keys = ON")
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+    except sqlite3.Error:
+        db.close()
+        raise
     return db
+
+
+def _backup(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    """Copy a whole database. Left alone, the module waits for ever on a locked one: here for `_BUSY_S` at most."""
+    end = time.monotonic() + _BUSY_S
+
+    def bounded(status: int, remaining: int, total: int) -> None:
+        if status not in (sqlite3.SQLITE_OK, sqlite3.SQLITE_DONE) and time.monotonic() >= end:
+            raise sqlite3.OperationalError(f"the database stayed locked for {_BUSY_S:g} s")
+
+    source.backup(target, progress=bounded)
 
 
 def migrate(db: sqlite3.Connection) -> None:
@@ -78,6 +114,88 @@ def migrate(db: sqlite3.Connection) -> None:
         db.executescript(f"BEGIN IMMEDIATE;{script}PRAGMA user_version = {number};COMMIT;")
 
 
+@dataclass(slots=True)
+class _Opened:
+    """What `_open` found: a database, on the disk or (with `trouble`) in memory."""
+
+    db: sqlite3.Connection
+    loss: Loss | None = None
+    trouble: str = ""
+
+
+def _open(path: Path) -> _Opened:
+    """A sound database in this file: the old one, or a new one with what the damaged old one gave."""
+    try:
+        db = _connect(path)
+        why = damage(db)
+        if not why:
+            migrate(db)
+            taken_out = take_out_unreadable(db)
+            return _Opened(db, Loss("unreadable text", None, {}, taken_out) if taken_out else None)
+        db.close()
+    except sqlite3.DatabaseError as error:
+        if _code(error) not in _DAMAGE_CODES:
+            if _code(error) not in _DISK_CODES:
+                raise
+            memory, loss = _copy_in_memory(path, None, None)
+            return _Opened(memory, loss, str(error))
+        why = str(error)
+    place = set_aside(path)
+    db = _connect(path)
+    loss = _salvage_into(db, place)
+    loss.why = why
+    return _Opened(db, loss)
+
+
+def _salvage_into(db: sqlite3.Connection, damaged: Path) -> Loss:
+    migrate(db)
+    db.execute("BEGIN IMMEDIATE")
+    loss = salvage(damaged, db)
+    db.execute("COMMIT")
+    return loss
+
+
+def _copy_in_memory(
+    path: Path, disk: sqlite3.Connection | None, loss: Loss | None
+) -> tuple[sqlite3.Connection, Loss | None]:
+    """The journal's content in memory: a true copy, or what can be salvaged, or an empty one."""
+    for source in itertools.chain([disk] if disk is not None else [], _last_resorts(path)):
+        memory = _true_copy(source)
+        if memory is not None:
+            return memory, loss
+    memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    found = _salvage_into(memory, path)
+    return memory, found if any(found.recovered.values()) else loss
+
+
+def _last_resorts(path: Path) -> Iterator[sqlite3.Connection]:
+    """Ways to read a WAL database on a disk that takes nothing: read-only, without shared memory, without its log."""
+    name = path.absolute().as_uri()
+    for options, pragma in (("mode=ro", ""), ("mode=rw", "PRAGMA locking_mode = EXCLUSIVE"), ("immutable=1", "")):
+        with contextlib.suppress(sqlite3.Error):
+            db = sqlite3.connect(f"{name}?{options}", uri=True)
+            db.execute(pragma)
+            yield db
+            db.close()
+
+
+def _true_copy(source: sqlite3.Connection) -> sqlite3.Connection | None:
+    """A sound and current copy in memory, or None."""
+    memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    with contextlib.suppress(sqlite3.Error):
+        _backup(source, memory)
+        if not damage(memory):
+            migrate(memory)
+            return memory
+    memory.close()
+    return None
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code."""
+    return int(getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
+
+
 def _register_boot(db: sqlite3.Connection, boot_id: str, mono: float) -> int:
     """The number of this boot of the machine: the monotonic clock counts from it."""
     db.execute("INSERT OR IGNORE INTO boots (boot_id, first_mono, last_mono) VALUES (?, ?, ?)", (boot_id, mono, mono))
@@ -88,16 +206,27 @@ def _register_boot(db: sqlite3.Connection, boot_id: str, mono: float) -> int:
 class Journal:
     """An open journal. Make it with `Journal.open`."""
 
-    def __init__(self, path: Path, lock: int, db: sqlite3.Connection, boot: int) -> None:
+    def __init__(self, path: Path, lock: int, opened: "_Opened", boot_id: str) -> None:
         self.path = path
-        self.boot = boot
+        self.boot = _register_boot(opened.db, boot_id, time.monotonic())
         """Number of this boot of the machine, for `Stamp`s."""
+        self.loss = opened.loss
+        """What was lost of a damaged journal at the start, or None."""
+        self.trouble = opened.trouble
+        """Why the disk takes no writes at present; empty when it does."""
+        self.writes = 0
+        """Transactions committed since the start."""
         self._lock = lock
-        self._db = db
-        self._reader = _connect(path)
-        self._reader.execute("PRAGMA query_only = ON")
-        self._writes: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
-        self._reads: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._disk = None if opened.trouble else opened.db
+        """Connection to the file; None while it cannot be had."""
+        self._memory = opened.db if opened.trouble else None
+        """What is worked on while the disk takes no writes."""
+        self._damaged = False
+        """The file is to be set aside before it is written again."""
+        self._retry_at = time.monotonic() + RETRY_S
+        self._reader: sqlite3.Connection | None = None
+        self._writes: _Works = queue.SimpleQueue()
+        self._reads: _Works = queue.SimpleQueue()
         self._closed = False
         self._threads = (
             threading.Thread(target=self._write_loop, name="journal-writer", daemon=True),
@@ -108,32 +237,32 @@ class Journal:
 
     @classmethod
     def open(cls, path: Path, boot_id: str | None = None) -> "Journal":
-        """Open (and make, or bring up to date) the journal in this file.
+        """Open (and make, mend, or bring up to date) the journal in this file.
 
-        `boot_id` stands for the kernel's identity of this boot; tests give their own.
-        Raises JournalBusy when another process has it, JournalTooNew, sqlite3.DatabaseError when it is damaged.
+        `boot_id` stands for the kernel's identity of this boot; tests give their own. Raises JournalBusy when
+        another process has it, and JournalTooNew.
         """
         lock = _lock(path.parent)
         try:
-            db = _connect(path)
-            migrate(db)
-            boot = _register_boot(db, boot_id or _BOOT_ID.read_text().strip(), time.monotonic())
-            return cls(path, lock, db, boot)
+            return cls(path, lock, _open(path), boot_id or _BOOT_ID.read_text().strip())
         except BaseException:
             os.close(lock)
             raise
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` in a transaction; when this returns, it is on the disk. An exception of `work` undoes it alone."""
+        """Run `work` in a transaction; when this returns, it is on the disk. An exception of `work` undoes it alone.
+
+        While the disk takes no writes it is in memory only, and `trouble` says why.
+        """
         return await self._submit(self._writes, work)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on a consistent view; it cannot write."""
-        return await self._submit(self._reads, work)
+        return await self._submit(self._writes if self.trouble else self._reads, work)
 
-    async def _submit(self, works: "queue.SimpleQueue[_Work | None]", work: Callable[[sqlite3.Connection], T]) -> T:
+    async def _submit(self, works: _Works, work: Callable[[sqlite3.Connection], T]) -> T:
         if self._closed:
-            raise _Closed("the journal is closed")
+            raise JournalClosed("the journal is closed")
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()
         works.put((work, future))
@@ -149,8 +278,9 @@ class Journal:
         self._reads.put(None)
         for thread in self._threads:
             thread.join()
-        self._reader.close()
-        self._db.close()
+        for db in (self._reader, self._memory, self._disk):
+            if db is not None:
+                db.close()
         os.close(self._lock)
 
     # In the writer thread
@@ -158,30 +288,34 @@ class Journal:
     def _write_loop(self) -> None:
         open_ = True
         while open_:
-            first = self._writes.get()
-            if first is None:
-                return
-            batch = [first]
+            try:
+                first = self._writes.get(timeout=RETRY_S if self.trouble else None)
+            except queue.Empty:
+                self._write_back()
+                continue
+            batch: list[_Work] = []
+            item = first
             with contextlib.suppress(queue.Empty):
-                while len(batch) < _BATCH:
-                    more = self._writes.get_nowait()
-                    if more is None:
-                        open_ = False
+                while item is not None:
+                    batch.append(item)
+                    if len(batch) == _BATCH:
                         break
-                    batch.append(more)
-            self._commit(batch)
+                    item = self._writes.get_nowait()
+            open_ = item is not None or len(batch) == _BATCH
+            if batch:
+                self._commit(batch)
+            if self.trouble and (not open_ or time.monotonic() >= self._retry_at):
+                self._write_back()
 
     def _commit(self, batch: list[_Work]) -> None:
-        answers: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-            for work, future in batch:
-                answers.append((future, *self._attempt(work)))
-            self._db.execute("COMMIT")
+            answers = self._transaction(batch)
         except sqlite3.Error as error:
-            self._roll_back()
-            for _, future in batch:
-                future.set_exception(error)
+            if _code(error) not in _DISK_CODES or self._memory is not None or not self._into_memory(error):
+                for _, future in batch:
+                    future.set_exception(error)
+                return
+            self._commit(batch)
             return
         for future, result, failure in answers:
             if failure is None:
@@ -189,21 +323,56 @@ class Journal:
             else:
                 future.set_exception(failure)
 
-    def _attempt(self, work: Callable[[sqlite3.Connection], Any]) -> tuple[Any, BaseException | None]:
-        """One work inside a savepoint: its failure is its caller's, and leaves the others of the batch alone."""
-        self._db.execute("SAVEPOINT work")
+    def _transaction(self, batch: list[_Work]) -> list[tuple["Future[Any]", Any, BaseException | None]]:
+        """All works in one transaction; an error of the disk undoes it and is raised."""
+        db = self._memory or self._disk
+        if db is None:
+            raise JournalClosed("the journal has neither disk nor memory")
         try:
-            result = work(self._db)
-        except Exception as failure:  # noqa: BLE001 - handed to the caller, whose exception it is
-            self._db.execute("ROLLBACK TO work")
-            self._db.execute("RELEASE work")
-            return None, failure
-        self._db.execute("RELEASE work")
-        return result, None
+            db.execute("BEGIN IMMEDIATE")
+            answers = [(future, *_attempt(db, work)) for work, future in batch]
+            db.execute("COMMIT")
+        except sqlite3.Error:
+            with contextlib.suppress(sqlite3.Error):
+                db.execute("ROLLBACK")
+            raise
+        self.writes += 1
+        return answers
 
-    def _roll_back(self) -> None:
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
+    # When the disk does not take writes
+
+    def _into_memory(self, error: sqlite3.Error) -> bool:
+        """Go on with a copy in memory; False when not even that can be had."""
+        try:
+            self._memory, self.loss = _copy_in_memory(self.path, self._disk, self.loss)
+        except sqlite3.Error:
+            return False
+        self._damaged = _code(error) in _DAMAGE_CODES
+        self._retry_at = time.monotonic() + RETRY_S
+        self.trouble = str(error)
+        return True
+
+    def _write_back(self) -> None:
+        """Try to bring the disk up to date with the memory."""
+        self._retry_at = time.monotonic() + RETRY_S
+        if self._memory is None:
+            return
+        try:
+            if self._damaged and self._disk is not None:
+                self._disk.close()
+                self._disk = None
+                set_aside(self.path)
+                self._damaged = False
+            if self._disk is None:
+                self._disk = _connect(self.path)
+            _backup(self._memory, self._disk)
+            self._disk.execute("PRAGMA journal_mode = WAL")
+        except (sqlite3.Error, OSError) as error:
+            self.trouble = str(error)
+            return
+        self._memory.close()
+        self._memory = None
+        self.trouble = ""
 
     # In the reader thread
 
@@ -211,13 +380,39 @@ class Journal:
         while (item := self._reads.get()) is not None:
             work, future = item
             try:
-                self._reader.execute("BEGIN")
-                try:
-                    result = work(self._reader)
-                finally:
-                    if self._reader.in_transaction:
-                        self._reader.execute("ROLLBACK")
+                result = self._read_once(work)
             except Exception as failure:  # noqa: BLE001 - handed to the caller, whose exception it is
                 future.set_exception(failure)
             else:
                 future.set_result(result)
+
+    def _read_once(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
+        if self._reader is None:
+            self._reader = _connect(self.path)
+            self._reader.execute("PRAGMA query_only = ON")
+        db = self._reader
+        try:
+            db.execute("BEGIN")
+            return work(db)
+        except sqlite3.Error:
+            self._reader = None  # a file that was set aside is not read again
+            db.close()
+            raise
+        finally:
+            if self._reader is not None and db.in_transaction:
+                db.execute("ROLLBACK")
+
+
+def _attempt(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], Any]) -> tuple[Any, BaseException | None]:
+    """One work inside a savepoint: its failure is its caller's, and leaves the others of the batch alone."""
+    db.execute("SAVEPOINT work")
+    try:
+        result = work(db)
+    except Exception as failure:
+        if isinstance(failure, sqlite3.Error) and _code(failure) in _DISK_CODES:
+            raise
+        db.execute("ROLLBACK TO work")
+        db.execute("RELEASE work")
+        return None, failure
+    db.execute("RELEASE work")
+    return result, None

@@ -1,0 +1,216 @@
+"""The journal when the disk is against it: damaged files, a full or read-only disk."""
+
+import asyncio
+import random
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chargepoint.journal import journal as module
+from chargepoint.journal import outbox, store, transactions
+from chargepoint.journal.journal import FILE_NAME, Journal
+from chargepoint.journal.stamp import Stamp
+
+
+def filled(path: Path, transactions_: int = 40) -> None:
+    async def main() -> None:
+        journal = Journal.open(path / FILE_NAME, "boot-a")
+        for n in range(transactions_):
+            tx = await journal.write(
+                lambda db, n=n: transactions.begin(db, 1, 1, f"T{n}", None, None, "b:1", Stamp(1, n), n * 10)  # type: ignore[misc]
+            )
+            await journal.write(
+                lambda db, tx=tx, n=n: transactions.end(db, tx, Stamp(1, n + 0.5), n * 10 + 5, "Local", None)  # type: ignore[misc]
+            )
+        await journal.write(lambda db: store.put(db, "a", "k", "v"))
+        journal.close()
+
+    asyncio.run(main())
+
+
+def reopened(path: Path) -> tuple[Journal, int]:
+    async def main() -> tuple[Journal, int]:
+        journal = Journal.open(path / FILE_NAME, "boot-b")
+        try:
+            await journal.write(lambda db: store.put(db, "a", "new", 1))
+            return journal, await journal.read(outbox.count)
+        finally:
+            journal.close()
+
+    return asyncio.run(main())
+
+
+def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).write_bytes(b"this is no database" * 1000)
+    journal, count = reopened(tmp_path)
+    assert count == 0
+    assert journal.loss is not None and journal.loss.set_aside is not None
+    assert journal.loss.set_aside.exists()
+    assert "not a database" in journal.loss.sentence()
+
+
+def test_what_can_be_read_of_a_damaged_file_is_recovered(tmp_path: Path) -> None:
+    filled(tmp_path, 200)
+    file = tmp_path / FILE_NAME
+    content = bytearray(file.read_bytes())
+    page = 4096
+    middle = (len(content) // page // 2) * page
+    content[middle : middle + page] = b"\xa5" * page
+    file.write_bytes(content)
+    journal, count = reopened(tmp_path)
+    assert journal.loss is not None
+    assert 100 < count < 400
+    assert journal.loss.recovered["outbox"] == count
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_torn_and_flipped_files_never_keep_the_borne_from_starting(tmp_path: Path, seed: int) -> None:
+    filled(tmp_path, 30)
+    dice = random.Random(seed)
+    file = tmp_path / FILE_NAME
+    content = bytearray(file.read_bytes())
+    if seed % 3 == 0:
+        del content[dice.randrange(len(content)) :]
+    else:
+        for _ in range(1 << dice.randrange(8)):
+            content[dice.randrange(len(content))] ^= 1 << dice.randrange(8)
+    file.write_bytes(content)
+    _, count = reopened(tmp_path)
+    assert count <= 60
+    again, after = reopened(tmp_path)
+    assert after == count
+    assert again.loss is None
+
+
+def test_a_cut_write_ahead_log_loses_only_its_end(tmp_path: Path) -> None:
+    script = textwrap.dedent(
+        """
+        import asyncio, os, sys
+        from pathlib import Path
+        from chargepoint.journal import store
+        from chargepoint.journal.journal import Journal
+        async def main():
+            journal = Journal.open(Path(sys.argv[1]), "boot-a")
+            for n in range(50):
+                await journal.write(lambda db: store.put(db, "a", f"{n:03}", n))
+            os._exit(9)
+        asyncio.run(main())
+        """
+    )
+    file = tmp_path / FILE_NAME
+    subprocess.run([sys.executable, "-c", script, str(file)], check=False)
+    log = file.with_name(FILE_NAME + "-wal")
+    content = log.read_bytes()
+    log.write_bytes(content[: int(len(content) * 0.6)])
+
+    async def main() -> None:
+        journal = Journal.open(file, "boot-a")
+        kept = list(await journal.read(lambda db: store.items(db, "a")))
+        journal.close()
+        assert 0 < len(kept) < 50
+        assert kept == [f"{n:03}" for n in range(len(kept))]
+
+    asyncio.run(main())
+
+
+def test_unreadable_text_is_taken_out_and_counted(tmp_path: Path) -> None:
+    filled(tmp_path, 3)
+    db = sqlite3.connect(tmp_path / FILE_NAME)
+    db.execute("UPDATE outbox SET payload = '{\"evse' WHERE seq = 2")
+    db.commit()
+    db.close()
+    journal, count = reopened(tmp_path)
+    assert count == 5
+    assert journal.loss is not None and journal.loss.unreadable == 1
+
+
+class Disk:
+    """A disk that can refuse writes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.full = False
+
+        def connect(where: Path | str) -> sqlite3.Connection:
+            class Refusing(sqlite3.Connection):
+                def execute(inner, sql: str, *rest: object) -> sqlite3.Cursor:  # type: ignore[override]
+                    if self.full and sql == "COMMIT":
+                        error = sqlite3.OperationalError("database or disk is full")
+                        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+                        raise error
+                    return super().execute(sql, *rest)  # type: ignore[arg-type]
+
+            if self.full:
+                error = sqlite3.OperationalError("database or disk is full")
+                error.sqlite_errorcode = sqlite3.SQLITE_FULL
+                raise error
+            db = sqlite3.connect(where, isolation_level=None, check_same_thread=False, factory=Refusing)
+            db.execute("PRAGMA journal_mode = WAL")
+            return db
+
+        monkeypatch.setattr(module, "_connect", connect)
+        monkeypatch.setattr(module, "RETRY_S", 0.05)
+
+
+def real_bytes_limit(limit: int) -> Callable[[], None]:
+    import resource
+
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+
+def test_a_full_disk_is_survived_in_memory_and_written_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(monkeypatch)
+
+    async def main() -> None:
+        journal = Journal.open(tmp_path / FILE_NAME, "boot-a")
+        await journal.write(lambda db: store.put(db, "a", "before", 1))
+        disk.full = True
+        await journal.write(lambda db: store.put(db, "a", "during", 2))
+        assert journal.trouble == "database or disk is full"
+        assert await journal.read(lambda db: store.items(db, "a")) == {"before": 1, "during": 2}
+        disk.full = False
+        for _ in range(100):
+            await asyncio.sleep(0.02)
+            if not journal.trouble:
+                break
+        assert journal.trouble == ""
+        await journal.write(lambda db: store.put(db, "a", "after", 3))
+        journal.close()
+        journal = Journal.open(tmp_path / FILE_NAME, "boot-a")
+        assert await journal.read(lambda db: store.items(db, "a")) == {"before": 1, "during": 2, "after": 3}
+        assert journal.loss is None
+        journal.close()
+
+    asyncio.run(main())
+
+
+def test_a_disk_that_refuses_at_the_start_is_survived(tmp_path: Path) -> None:
+    """A real limit of the kernel's: no file of this process may grow beyond a few pages."""
+    filled(tmp_path, 20)
+    script = textwrap.dedent(
+        """
+        import asyncio, signal, sys
+        from pathlib import Path
+        from chargepoint.journal import outbox, store
+        from chargepoint.journal.journal import Journal
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        async def main():
+            journal = Journal.open(Path(sys.argv[1]), "boot-b")
+            await journal.write(lambda db: store.put(db, "a", "during", "x" * 100_000))
+            print(await journal.read(outbox.count), bool(journal.trouble))
+            journal.close()
+        asyncio.run(main())
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / FILE_NAME)],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=real_bytes_limit(8192),
+        check=True,
+    )
+    assert done.stdout.split() == ["40", "True"]
