@@ -30,7 +30,12 @@ from chargepoint.sim.central_system import CentralSystem
 
 BADGES = {1: "04A1B2C3", 2: "04D4E5F6"}
 STEPS = ("start-read", "start-durable", "end-read", "end-durable")
-QUICK = "ConnectionTimeOut = 5\nRetryBackOffWaitMinimum = 0\nRetryBackOffRandomRange = 0\nTransactionMessageRetryInterval = 1"
+QUICK = """
+ConnectionTimeOut = 5
+RetryBackOffWaitMinimum = 0
+RetryBackOffRandomRange = 0
+TransactionMessageRetryInterval = 1
+"""
 ARRIVE = ("plug", "badge")
 LEAVE = ("badge", "unplug")
 SETTLE_S = 5.0

@@ -3,6 +3,7 @@
 import sys
 
 from chargepoint.board import make_board
+from chargepoint.board.types import BoardError
 from chargepoint.config import Config
 from chargepoint.evse import loop
 from chargepoint.evse.single import AlreadyRunning, Claim
@@ -18,4 +19,9 @@ def main(config: Config) -> int:
     except AlreadyRunning as refused:
         print(f"chargepoint evse: {refused}", file=sys.stderr)
         return 1
-    return loop.run(config, make_board(config), claim=claim)
+    try:
+        board = make_board(config)
+    except BoardError as wrong:
+        print(f"chargepoint evse: {wrong}", file=sys.stderr)
+        return 2
+    return loop.run(config, board, claim=claim)
