@@ -255,7 +255,7 @@ def oracle(items: list[Profile], t: int, started: int) -> float:
     return min([32.0, *(limit for limit in (own, station) if limit is not None)])
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(profiles(), max_size=8), st.integers(-900, 0))
 def test_the_composite_is_what_the_text_says_for_every_second(items: list[Profile], ago: int) -> None:
     kept = Profiles()
@@ -274,7 +274,7 @@ def test_the_composite_is_what_the_text_says_for_every_second(items: list[Profil
     assert limits == {now.level}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(profiles(), max_size=6))
 def test_painting_leaves_no_hole_and_no_overlap(items: list[Profile]) -> None:
     spans = paint(items, NOON, NOON + SPAN, NOON)

@@ -7,7 +7,7 @@ import pytest
 from energy_days import DAYS, POLICIES, Day, Outcome, replay
 
 GOLDEN = Path(__file__).parent / "golden_days.json"
-STEP_S = 2.0
+STEP_S = 5.0
 
 
 def figures(outcome: Outcome) -> dict[str, object]:

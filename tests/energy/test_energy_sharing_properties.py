@@ -75,7 +75,7 @@ def within(load: list[float], limit: Phases) -> bool:
     return all(amps <= most + 1e-6 for amps, most in zip(load, limit, strict=True))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=45, deadline=None)
 @given(sites(), events)
 def test_no_phase_is_ever_above_its_limit_beyond_the_time_a_car_has_to_follow(
     site: Site, plan: list[tuple[int, str, int, st.DataObject]]
@@ -91,7 +91,7 @@ def test_no_phase_is_ever_above_its_limit_beyond_the_time_a_car_has_to_follow(
         note(f"{site.now}: {kind} {which}")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(sites(), st.data(), st.integers(60, 1600).map(lambda tenths: tenths / 10))
 def test_a_steady_limit_is_used_and_the_pilots_come_to_rest(site: Site, data: st.DataObject, limit: float) -> None:
     site.limit_a = (limit, limit, limit)
@@ -115,7 +115,7 @@ def test_a_steady_limit_is_used_and_the_pilots_come_to_rest(site: Site, data: st
         assert [len(slot.changes) for slot in site.slots] == before, "no car fits or leaves, so no pilot moves"
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.integers(2, 4), st.integers(60, 119), st.data())
 def test_nobody_waits_longer_than_one_rotation(count: int, tenths: int, data: st.DataObject) -> None:
     limit = tenths / 10
@@ -134,7 +134,7 @@ def test_nobody_waits_longer_than_one_rotation(count: int, tenths: int, data: st
     assert worst <= count * 900 + 30, worst
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(sites(), st.data())
 def test_pilot_changes_are_bounded_and_apart(site: Site, data: st.DataObject) -> None:
     """A restless car, which stops and starts all the time, beside others under a steady limit."""
