@@ -155,6 +155,8 @@ class Link:
         self._nudge = asyncio.Event()
         self._policy_changed = asyncio.Event()
         self._connection: ClientConnection | None = None
+        self.trouble = ""
+        """Why the last attempt failed; empty after one that did not."""
 
     @property
     def connected(self) -> bool:
@@ -220,11 +222,13 @@ class Link:
                 user_agent_header="chargepoint",
             )
         except (OSError, WebSocketException, TimeoutError) as error:
-            log.warning("cannot connect", url=endpoint.address, reason=_reason(error))
+            self.trouble = _reason(error)
+            log.warning("cannot connect", url=endpoint.address, reason=self.trouble)
             self._on_failure(error)
             return
         if connection.subprotocol is None:
             log.warning("the central system agreed to no subprotocol", wanted=endpoint.subprotocol)
+        self.trouble = ""
         log.info("connected", url=endpoint.address)
         await self._hold(connection)
 

@@ -1,17 +1,19 @@
 """`<run_dir>/station.sock`: what the console, the command line and a technician may ask of the station."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
 import structlog
 
 from chargepoint.jsonrpc import Peer, RpcError, Server
-from chargepoint.station.api import Outcome, StopReason
+from chargepoint.logs import raise_level
+from chargepoint.station.api import Outcome, SecurityEvent, StopReason
 from chargepoint.station.evse_link import LinkLost
 from chargepoint.station.point import Point
 from chargepoint.station.station import Station
 from chargepoint.station.view import station_status
-from chargepoint.station.why import why
+from chargepoint.station.why import Surroundings, why
 
 log = structlog.get_logger()
 SOCKET_NAME = "station.sock"
@@ -42,6 +44,11 @@ class Control:
                 "acknowledge": self.acknowledge,
                 "self_test": self.self_test,
                 "dump": self.dump,
+                "meters": self.meters,
+                "readers": self.readers,
+                "audit": self.audit,
+                "log_level": self.log_level,
+                "reset": self.reset,
                 "subscribe": self.subscribe,
             },
         )
@@ -71,7 +78,14 @@ class Control:
     def why(self, evse: int, lang: Literal["en", "fr"] | None = None) -> str:
         station, point = self._station, self._point(evse)
         language = lang or station.config.station.language
-        return why(point, station.power, station.clock.monotonic(), station.in_service(point), language)
+        link = station.backend.status()
+        around = Surroundings(
+            faults=tuple(station.faults),
+            refusal=station.entrance.refused.get(evse),
+            offline=bool(station.config.ocpp.url) and not station.backend.online,
+            trouble=str(link.get("trouble", "")),
+        )
+        return why(point, station.power, station.clock.monotonic(), station.in_service(point), language, around)
 
     def connect(self) -> dict[str, bool]:
         self._station.backend.connect()
@@ -109,6 +123,56 @@ class Control:
     async def dump(self, evse: int) -> dict[str, Any]:
         self._point(evse)
         return await self._request(self._station.link.dump(evse, 10.0))
+
+    def meters(self) -> list[dict[str, Any]]:
+        """The points' meters, and the last reading of each."""
+        station, shown = self._station, []
+        for section in station.config.evse:
+            if section.meter is None:
+                continue
+            reading = station.meters.last(section.id)
+            age = None if reading is None else round(station.clock.monotonic() - reading.at, 1)
+            values = {} if reading is None else {k: v for k, v in asdict(reading).items() if k != "at"}
+            known = {"evse": section.id, "model": section.meter.model, "unit": section.meter.unit}
+            shown.append({**known, "answers": not station.meters.lost(section.id), "age": age, "reading": values})
+        return shown
+
+    def readers(self) -> list[dict[str, Any]]:
+        """The badge readers, and the last badge of each."""
+        station, now = self._station, self._station.clock.monotonic()
+        shown = []
+        for section in station.config.reader:
+            trouble = station.readers.get(section.id)
+            token, at = station.last_badges.get(section.id, ("", now))
+            shown.append(
+                {
+                    "id": section.id,
+                    "kind": section.kind,
+                    "port": station.config.reader_port(section),
+                    "answers": trouble == "",
+                    "trouble": trouble or "",
+                    "last": {"token": token, "ago": round(now - at, 1)} if token else None,
+                }
+            )
+        return shown
+
+    def audit(self, who: str, action: str, evse: int | None = None) -> dict[str, bool]:
+        """Enter in the security log what a technician does, before it is done."""
+        where = "" if evse is None else f", point {evse}"
+        log.warning("technician", who=who, action=action, evse=evse)
+        self._station.backend.notify(
+            SecurityEvent("TechnicianAction", f"{action}{where} ({who})"[:255], self._station.clock.now())
+        )
+        return {"ok": True}
+
+    def log_level(self, level: Literal["debug", "info", "warning", "error"], seconds: float) -> dict[str, bool]:
+        """Log more, or less, for a limited time."""
+        raise_level(level, seconds)
+        return {"ok": True}
+
+    async def reset(self, hard: bool = False) -> dict[str, str]:
+        """End the sessions and start the process again."""
+        return self._answer(await self._station.reset(hard))
 
     async def _request(self, request: Any) -> dict[str, Any]:
         try:

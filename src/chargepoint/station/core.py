@@ -29,7 +29,7 @@ from chargepoint.station.api import (
 )
 from chargepoint.station.charging_profiles import ChargingProfiles
 from chargepoint.station.clock import Clock
-from chargepoint.station.entrance import Entrance
+from chargepoint.station.entrance import Entrance, masked
 from chargepoint.station.evse_link import Link
 from chargepoint.station.faultlist import FaultList
 from chargepoint.station.point import Point
@@ -64,6 +64,10 @@ class StationCore:
         self.settings = settings
         self.link = link
         self.faults = FaultList()
+        self.last_badges: dict[int, tuple[str, float]] = {}
+        """By reader: the last badge, masked, and when (monotonic)."""
+        self.readers: dict[int, str] = {}
+        """By reader: why it does not work; empty when it does."""
         """Those of no point."""
         self.power = Power(config)
         self.profiles = ChargingProfiles(config, journal, clock)
@@ -319,12 +323,14 @@ class StationCore:
         """Somebody showed a badge."""
         section = next((r for r in self.config.reader if r.id == badge.reader), None)
         evses = self.config.reader_evses(section) if section is not None else tuple(self.points)
+        self.last_badges[badge.reader] = (masked(badge.token), self.clock.monotonic())
         self._tell("badge", {"reader": badge.reader})
         self.entrance.badge(badge.token, evses)
         self._settle()
 
     def reader_state(self, reader: int, ok: bool, why: str) -> None:
         """A reader was found or lost."""
+        self.readers[reader] = "" if ok else why
         detail = why if len(self.config.reader) == 1 else f"reader {reader}: {why}"
         if self.faults.own("reader-lost", not ok, self.clock.monotonic(), detail):
             self._settle()

@@ -35,6 +35,18 @@ class _Floating:
     deadline: float
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A badge that was not let in. `at` is monotonic."""
+
+    token: str
+    """Masked."""
+    status: AuthStatus
+    at: float
+    online: bool
+    """The central system could be asked; else the offline rules decided."""
+
+
 class Entrance:
     """Who may come in, and where. Event-loop only."""
 
@@ -49,6 +61,8 @@ class Entrance:
         self._asking: set[str] = set()
         self.closed = False
         """No new session may begin: the station is about to restart."""
+        self.refused: dict[int, Refusal] = {}
+        """The last badge that was refused at a point, until another one is accepted there."""
         self.outcomes: dict[str, int] = {"accepted": 0, "refused": 0, "offline": 0}
 
     # Badges
@@ -76,10 +90,14 @@ class Entrance:
             self._asking.discard(token.casefold())
         if not answer.accepted:
             log.info("badge refused", token=masked(token), status=answer.status.value)
+            refusal = Refusal(masked(token), answer.status, self._shared.clock.monotonic(), self._shared.backend.online)
+            self.refused.update(dict.fromkeys(evses, refusal))
             self._show("refused", evses)
             self._shared.changed()
             return
         now = self._shared.clock.monotonic()
+        for evse in evses:
+            self.refused.pop(evse, None)
         decision = badges.accepted(token, answer.group, self._views(token, answer.group, evses), now)
         self._carry_out(decision, token, answer.group, evses, None)
 

@@ -1,9 +1,14 @@
 """In one sentence: why a point is, or is not, charging, and at that current. The true cause, the first that applies."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from chargepoint.energy import allocator
 from chargepoint.energy.limits import in_words
+from chargepoint.station.api import AuthStatus
+from chargepoint.station.entrance import Refusal
+from chargepoint.station.faultlist import Active
 from chargepoint.station.point import Point
 from chargepoint.station.power import SHARED, Power
 
@@ -63,19 +68,75 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "Charge à {current} A sur {offer} A proposés : {limit}.",
     ),
     "nothing-offered": ("No current is offered: {limit}.", "Aucun courant n'est proposé : {limit}."),
+    "refused": (
+        "Badge {token} was refused by the central system: {status}.",
+        "Le badge {token} a été refusé par le système central : {status}.",
+    ),
+    "refused-offline": (
+        "Badge {token} was refused: it is not known here, and the central system cannot be reached ({trouble}).",
+        "Le badge {token} a été refusé : il n'est pas connu ici, et le système central est injoignable ({trouble}).",
+    ),
+    "offline": (
+        "A cable is plugged in and waits for a badge; the central system cannot be reached ({trouble}).",
+        "Un câble est branché et attend un badge ; le système central est injoignable ({trouble}).",
+    ),
 }
+
+_STATUS_WORDS: Final[dict[AuthStatus, tuple[str, str]]] = {
+    AuthStatus.BLOCKED: ("the badge is blocked", "le badge est bloqué"),
+    AuthStatus.EXPIRED: ("the badge has expired", "le badge a expiré"),
+    AuthStatus.INVALID: ("the badge is unknown", "le badge est inconnu"),
+    AuthStatus.CONCURRENT: ("the badge is already charging elsewhere", "le badge charge déjà ailleurs"),
+}
+
+_TROUBLES: Final[dict[str, tuple[str, str]]] = {
+    "certificate has expired": ("its certificate has expired", "son certificat a expiré"),
+    "certificate is not yet valid": (
+        "its certificate is not yet valid: is the clock wrong?",
+        "son certificat n'est pas encore valable : l'horloge est-elle fausse ?",
+    ),
+    "certificate verify failed": ("its certificate cannot be trusted", "son certificat n'est pas de confiance"),
+    "Connect call failed": ("nobody answers at its address", "personne ne répond à son adresse"),
+    "getaddrinfo": ("its name is not found", "son nom est introuvable"),
+    "Name or service": ("its name is not found", "son nom est introuvable"),
+    "HTTP 401": ("it refuses the password", "il refuse le mot de passe"),
+    "HTTP 404": ("it does not know this borne", "il ne connaît pas cette borne"),
+}
+"""What a failed connection says, in part, and how a person would say it. The first that fits."""
+
+REFUSAL_S: Final = 180.0
+"""A refused badge is the reason for so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What lies outside a point and may still be why it does not charge."""
+
+    faults: Iterable[Active] = ()
+    """Those of the whole borne."""
+    refusal: Refusal | None = None
+    offline: bool = False
+    """There is a central system, and it cannot be reached."""
+    trouble: str = ""
+    """Why not, as the link says it."""
 
 
 def _say(key: str, lang: str, **words: str) -> str:
     return _TEXTS[key][1 if lang == "fr" else 0].format(**words)
 
 
-def why(point: Point, power: Power, now: float, operative: bool, lang: str = "en") -> str:
+def why(
+    point: Point,
+    power: Power,
+    now: float,
+    operative: bool,
+    lang: str = "en",
+    around: Surroundings = Surroundings(),
+) -> str:
     """The sentence, in English (`en`) or French (`fr`)."""
     fault = point.fault()
     if fault is not None:
-        text = fault.row.fr if lang == "fr" else fault.row.en
-        return f"{text} ({fault.detail})" if fault.detail else text
+        return _fault(fault, lang)
     if point.report is None:
         return _say("no-evse", lang)
     if point.pending is not None:
@@ -87,9 +148,42 @@ def why(point: Point, power: Power, now: float, operative: bool, lang: str = "en
         return _say("unavailable", lang)
     if state == "idle" and point.reservation is not None:
         return _say("reserved", lang)
+    hindrance = _hindrance(point, now, lang, around) if state in ("idle", "waiting_auth", "finished") else ""
+    if hindrance:
+        return hindrance
     if state == "finished" and point.session.retained:
         return _say("retained", lang)
     return _say(state, lang)
+
+
+def _hindrance(point: Point, now: float, lang: str, around: Surroundings) -> str:
+    """What keeps a session from beginning here, when it is not the car: the first that applies, or nothing."""
+    refusal = around.refusal
+    if refusal is not None and now - refusal.at < REFUSAL_S:
+        if refusal.online:
+            status = _STATUS_WORDS.get(refusal.status, (refusal.status.value, refusal.status.value))
+            return _say("refused", lang, token=refusal.token, status=status[lang == "fr"])
+        return _say("refused-offline", lang, token=refusal.token, trouble=_trouble(around.trouble, lang))
+    for fault in (*point.faults, *around.faults):
+        if fault.name in _HINDERING:
+            return _fault(fault, lang)
+    if around.offline and point.session.state == "waiting_auth":
+        return _say("offline", lang, trouble=_trouble(around.trouble, lang))
+    return ""
+
+
+_HINDERING: Final = frozenset({"meter-lost", "reader-lost", "disk-full", "evse-process-lost"})
+"""Faults that stop no session that runs, and yet may be why none begins."""
+
+
+def _fault(fault: Active, lang: str) -> str:
+    text = fault.row.fr if lang == "fr" else fault.row.en
+    return f"{text} ({fault.detail})" if fault.detail else text
+
+
+def _trouble(said: str, lang: str) -> str:
+    known = next((words for part, words in _TROUBLES.items() if part in said), None)
+    return known[lang == "fr"] if known else said or "?"
 
 
 def _running(point: Point, power: Power, now: float, lang: str) -> str:

@@ -171,6 +171,7 @@ class Backend:
             "url": self._config.ocpp.url,
             "queue": self._sender.pending,
             "registration": self._registration.state.value,
+            "trouble": self._link.trouble,
         }
 
     async def authorize(self, token: str) -> Authorization:
