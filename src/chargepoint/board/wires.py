@@ -50,10 +50,10 @@ class Wires:
         """Counts of ADC device d, channel c at `d * ADC_CHANNELS + c`."""
 
     def drive(self, index: int, level: int) -> None:
-        """Set an output line; stamps the change."""
+        """Set an output line. The stamp comes first: who sees the new level finds its time."""
         if self.levels[index] != level:
-            self.levels[index] = level
             self.stamps[index] = time.monotonic_ns()
+            self.levels[index] = level
 
     def close(self) -> None:
         for view in (self.levels, self.stamps, self.counts, self._whole):
