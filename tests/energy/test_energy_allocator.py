@@ -243,3 +243,10 @@ def test_many_points_share_one_supply() -> None:
 def test_every_reason_has_a_sentence_in_both_languages(key: str) -> None:
     offer = Offer(0, 0, key, phase=1)
     assert "{" not in explain(offer, "en") + explain(offer, "fr")
+
+
+def test_a_turn_to_come_is_told_in_minutes() -> None:
+    offer = Offer(0, 0, "turn", phase=0, until=1000.0)
+    assert explain(offer, "en", 390.0).endswith("; 11 min more at most")
+    assert explain(offer, "fr", 390.0).endswith(" ; encore 11 min au plus")
+    assert "min" not in explain(offer, "en", 1000.0)

@@ -92,6 +92,8 @@ async def test_a_silent_linky_means_the_safe_share_and_a_fault(tmp_path: Path) -
         assert offered(borne)[0] == 8
         assert limits(borne)["safe-share#tic"] == 8
         assert "tic-lost" in borne.station.faults
+        source = borne.station.supply.view(borne.time.mono)["sources"]["tic"]
+        assert (source["reason"], source["leaves"]) == ("safe-share", [8, 8, 8])
         assert "not measured" in sentence(borne)
         seconds(borne, 50)
         assert offered(borne)[0] == 8

@@ -20,7 +20,7 @@ No I/O, no clock: `now` is monotonic seconds, currents are amperes per phase.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from math import floor, inf
+from math import ceil, floor, inf
 
 from chargepoint.energy.limits import MINIMUM_A
 
@@ -53,12 +53,10 @@ TOLERANCE_A = 0.5
 STEP_A = 0.5
 """Changes smaller than this are left out unless the limit needs them or they complete a raise to the cap."""
 
-ROTATIONS: dict[str, int] = {"R": 0, "S": 1, "T": 2}
-
 
 def wiring(rotation: str, phases: int = 3) -> tuple[int, ...]:
     """Supply phase (0..2) of each of the socket's conductors: `wiring("STR")` is (1, 2, 0). Letters are OCPP's."""
-    return tuple(ROTATIONS[letter] for letter in rotation[:phases])
+    return tuple("RST".index(letter) for letter in rotation[:phases])
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +168,14 @@ REASONS: dict[str, tuple[str, str]] = {
 }
 
 
-def explain(offer: Offer, lang: str = "en") -> str:
-    """The reason of an offer as half a sentence, in English (`en`) or French (`fr`)."""
+def explain(offer: Offer, lang: str = "en", now: float | None = None) -> str:
+    """The reason of an offer as half a sentence, in English (`en`) or French (`fr`); with `now`, how long at most."""
     phase = "?" if offer.phase is None else f"L{offer.phase + 1}"
-    return REASONS[offer.reason][1 if lang == "fr" else 0].format(phase=phase)
+    text = REASONS[offer.reason][1 if lang == "fr" else 0].format(phase=phase)
+    if now is None or offer.until is None or offer.until <= now:
+        return text
+    minutes = ceil((offer.until - now) / 60)
+    return text + (f" ; encore {minutes} min au plus" if lang == "fr" else f"; {minutes} min more at most")
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,9 +426,7 @@ def _raise_together(seats: Sequence[_Seat], left: list[float]) -> None:
                 seat.reason, seat.phase = "share", full
             else:
                 still.append(seat)
-        if len(still) == len(rising):
-            break  # cannot happen: every round fills a phase or satisfies a car
-        rising = still
+        rising = still if len(still) < len(rising) else []  # every round settles one; never go round for ever
 
 
 # 5: from what is to what should be

@@ -5,7 +5,7 @@ station say, sets what may be shared, and gives every point the named limits tha
 """
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 from chargepoint.config import Config
 from chargepoint.energy.allocator import Phases, Supply, wiring
@@ -95,6 +95,21 @@ class SupplyWatch:
         most = section.max_current or self._config.supply.max_current
         limit = (most, most, most) if self._config.supply.phases == 3 else (most, 0.0, 0.0)
         source.reading(reading.at, (drawn[0], drawn[1], drawn[2]), limit)
+
+    def view(self, now: float) -> dict[str, Any]:
+        """The `supply` part of the status: what may be shared, and what each meter of the connection leaves."""
+        sources = {
+            name: {
+                "reason": room.reason,
+                "detail": room.detail,
+                "leaves": [round(amps, 1) for amps in room.amps],
+                "others": None if (base := self.sources[name].base_a) is None else [round(amps, 1) for amps in base],
+                "for_s": round(now - room.since),
+            }
+            for name, room in self.rooms.items()
+        }
+        reserved = list(self.supply.reserved_a)
+        return {"limit": list(self.supply.limit_a), "reserved": reserved, "sources": sources}
 
     # What follows
 

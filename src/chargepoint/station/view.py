@@ -92,5 +92,5 @@ async def station_status(station: Station) -> dict[str, Any]:
             "queue": queue,
         },
         "clock": {"synchronised": station.clock.synchronised, "source": station.clock.source},
-        "supply": {"limit": list(station.power.supply.limit_a)},
+        "supply": station.supply.view(station.clock.monotonic()),
     }
