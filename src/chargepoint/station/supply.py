@@ -7,6 +7,8 @@ station say, sets what may be shared, and gives every point the named limits tha
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+import structlog
+
 from chargepoint.config import Config
 from chargepoint.energy.allocator import Phases, Supply, wiring
 from chargepoint.energy.limits import MINIMUM_A, Limit
@@ -16,6 +18,8 @@ from chargepoint.station.charging_profiles import ChargingProfiles
 from chargepoint.station.faultlist import FaultList
 from chargepoint.station.point import Point
 from chargepoint.tic.reading import TicReading
+
+log = structlog.get_logger()
 
 NOMINAL_V: Final = 230.0
 """Subscribed power is told in kVA at this voltage between phase and neutral (NOI-CPT_54E)."""
@@ -51,6 +55,7 @@ class SupplyWatch:
         self._subscribed: Phases = self.static_a
         self._tic: TicReading | None = None
         self._tic_trouble = ""
+        self._overload = False
         self.supply = Supply(self.static_a)
         self.rooms: dict[str, Room] = {}
 
@@ -76,6 +81,9 @@ class SupplyWatch:
         if source is None or reading.current_a[0] is None:
             return
         source.reading(reading.at, (drawn[0], drawn[1], drawn[2]), self._subscribed, reading.overload)
+        if reading.overload and not self._overload:
+            log.warning("overload notice", drawn_a=[round(amps, 1) for amps in drawn], subscribed_a=self._subscribed)
+        self._overload = reading.overload
         if reading.overload:
             self._changed()
 
