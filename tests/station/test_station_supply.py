@@ -8,8 +8,10 @@ import pytest
 from station_harness import Harness, config, station
 
 from chargepoint.energy.profiles import Kind, Period, Profile, ProfileError, Purpose
+from chargepoint.jsonrpc import RpcError
 from chargepoint.meter.reading import BUILDING, Reading
 from chargepoint.station.api import Outcome
+from chargepoint.station.control import Control
 from chargepoint.station.view import point_status
 from chargepoint.station.why import why
 from chargepoint.tic.frames import Mode
@@ -227,6 +229,22 @@ async def test_a_profile_that_came_with_a_remote_start_is_for_that_transaction(t
         borne.advance(6)
         assert offered(borne)[0] == 8
         assert limits(borne)["ocpp-transaction"] == 8
+
+
+async def test_a_technicians_limit_holds_for_its_time(tmp_path: Path) -> None:
+    async with station(tmp_path) as borne:
+        control = Control(borne.station, tmp_path / "station.sock")
+        await borne.charge()
+        assert control.limit(1, 8.0, 10.0) == {"limited": True}
+        borne.advance(6)
+        assert offered(borne)[0] == 8
+        assert "a technician has set 8 A" in sentence(borne)
+        borne.advance(600)
+        assert "technician" not in limits(borne)
+        control.limit(1, 8.0)
+        assert control.limit(1) == {"limited": False, "was": True}
+        with pytest.raises(RpcError, match="no limit"):
+            control.limit(1, -1.0)
 
 
 async def test_a_profile_that_cannot_be_is_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import structlog
 
+from chargepoint.energy.limits import Limit
 from chargepoint.jsonrpc import Peer, RpcError, Server
 from chargepoint.logs import raise_level
 from chargepoint.station.api import Outcome, SecurityEvent, StopReason
@@ -41,6 +42,7 @@ class Control:
                 "stop": self.stop,
                 "start": self.start_session,
                 "availability": self.availability,
+                "limit": self.limit,
                 "acknowledge": self.acknowledge,
                 "self_test": self.self_test,
                 "dump": self.dump,
@@ -111,6 +113,17 @@ class Control:
         if evse != 0:
             self._point(evse)
         return self._answer(await self._station.set_availability(evse, operative))
+
+    def limit(self, evse: int, amps: float | None = None, minutes: float = 60.0) -> dict[str, Any]:
+        """A technician limits a point for some time, or (without `amps`) lets it go."""
+        point, now = self._point(evse), self._station.clock.monotonic()
+        if amps is None:
+            return {"limited": False, "was": point.limits.clear("technician")}
+        if not (0 <= amps <= 1000 and 0 < minutes <= 7 * 24 * 60):
+            raise RpcError(f"{amps:g} A for {minutes:g} minutes is no limit: give 0 to 1000 A, and up to a week")
+        point.limits.set(Limit("technician", "technician", amps, now, now + minutes * 60))
+        log.info("limited by a technician", evse=evse, amps=amps, minutes=minutes)
+        return {"limited": True}
 
     async def acknowledge(self, evse: int, fault: str) -> dict[str, Any]:
         self._point(evse)

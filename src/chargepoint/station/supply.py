@@ -146,6 +146,7 @@ class SupplyWatch:
     def _limit(self, point: Point, most: tuple[float, str] | None, now: float) -> None:
         lines = wiring(point.config.phase_rotation, point.config.phases)
         limits = point.limits
+        limits.expire(now)
         limits.set(Limit("supply", "configuration", min(self.static_a[i] for i in lines), now))
         for name, room in self.rooms.items():
             left = round(min(room.amps[i] for i in lines), 1)

@@ -210,7 +210,7 @@ def _limit(point: Point, power: Power, now: float, lang: str) -> str:
     """What bounds the offer: the way the supply is shared, or the lowest of the point's own limits."""
     offer = power.offers.get(point.id)
     if offer is not None and offer.reason in ("share", "settling", "turn", "no-room", "hysteresis", "idle"):
-        text = allocator.explain(offer, lang)
+        text = allocator.explain(offer, lang, now)
         if offer.phase is None:
             return text
         supply = next((x for x in point.limits if x.name in SHARED and x.name != "share" and x.active(now)), None)
