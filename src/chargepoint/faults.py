@@ -271,8 +271,8 @@ _row(
 )  # fmt: skip
 _row(
     "self-test-failed", "", "InternalError", _ERROR, _OPEN, _SELF,
-    en="A self-test of the point failed; the detail names which. It is repeated every five minutes.",
-    fr="Un autotest du point a échoué ; le détail dit lequel. Il est répété toutes les cinq minutes.",
+    en="A self-test of the point failed; the detail names which. It is repeated every minute.",
+    fr="Un autotest du point a échoué ; le détail dit lequel. Il est répété chaque minute.",
 )  # fmt: skip
 _row(
     "memory-damaged", "", "InternalError", _WARNING, _REPORT, _SELF, whole_borne=True,

@@ -35,6 +35,9 @@ class World:
     reference_v: float = 2.5
     duty_follows: bool = True
     high_v: float | None = None
+    domestic_plug: bool = False
+    domestic_follows: bool = True
+    domestic_welded: bool = False
     borne: BorneInputs = field(default_factory=lambda: BorneInputs(False, False, True))
 
 
@@ -46,6 +49,8 @@ class Rig:
         self.point = Point(PointConfig(**{"id": 1, **config}), arbiter or MotorArbiter(), now)  # type: ignore[arg-type]
         self.world = World()
         self.out = PointOutputs()
+        self.seen: PointInputs | None = None
+        """The inputs of the last pass."""
         self.permission: Permit | None = None
         self._renewed = now - 10
         self.passes = 0
@@ -71,21 +76,24 @@ class Rig:
             cp_high_v=high, cp_low_v=low, pp_ohm=ohm, contactor_closed=contact, load_live=contact,
             lock_closed=w.lock_at >= 1.0, lock_open=w.lock_at <= 0.0, rcd_tripped=w.rcd or test,
             rdc_tripped=w.rdc or test, pe_ok=w.pe_ok, temperature_c=w.temperature_c, reference_v=w.reference_v,
-            duty_measured=out.duty if w.duty_follows else 42.0,
+            duty_measured=out.duty if w.duty_follows else 42.0, domestic_plug=w.domestic_plug,
+            domestic_closed=(out.domestic_contactor and w.domestic_follows) or w.domestic_welded,
         )  # fmt: skip
 
-    def step(self) -> PointOutputs:
+    def step(self, dt: float = TICK) -> PointOutputs:
+        """One pass, then `dt` seconds in which the world follows the outputs."""
         if self.permission is not None and self.now - self._renewed >= 2.0:
             self._renewed = self.now
             self.point.permit(self.permission, self.now)
-        self.out = self.point.step(self.inputs(), self.world.borne, self.now)
+        self.seen = self.inputs()
+        self.out = self.point.step(self.seen, self.world.borne, self.now)
         if self.world.lock_moves:
             if self.out.lock is LockDrive.CLOSE:
-                self.world.lock_at = min(1.0, self.world.lock_at + TICK / self.world.lock_seconds)
+                self.world.lock_at = min(1.0, self.world.lock_at + dt / self.world.lock_seconds)
             elif self.out.lock is LockDrive.OPEN:
-                self.world.lock_at = max(0.0, self.world.lock_at - TICK / self.world.lock_seconds)
+                self.world.lock_at = max(0.0, self.world.lock_at - dt / self.world.lock_seconds)
         self.passes += 1
-        self.now += TICK
+        self.now += dt
         if self.watch is not None:
             self.watch(self)
         return self.out

@@ -227,3 +227,51 @@ def test_every_row_is_whole() -> None:
         assert row.latching <= (row.recover is Recover.TECHNICIAN)
         if row.owner is Owner.EVSE and row.effect is Effect.OPEN:
             assert row.faulted
+
+
+def test_a_front_end_that_settles_late_is_no_fault_at_the_start() -> None:
+    rig = Rig()
+    rig.world.reference_v = 0.0
+    rig.world.high_v = -15.0
+    rig.run(2.0)
+    assert rig.faults == set()
+    rig.world.reference_v = 2.5
+    rig.run(0.3)
+    rig.world.high_v = None
+    rig.run(2.0)
+    assert rig.faults == set()
+    assert rig.point.state == "A1"
+
+
+def test_a_converter_that_never_speaks_is_a_fault() -> None:
+    rig = Rig()
+    rig.world.reference_v = 0.0
+    rig.run(5.1)
+    assert rig.faults == {"adc-silent"}
+
+
+def test_a_car_that_asks_for_ventilation_again_and_again_is_left_alone_until_it_leaves() -> None:
+    rig = Rig().run(1.0).permit().plug()
+    asked = 0
+    for _ in range(40000):
+        rig.world.pilot = "D" if rig.out.duty < 100 else "B"
+        before = rig.faults
+        rig.step()
+        asked += rig.faults - before == {"ventilation-required"}
+    assert asked == 4
+    rig.unplug().run(11.0)
+    assert rig.faults == set()
+
+
+def test_an_acknowledged_test_failure_is_tested_again() -> None:
+    rig = Rig()
+    rig.world.rcd_test_works = False
+    rig.run(4.0)
+    assert rig.point.acknowledge("rcd-test-fails", rig.now) == ""
+    rig.run(4.0)
+    assert rig.faults == {"rcd-test-fails"}
+    rig.world.rcd_test_works = True
+    assert rig.point.acknowledge("rcd-test-fails", rig.now) == ""
+    rig.run(4.0)
+    assert rig.faults == set()
+    assert rig.point.self_tests.in_date(rig.now)

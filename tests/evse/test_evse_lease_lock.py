@@ -148,3 +148,16 @@ def test_end_switches_that_disagree_confirm_nothing(both: bool) -> None:
     lock = Lock(1, MotorArbiter())
     for tick in range(50):
         assert lock.step(tick / 100, True, True, both, both) is LockDrive.CLOSE
+
+
+def test_a_second_request_tries_a_stuck_lock_again_at_once() -> None:
+    rig = Rig().charging()
+    rig.world.lock_moves = False
+    rig.world.pilot = "B"
+    rig.permission = None
+    rig.point.request_unlock()
+    rig.until(lambda: "lock-stuck" in rig.faults, 10.0)
+    rig.world.lock_moves = True
+    rig.point.request_unlock()
+    assert rig.until(lambda: not rig.point.unlock_wanted, 2.0) < 0.5
+    assert rig.world.lock_at == 0.0

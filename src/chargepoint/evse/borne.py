@@ -1,6 +1,6 @@
 """All points of the borne and what is asked of them: between the loop, which has the time, and the points."""
 
-import uuid
+import os
 from collections.abc import Callable
 
 from chargepoint.board.types import BorneInputs, LockDrive, PointInputs, PointOutputs
@@ -52,7 +52,7 @@ class Borne:
 
     def __init__(self, config: Config, remembered: Remembered, now: float) -> None:
         arbiter = MotorArbiter()
-        self.boot = uuid.uuid4().hex[:12]
+        self.boot = os.urandom(6).hex()
         self.points = {section.id: Point(PointConfig.of(section), arbiter, now) for section in config.evse}
         self.recorders = {evse: Recorder() for evse in self.points}
         self.inputs: dict[int, PointInputs] = {}

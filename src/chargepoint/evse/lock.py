@@ -6,6 +6,7 @@ It is given what is wanted and whether it may unlock (contactor confirmed open);
 from chargepoint.board.types import LockDrive
 from chargepoint.iec61851.timing import LOCK_MOVE_S, LOCK_MOVES, LOCK_MOVES_WINDOW_S, LOCK_PAUSE_S, LOCK_TRIES
 
+KEPT_FOR_OPENING = LOCK_TRIES
 RETRY_STUCK_S = 60.0
 """A lock that would not open is tried again after so long, for ever: nobody's cable stays for good."""
 
@@ -83,6 +84,7 @@ class Lock:
 
     def retry(self) -> None:
         """Tries begin anew, within the actuator's limit of moves."""
+        self.failed = LockDrive.OFF
         self._tries = 0
         self._draw_back = False
         self._again = float("-inf")
@@ -96,7 +98,9 @@ class Lock:
         if direction is LockDrive.OPEN and not may_unlock:
             return
         recent = self._recent
-        if len(recent) >= LOCK_MOVES and now - recent[0] < LOCK_MOVES_WINDOW_S:
+        # The last moves of the actuator's duty are kept for setting the plug free.
+        allowed = LOCK_MOVES if direction is LockDrive.OPEN else LOCK_MOVES - KEPT_FOR_OPENING
+        if len(recent) >= allowed and now - recent[-allowed] < LOCK_MOVES_WINDOW_S:
             return
         if not self._arbiter.acquire(self._evse):
             return

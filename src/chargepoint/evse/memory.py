@@ -12,6 +12,8 @@ from pathlib import Path
 
 FILE_NAME = "evse.json"
 VERSION = 1
+STACK_BYTES = 256 * 1024
+"""Enough to compress and write; memory is locked, so none is wasted."""
 
 
 @dataclass
@@ -90,6 +92,7 @@ class Writer:
         self._stopping = False
         self.error = ""
         """The last write's error; empty when it went well."""
+        threading.stack_size(STACK_BYTES)
         self._thread = threading.Thread(target=self._run, name="memory", daemon=True)
         self._thread.start()
 

@@ -26,6 +26,11 @@ class PilotFilter:
         self._skip = 0
         self._low, self._high = keeps(Band.A)
 
+    @property
+    def steady(self) -> bool:
+        """The last result was of the present band, and a band counts."""
+        return self.announced and not self._count
+
     def restart(self) -> None:
         """F is on the pilot: whatever is read then is not the car's. Begin anew after it."""
         self.announced = False
@@ -68,6 +73,11 @@ class DiodeCheck:
         self.seen = False
         self._bad = 0
         self._skip = SETTLE_RESULTS
+
+    @property
+    def sound(self) -> bool:
+        """Seen, and in the last result too."""
+        return self.seen and not self._bad
 
     def forget(self) -> None:
         """The car left, or the PWM went off."""

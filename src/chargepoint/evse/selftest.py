@@ -21,7 +21,7 @@ PILOT_S = 0.6
 """The read-back needs 0.3 s to settle and 0.2 s to be judged (see `watch.DutyWatch`)."""
 LOCK_S = 8.0
 """The lock's own tries end before that."""
-RETRY_S = 300.0
+RETRY_S = 60.0
 """A test that failed for another reason than a residual current device is repeated after so long."""
 
 WHAT = ("rcd", "lock", "contactor", "pilot", "all")
@@ -160,9 +160,8 @@ class SelfTests:
         self._since = now
 
     def _pilot(self, now: float, seen: Seen) -> None:
-        if seen.pilot_wrong:
-            self._fail("pilot: the read-back does not follow the generator")
-        elif seen.vacant and now - self._since < PILOT_S:
+        # A read-back that does not follow is a fault of its own (`pwm-wrong`); here it is given the chance to show.
+        if not seen.pilot_wrong and seen.vacant and now - self._since < PILOT_S:
             return
         self._enter(self._after_pilot(seen), now)
 

@@ -8,6 +8,11 @@ REFERENCE_TOLERANCE_V = 0.1
 ADC_BAD_RESULTS = 3
 """30 ms of nonsense from the converter are a fault; one result of it already keeps a contactor from closing."""
 
+START_S = 0.5
+"""After the first sound result at the start."""
+START_LIMIT_S = 5.0
+"""A converter that says nothing sound for so long after the start is silent."""
+
 OVER_RESULTS = 3
 """Results above 13 V or below -13 V: 30 ms, the generator is wrong or something else feeds the pilot."""
 GAP_RESULTS = 50
@@ -24,20 +29,35 @@ WATCHDOG_GRACE_S = 1.0
 
 
 class ConverterWatch:
-    """The ADC's reference tells a silent converter from a quiet pilot."""
+    """The ADC's reference tells a silent converter from a quiet pilot.
 
-    __slots__ = ("_bad", "trusted")
+    At the start the front end needs a moment: nothing analogue is judged before `settled`, and nothing may be closed.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_bad", "_settles_at", "_started", "settled", "trusted")
+
+    def __init__(self, now: float) -> None:
         self._bad = 0
+        self._started = now
+        self._settles_at: float | None = None
+        self.settled = False
+        """The front end has had its time since its first sound result."""
         self.trusted = False
         """This pass's analogue values may be used."""
 
-    def step(self, reference_v: float) -> bool:
+    def step(self, reference_v: float, now: float) -> bool:
         """True while the converter is at fault."""
         self.trusted = abs(reference_v - REFERENCE_V) <= REFERENCE_TOLERANCE_V
         self._bad = 0 if self.trusted else self._bad + 1
-        return self._bad >= ADC_BAD_RESULTS
+        if self.settled:
+            return self._bad >= ADC_BAD_RESULTS
+        if not self.trusted:
+            self._settles_at = None
+            return now - self._started >= START_LIMIT_S
+        if self._settles_at is None:
+            self._settles_at = now + START_S
+        self.settled = now >= self._settles_at
+        return False
 
 
 class VoltageWatch:

@@ -1,0 +1,86 @@
+"""What must hold in every pass, whatever happens: the safety argument as assertions."""
+
+from evse_rig import Rig
+
+from chargepoint.board.types import LockDrive
+from chargepoint.evse.domestic import CONNECTOR
+from chargepoint.iec61851.pilot import MAX_CURRENT_A, offered_a
+from chargepoint.iec61851.timing import STABLE_C_S, STOP_S
+
+
+class Invariants:
+    """Looks at one rig after each pass. Keeps the pass before, for what only a change shows."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.duty = 100.0
+        self.x1_since: float | None = None
+
+    def check(self, rig: Rig, now: float) -> None:
+        """`now`: the time of the pass."""
+        point, out, seen = rig.point, rig.out, rig.seen
+        assert seen is not None
+        serves = ("C1", "C2", "D1", "D2") if point.config.ventilated else ("C1", "C2")
+        if out.contactor:
+            assert point.state in serves, "closed outside C (or D where ventilated)"
+            assert not point.faults.opens, "closed with a fault that opens"
+            assert not (rig.world.borne.emergency_stop or rig.world.borne.door_open), "closed in emergency stop"
+            assert seen.pe_ok, "closed without protective earth"
+            assert not (seen.rcd_tripped or seen.rdc_tripped), "closed with a residual current"
+            assert not out.rcd_test, "closed during the residual current test"
+            assert not out.domestic_contactor, "both contactors closed"
+            assert point.lock_lost < 2 or not point.config.socket, "closed and not locked"
+            self._x1(point.state, now)
+            if not self.closed:
+                self._closing(rig, now)
+        else:
+            self.x1_since = None
+        if out.domestic_contactor:
+            assert seen.domestic_plug and point.lease.allows(now, CONNECTOR), (
+                "domestic socket live without plug or lease"
+            )
+            assert not point.faults.stops, "domestic socket live with a fault"
+        if out.lock is LockDrive.OPEN:
+            assert not out.contactor, "unlocking while the contactor is closed"
+            assert not (seen.contactor_closed or seen.load_live), "unlocking while the socket is live"
+        self._offer(rig)
+        self.closed, self.duty = out.contactor, out.duty
+
+    def _x1(self, state: str, now: float) -> None:
+        if state.endswith("2"):
+            self.x1_since = None
+        elif self.x1_since is None:
+            self.x1_since = now
+        else:
+            assert now - self.x1_since <= STOP_S + 0.02 or now - self.x1_since > 30, "x1 for longer than 6 s"
+
+    def _closing(self, rig: Rig, now: float) -> None:
+        point, seen = rig.point, rig.seen
+        assert seen is not None
+        assert point.state in ("C2", "D2"), "closing outside x2"
+        assert 10.0 <= self.duty <= 96.0, "closing without an offer on the pilot"
+        assert seen.cp_low_v < -10, "closing without the diode in this very pass"
+        assert point.diode.seen, "closing without the diode"
+        assert point.lease.allows(now), "closing without a live lease"
+        assert not point.unlock_wanted, "closing during a release"
+        assert not point.faults.stops, "closing with a fault"
+        assert point.self_tests.in_date(now) and not point.self_tests.running, "closing without the test in date"
+        assert now - point.pilot.since >= STABLE_C_S - 1e-9, "closing before half a second of C"
+        assert not (seen.contactor_closed or seen.load_live), "closing although it is not open"
+        assert abs(seen.reference_v - 2.5) < 0.11, "closing with a converter that lies"
+        assert rig.world.borne.coil_watchdog_armed, "closing without the coil watchdog"
+        if point.config.socket:
+            assert seen.lock_closed and not seen.lock_open, "closing unlocked"
+            assert point.proximity.cable, "closing without a cable"
+
+    def _offer(self, rig: Rig) -> None:
+        point, duty = rig.point, rig.out.duty
+        assert duty in (0.0, 100.0) or 10.0 <= duty <= 96.0, f"a duty of {duty} % is no offer"
+        if point.state in ("B2", "C2", "D2"):
+            offer = offered_a(duty)
+            bound = min(point.lease.current_a, point.config.max_current_a, MAX_CURRENT_A)
+            assert 6.0 <= offer <= bound + 1e-6, f"{offer} A offered, {bound} A allowed"
+            if point.config.socket:
+                assert offer <= (point.proximity.cable_a or 0.0) + 1e-6, "more than the cable may carry"
+            hot = point.config.max_current_a * point.derating.factor
+            assert offer <= hot + 1e-6, "more than the temperature allows"
