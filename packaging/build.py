@@ -161,13 +161,10 @@ def write_pages(source: Path, version: Path, tree: Path) -> None:
     """Manual page and completion, made from the command line's own parser."""
     # The parser is the source's: the target's compiled packages may not run here.
     env = {**os.environ, "PYTHONPATH": str(source / "src")}
-    for kind, target in (
-        ("man", tree / "usr/share/man/man1/chargepoint.1"),
-        ("bash", tree / "usr/share/bash-completion/completions/chargepoint"),
-    ):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        text = run(sys.executable, str(source / "packaging/pages.py"), kind, version.name, env=env)
-        target.write_text(text, encoding="utf-8")
+    pages = tree / "usr/share/man/man1/chargepoint.1", tree / "usr/share/bash-completion/completions/chargepoint"
+    for page in pages:
+        page.parent.mkdir(parents=True, exist_ok=True)
+    run(sys.executable, str(source / "packaging/pages.py"), *map(str, pages), version.name, env=env)
 
 
 def put(file: Path, target: Path, mode: int = 0o644) -> None:

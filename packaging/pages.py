@@ -1,7 +1,8 @@
-"""The manual page and the shell completion, from the command line's parser: `pages.py man|bash VERSION`."""
+"""The manual page and the shell completion, from the command line's parser: `pages.py MAN_FILE COMPLETION_FILE VERSION`."""
 
 import argparse
 import sys
+from pathlib import Path
 
 from chargepoint.console.cli import _parser
 
@@ -80,5 +81,6 @@ complete -o filenames -F _chargepoint chargepoint
 
 
 if __name__ == "__main__":
-    kind, version = sys.argv[1:]
-    sys.stdout.write(man(version) if kind == "man" else bash())
+    man_page, completion, version = sys.argv[1:]
+    Path(man_page).write_text(man(version), encoding="utf-8")
+    Path(completion).write_text(bash(), encoding="utf-8")
