@@ -124,9 +124,14 @@ def test_unreadable_text_is_taken_out_and_counted(tmp_path: Path) -> None:
     db.execute("UPDATE outbox SET payload = '{\"evse' WHERE seq = 2")
     db.commit()
     db.close()
+    db = sqlite3.connect(tmp_path / FILE_NAME)
+    db.execute("UPDATE outbox SET payload = replace(payload, 'meter_start_wh', 'meter_stArt_wh') WHERE seq = 1")
+    db.execute("UPDATE outbox SET payload = CAST(x'7bff7d' AS TEXT) WHERE seq = 3")
+    db.commit()
+    db.close()
     journal, count = reopened(tmp_path)
-    assert count == 5
-    assert journal.loss is not None and journal.loss.unreadable == 1
+    assert count == 3
+    assert journal.loss is not None and journal.loss.unreadable == 3
 
 
 class Disk:

@@ -28,13 +28,16 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from chargepoint.journal.migrations import MIGRATIONS
-from chargepoint.journal.salvage import Loss, damage, salvage, set_aside, take_out_unreadable
+from chargepoint.journal.salvage import Loss, damage, lenient, salvage, set_aside, take_out_unreadable
+from chargepoint.journal.tidy import give_back, tidy
 
 T = TypeVar("T")
 FILE_NAME: Final = "chargepoint.db"
 _BATCH: Final = 64
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _BUSY_S: Final = 5.0
+_COPY_S: Final = 1.0
+"""How long a locked database is waited for before another way to copy it is tried."""
 RETRY_S: Final = 10.0
 """How often a disk that took no writes is tried again."""
 _DISK_CODES: Final = frozenset(
@@ -83,7 +86,9 @@ def _lock(directory: Path) -> int:
 
 def _connect(path: Path | str) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S)
+    db.text_factory = lenient
     try:
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file; before its first page is written
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
     except sqlite3.Error:
@@ -93,12 +98,12 @@ def _connect(path: Path | str) -> sqlite3.Connection:
 
 
 def _backup(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-    """Copy a whole database. Left alone, the module waits for ever on a locked one: here for `_BUSY_S` at most."""
-    end = time.monotonic() + _BUSY_S
+    """Copy a whole database. Left alone, the module waits for ever on a locked one: here for `_COPY_S` at most."""
+    end = time.monotonic() + _COPY_S
 
     def bounded(status: int, remaining: int, total: int) -> None:
         if status not in (sqlite3.SQLITE_OK, sqlite3.SQLITE_DONE) and time.monotonic() >= end:
-            raise sqlite3.OperationalError(f"the database stayed locked for {_BUSY_S:g} s")
+            raise sqlite3.OperationalError(f"the database stayed locked for {_COPY_S:g} s")
 
     source.backup(target, progress=bounded)
 
@@ -163,7 +168,7 @@ def _copy_in_memory(
         memory = _true_copy(source)
         if memory is not None:
             return memory, loss
-    memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    memory = _in_memory()
     found = _salvage_into(memory, path)
     return memory, found if any(found.recovered.values()) else loss
 
@@ -179,9 +184,15 @@ def _last_resorts(path: Path) -> Iterator[sqlite3.Connection]:
             db.close()
 
 
+def _in_memory() -> sqlite3.Connection:
+    memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    memory.text_factory = lenient
+    return memory
+
+
 def _true_copy(source: sqlite3.Connection) -> sqlite3.Connection | None:
     """A sound and current copy in memory, or None."""
-    memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    memory = _in_memory()
     with contextlib.suppress(sqlite3.Error):
         _backup(source, memory)
         if not damage(memory):
@@ -224,6 +235,7 @@ class Journal:
         self._damaged = False
         """The file is to be set aside before it is written again."""
         self._retry_at = time.monotonic() + RETRY_S
+        self._giving_back = False
         self._reader: sqlite3.Connection | None = None
         self._writes: _Works = queue.SimpleQueue()
         self._reads: _Works = queue.SimpleQueue()
@@ -259,6 +271,11 @@ class Journal:
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` on a consistent view; it cannot write."""
         return await self._submit(self._writes if self.trouble else self._reads, work)
+
+    async def tidy(self) -> None:
+        """Drop what is no longer needed, and give a little of the free space back."""
+        await self.write(tidy)
+        self._giving_back = True
 
     async def _submit(self, works: _Works, work: Callable[[sqlite3.Connection], T]) -> T:
         if self._closed:
@@ -304,6 +321,10 @@ class Journal:
             open_ = item is not None or len(batch) == _BATCH
             if batch:
                 self._commit(batch)
+            if self._giving_back and self._disk is not None and not self.trouble:
+                self._giving_back = False
+                with contextlib.suppress(sqlite3.Error):
+                    give_back(self._disk)
             if self.trouble and (not open_ or time.monotonic() >= self._retry_at):
                 self._write_back()
 
@@ -388,7 +409,9 @@ class Journal:
 
     def _read_once(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
         if self._reader is None:
-            self._reader = _connect(self.path)
+            # No pragma that asks for a lock: a long write may be under way.
+            self._reader = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S)
+            self._reader.text_factory = lenient
             self._reader.execute("PRAGMA query_only = ON")
         db = self._reader
         try:

@@ -69,4 +69,17 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (source, token)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE history (
+        id INTEGER PRIMARY KEY,
+        boot INTEGER NOT NULL,
+        mono REAL NOT NULL,
+        utc REAL,
+        evse INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        event TEXT NOT NULL,
+        detail TEXT NOT NULL
+    );
+    CREATE INDEX outbox_tx ON outbox (tx);
+    """,
 )

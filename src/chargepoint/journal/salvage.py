@@ -14,6 +14,12 @@ from typing import Any, Final
 
 _PARTS: Final = ("", "-wal", "-shm")
 _JSON: Final = (("outbox", "payload", "seq"), ("sample", "content", "id"), ("store", "value", "area || '/' || key"))
+_REQUIRED: Final = {
+    "started": frozenset({"evse", "connector", "token", "meter_start_wh", "reservation"}),
+    "sampled": frozenset({"evse", "values"}),
+    "ended": frozenset({"evse", "token", "meter_stop_wh", "reason", "data"}),
+    "security": frozenset({"kind", "info"}),
+}
 KEEP_ASIDE: Final = 3
 """So many damaged files are kept for inspection; the oldest goes first."""
 
@@ -45,22 +51,31 @@ def damage(db: sqlite3.Connection) -> str:
 
 
 def take_out_unreadable(db: sqlite3.Connection) -> int:
-    """Delete rows whose JSON does not parse; how many."""
-    count = 0
+    """Delete rows whose JSON does not parse, and messages that lack what their kind must have; how many."""
+    gone: list[tuple[str, str, Any]] = []
     for table, column, key in _JSON:
-        for identity, text in db.execute(f"SELECT {key}, {column} FROM {table}").fetchall():
-            if not _parses(text):
-                db.execute(f"DELETE FROM {table} WHERE {key} = ?", (identity,))
-                count += 1
-    return count
+        kind = "kind" if table == "outbox" else "''"
+        for identity, name, text in db.execute(f"SELECT {key}, {kind}, {column} FROM {table}"):
+            if not _readable_text(text, _REQUIRED.get(name, frozenset()) if table == "outbox" else frozenset()):
+                gone.append((table, key, identity))
+    for table, key, identity in gone:
+        db.execute(f"DELETE FROM {table} WHERE {key} = ?", (identity,))
+    return len(gone)
 
 
-def _parses(text: Any) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, TypeError):
+def _readable_text(text: Any, required: frozenset[str]) -> bool:
+    if not isinstance(text, str) or "\ufffd" in text:
         return False
-    return True
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return False
+    return not required or (isinstance(content, dict) and required <= content.keys())
+
+
+def lenient(raw: bytes) -> str:
+    """A connection's text factory that never fails: what is no UTF-8 shows as U+FFFD, which JSON of ours never has."""
+    return raw.decode("utf-8", errors="replace")
 
 
 def set_aside(path: Path) -> Path:
@@ -84,7 +99,7 @@ def salvage(damaged: Path, into: sqlite3.Connection) -> Loss:
     tables = [row[0] for row in into.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
     try:
         source = sqlite3.connect(damaged)
-        source.text_factory = _text
+        source.text_factory = lenient
     except sqlite3.Error as error:
         loss.why = str(error)
         return loss
@@ -94,10 +109,6 @@ def salvage(damaged: Path, into: sqlite3.Connection) -> Loss:
     source.close()
     loss.unreadable += take_out_unreadable(into)
     return loss
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", errors="replace")
 
 
 def _copy(source: sqlite3.Connection, into: sqlite3.Connection, table: str, loss: Loss) -> int:

@@ -115,7 +115,7 @@ class Books:
         shared.step("end-durable")
         log.info("session ended", evse=point.id, tx=end.tx, reason=end.reason.value, meter_stop_wh=wh)
         shared.backend.outbox_changed()
-        point.ended(wh)
+        point.ended(end.reason)
         shared.changed()
 
     async def _contactor_open(self) -> float:

@@ -32,6 +32,7 @@ from chargepoint.station.clock import Clock
 from chargepoint.station.entrance import Entrance, masked
 from chargepoint.station.evse_link import Link
 from chargepoint.station.faultlist import FaultList
+from chargepoint.station.health import Health
 from chargepoint.station.point import Point
 from chargepoint.station.power import Power
 from chargepoint.station.reserving import Reserving
@@ -72,6 +73,8 @@ class StationCore:
         self.power = Power(config)
         self.profiles = ChargingProfiles(config, journal, clock)
         self.started_at = clock.monotonic()
+        run_dir = config.station.run_dir
+        self.health = Health(journal, clock, self.faults, run_dir, self._spawn)
         self.supply = SupplyWatch(config, self.profiles, self.faults, self.started_at, self._settle)
         self.restart_requested = False
         """`run` ended because of a reset: the process is to be started again."""
@@ -136,7 +139,7 @@ class StationCore:
                     task.cancel()
                 raise _Stopped
         except* _Stopped:
-            pass
+            await self.health.stopping(self.restart_requested)
         finally:
             self._tasks = None
             for point in self.points.values():
@@ -149,6 +152,7 @@ class StationCore:
     async def _recover(self) -> None:
         """Open transactions, availability and charging profiles of before."""
         await self.profiles.recover()
+        await self.health.recover()
         await self.reserving.recover()
         found = await self.journal.read(transactions.open_transactions)
         for transaction in found:
@@ -196,6 +200,7 @@ class StationCore:
         if self.clock.utc() >= self._aligned_at:
             self._aligned_due()
         self.faults.own("clock-unsynchronised", not self.clock.synchronised, now)
+        self.health.tick(self.points, self.backend.online or not self.config.ocpp.url, now)
         self._settle()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -240,6 +245,7 @@ class StationCore:
                 log.info("status", evse=news.evse, status=news.status.value, error=news.error)
                 self.backend.notify(news)
                 self._tell("status", {"evse": news.evse, "status": news.status.value, "error": news.error})
+        self.health.settled(self.points, now)
         whole = self.status_of(0)
         if (whole.status, whole.error) != self._told_station:
             self._told_station = (whole.status, whole.error)

@@ -65,6 +65,8 @@ class Point:
         """Energy that may still be delivered after the token was found invalid, counted from `invalid_wh`."""
         self.invalid_wh = 0
         self.meter_start_wh = 0
+        self.ended_by = StopReason.OTHER
+        """Why the last session ended."""
         self.pending: OpenTransaction | None = None
         """A transaction of before a restart, until its car has been seen or missed."""
         self.status = ConnectorStatus.UNAVAILABLE
@@ -245,8 +247,9 @@ class Point:
         self.moment("refused")
         self._shared.changed()
 
-    def ended(self, meter_stop_wh: int) -> None:
+    def ended(self, reason: StopReason) -> None:
         """The end is durable: the session is over, and an availability that waited for it comes."""
+        self.ended_by = reason
         self.session.ended(self._shared.clock.monotonic())
         self.withheld, self.more_wh = "", None
         if self.scheduled is not None:

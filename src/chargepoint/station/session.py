@@ -21,6 +21,7 @@ as `effects`, in order. One static `transitions` machine serves all points; its 
 own facts and emit effects. An event that means nothing in a state changes nothing.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -123,6 +124,9 @@ TRANSITIONS: tuple[dict[str, Any], ...] = (
     {"trigger": "expire", "source": "waiting_car", "dest": "finished", "conditions": "plugged", "before": "_drop"},
     {"trigger": "expire", "source": "waiting_car", "dest": "idle", "before": "_drop"},
 )
+
+# An event that means nothing in a state is no mistake here; the library would warn of each.
+logging.getLogger("transitions.core").setLevel(logging.ERROR)
 
 MACHINE = Machine(
     model=None,

@@ -92,5 +92,6 @@ async def station_status(station: Station) -> dict[str, Any]:
             "queue": queue,
         },
         "clock": {"synchronised": station.clock.synchronised, "source": station.clock.source},
+        "kpis": station.health.kpis.as_json(),
         "supply": station.supply.view(station.clock.monotonic()),
     }

@@ -1,0 +1,153 @@
+"""How the station looks after itself: its journal's troubles as faults, the history of faults, its figures, tidying."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from chargepoint.journal import history, outbox, store
+from chargepoint.journal.history import Event
+from chargepoint.journal.journal import Journal
+from chargepoint.station.clock import Clock
+from chargepoint.station.faultlist import FaultList
+from chargepoint.station.kpis import Kpis
+from chargepoint.station.point import Point
+
+log = structlog.get_logger()
+
+KEEP_S: Final = 900.0
+"""The figures are written so often, when they have changed: 96 small writes a day."""
+METRICS_S: Final = 60.0
+TIDY_S: Final = 3600.0
+METRICS_FILE: Final = "chargepoint.prom"
+_AREA: Final = "kpis"
+_RUN: Final = "run"
+
+
+class Health:
+    """Event-loop only."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Clock,
+        faults: FaultList,
+        run_dir: Path,
+        spawn: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._faults = faults
+        self._file = run_dir / METRICS_FILE
+        self._spawn = spawn
+        self.kpis = Kpis()
+        now = clock.monotonic()
+        self._keep_at = now + KEEP_S
+        self._metrics_at = now
+        self._tidy_at = now + TIDY_S
+        self._active: dict[tuple[int, str], str] = {}
+        self._told_trouble = ""
+
+    async def recover(self) -> None:
+        """The figures of before, and how the last run ended."""
+        kept, run = await self._journal.read(lambda db: (store.get(db, _AREA, "all"), store.get(db, _AREA, _RUN)))
+        self.kpis.load(kept)
+        self.kpis.add("starts_total", cause=self._cause(run))
+        await self._mark("running")
+        loss = self._journal.loss
+        if loss is not None:
+            log.error("the journal was damaged", what=loss.sentence())
+            self._faults.own("database-damaged", True, self._clock.monotonic(), loss.sentence())
+
+    def _cause(self, run: Mapping[str, Any] | None) -> str:
+        if run is None:
+            return "first"
+        if run.get("state") != "running":
+            return str(run.get("state"))
+        return "crash" if run.get("boot") == self._journal.boot else "power"
+
+    async def _mark(self, state: str) -> None:
+        run = {"state": state, "boot": self._journal.boot}
+        await self._write("run", lambda db: store.put(db, _AREA, _RUN, run))
+
+    async def stopping(self, restart: bool) -> None:
+        """The program ends in good order."""
+        await self._keep()
+        await self._mark("reset" if restart else "stop")
+
+    def tick(self, points: Mapping[int, Point], online: bool, now: float) -> None:
+        """A second has passed."""
+        trouble = self._journal.trouble
+        if self._faults.own("disk-full", bool(trouble), now, trouble):
+            log.error("disk", trouble=trouble or "takes writes again")
+        self.kpis.tick(points.values(), online, self._clock.now(), now)
+        if now >= self._keep_at and self.kpis.changed:
+            self._keep_at = now + KEEP_S
+            self._spawn(self._keep())
+        if now >= self._metrics_at:
+            self._metrics_at = now + METRICS_S
+            self._spawn(self._write_metrics(points))
+        if now >= self._tidy_at:
+            self._tidy_at = now + TIDY_S
+            self._spawn(self._tidy())
+
+    def settled(self, points: Mapping[int, Point], now: float) -> None:
+        """Something has changed: count it, and note which faults came and went."""
+        self.kpis.look(points.values(), now)
+        active = {(0, f.name): f.detail for f in self._faults}
+        for point in points.values():
+            active.update({(point.id, f.name): f.detail for f in point.faults})
+        if active.keys() == self._active.keys():
+            return
+        stamp = self._clock.stamp(now)
+        news = [Event(stamp, *key, "raised", active[key]) for key in active.keys() - self._active.keys()]
+        news += [Event(stamp, *key, "cleared") for key in self._active.keys() - active.keys()]
+        self._active = active
+        self._spawn(self._note(news))
+
+    async def _note(self, news: list[Event]) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            for event in news:
+                history.add(db, event)
+
+        await self._write("fault history", work)
+
+    async def _keep(self) -> None:
+        figures = self.kpis.as_json()
+        self.kpis.changed = False
+        await self._write("figures", lambda db: store.put(db, _AREA, "all", figures))
+
+    async def _tidy(self) -> None:
+        try:
+            await self._journal.tidy()
+        except sqlite3.Error as error:
+            log.warning("the journal could not be tidied", error=str(error))
+
+    async def _write_metrics(self, points: Mapping[int, Point]) -> None:
+        self.kpis.set("queue_depth", await self._journal.read(outbox.count))
+        self.kpis.set("journal_writes", self._journal.writes)
+        for point in points.values():
+            if point.report is not None:
+                for name, value in point.report.counters.items():
+                    self.kpis.set(f"{name.replace('-', '_')}_total", value, evse=point.id)
+        text = self.kpis.prometheus()
+        try:
+            await asyncio.to_thread(_replace, self._file, text)
+        except OSError as error:
+            log.warning("the metrics file cannot be written", file=str(self._file), error=str(error))
+
+    async def _write(self, what: str, work: Callable[[sqlite3.Connection], Any]) -> None:
+        try:
+            await self._journal.write(work)
+        except sqlite3.Error as error:
+            log.error("the journal does not take a write", what=what, error=str(error))
+
+
+def _replace(file: Path, text: str) -> None:
+    """Whoever reads the file never sees half of it."""
+    part = file.with_name(file.name + ".new")
+    part.write_text(text)
+    part.replace(file)

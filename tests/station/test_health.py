@@ -1,0 +1,166 @@
+"""What the station counts and keeps of itself."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from station_harness import FakeTime, Harness, station
+
+from chargepoint.journal import history
+from chargepoint.station.kpis import Kpis
+
+
+def play(tmp_path: Path, body: Callable[[Harness], Coroutine[Any, Any, None]], **more: Any) -> None:
+    async def main() -> None:
+        async with station(tmp_path, **more) as harness:
+            await body(harness)
+
+    asyncio.run(main())
+
+
+def test_a_session_is_counted_from_plug_to_end(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.advance(2, wh=10)
+        h.badge()
+        await h.until_status("Finishing")
+        h.unplug()
+        figures = h.station.health.kpis.figures
+        assert figures['plug_ins_total{evse="1"}'] == 1
+        assert figures['sessions_total{evse="1",how="badge"}'] == 1
+        assert figures['start_to_power_seconds_count{evse="1"}'] == 1
+        assert figures['first_try_total{evse="1",success="yes"}'] == 1
+        assert figures['sessions_ended_total{evse="1",fault="",reason="Local"}'] == 1
+
+    play(tmp_path, body)
+
+
+def test_a_session_that_draws_nothing_within_a_minute_is_no_first_try_success(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        h.link.cars[1].wants = False
+        h.plug()
+        h.badge()
+        await h.until_state("running")
+        for _ in range(7):
+            h.advance(10)
+        assert h.station.health.kpis.figures['first_try_total{evse="1",success="no"}'] == 1
+
+    play(tmp_path, body)
+
+
+def test_a_session_ended_by_a_fault_names_it(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.fault(1, "residual-current")
+        h.advance(6)
+        await h.until_state("finished")
+        figures = h.station.health.kpis.figures
+        assert figures['sessions_ended_total{evse="1",fault="residual-current",reason="Other"}'] == 1
+        assert figures['faults_total{evse="1",fault="residual-current"}'] == 1
+
+    play(tmp_path, body)
+
+
+def test_availability_is_counted_by_day_and_by_point(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        h.advance(5)
+        h.fault(1, "residual-current")
+        h.advance(5)
+        (day,) = h.station.health.kpis.days.values()
+        assert day["2"][0] == day["2"][1] >= 10
+        assert day["1"][1] - day["1"][0] >= 5
+
+    play(tmp_path, body)
+
+
+def test_figures_survive_a_restart_and_tell_its_cause(tmp_path: Path) -> None:
+    time = FakeTime()
+
+    async def first(h: Harness) -> None:
+        await h.charge()
+
+    async def second(h: Harness) -> None:
+        figures = h.station.health.kpis.figures
+        assert figures['plug_ins_total{evse="1"}'] >= 1
+        assert figures['starts_total{cause="first"}'] == 1
+        assert figures['starts_total{cause="stop"}'] == 1
+
+    play(tmp_path, first, time=time)
+    play(tmp_path, second, time=time)
+
+
+def test_a_crash_and_a_power_cut_are_told_apart(tmp_path: Path) -> None:
+    async def marked(h: Harness) -> None:
+        async def nothing(restart: bool) -> None: ...
+
+        h.station.health.stopping = nothing  # type: ignore[method-assign]
+
+    causes: list[str] = []
+
+    async def look(h: Harness) -> None:
+        causes.extend(key for key in h.station.health.kpis.figures if key.startswith("starts_total"))
+        await marked(h)
+
+    play(tmp_path, marked, boot_id="a")
+    play(tmp_path, look, boot_id="a")
+    play(tmp_path, look, boot_id="b")
+    assert causes == ['starts_total{cause="crash"}', 'starts_total{cause="power"}']
+
+
+def test_faults_leave_a_history(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        h.fault(1, "diode")
+        h.fault(1, "diode", on=False)
+        h.link.report(1)
+
+        async def told() -> list[tuple[str, str]]:
+            events = await h.journal.read(lambda db: history.newest(db, 10))
+            return [(e.name, e.event) for _, e in events if e.evse == 1]
+
+        for _ in range(100):
+            if len(await told()) == 2:
+                break
+            await asyncio.sleep(0.01)
+        assert await told() == [("diode", "cleared"), ("diode", "raised")]
+
+    play(tmp_path, body)
+
+
+def test_a_disk_that_takes_no_writes_is_a_fault_of_the_station(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        h.journal.trouble = "database or disk is full"
+        h.station.tick()
+        assert "disk-full" in h.station.faults
+        h.journal.trouble = ""
+        h.station.tick()
+        assert "disk-full" not in h.station.faults
+
+    play(tmp_path, body)
+
+
+def test_a_damaged_journal_is_told_and_the_borne_charges(tmp_path: Path) -> None:
+    (tmp_path / "chargepoint.db").write_bytes(b"no database" * 999)
+
+    async def body(h: Harness) -> None:
+        assert "database-damaged" in h.station.faults
+        await h.charge()
+
+    play(tmp_path, body)
+
+
+def test_the_metrics_file_is_prometheus_text(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        h.advance(1)
+        await h.until(lambda: (tmp_path / "chargepoint.prom").exists())
+        lines = (tmp_path / "chargepoint.prom").read_text().splitlines()
+        assert 'chargepoint_available_ratio{evse="1"} 1' in lines or any("available_ratio" in x for x in lines)
+        assert all(line.startswith("chargepoint_") and float(line.rsplit(" ", 1)[1]) >= 0 for line in lines)
+
+    play(tmp_path, body)
+
+
+def test_labels_are_escaped() -> None:
+    kpis = Kpis()
+    kpis.add("x_total", reason='a"b\\c')
+    assert kpis.prometheus() == 'chargepoint_x_total{reason="a\\"b\\\\c"} 1\n'
