@@ -64,7 +64,9 @@ class ByteLine(ABC):
         """What came; empty when `until` (monotonic) came first. Raises LineLost."""
         left = None if until is None else max(0.0, until - time.monotonic())
         try:
-            data = await asyncio.wait_for(self._arrived.get(), left)
+            # Not wait_for: in Python 3.11 it loses a cancellation that comes together with the bytes.
+            async with asyncio.timeout(left):
+                data = await self._arrived.get()
         except TimeoutError:
             return b""
         if isinstance(data, Exception):

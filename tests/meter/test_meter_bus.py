@@ -159,6 +159,18 @@ async def test_a_fresh_reading_is_younger_than_asked(tmp_path):
         assert await bus.read_fresh(1, time.monotonic(), 0.1) is None
 
 
+@pytest.mark.asyncio
+async def test_a_lost_meter_is_asked_often_while_somebody_waits_for_it(tmp_path):
+    meter = SimMeter("eastron-sdm630", lambda: CHARGING)
+    meter.silent = True
+    async with line(tmp_path, {1: meter}, quiet_s=0.02, timeout_s=0.02) as (_, bus, told):
+        await until(lambda: told.lost)
+        asking = asyncio.create_task(bus.read_fresh(1, time.monotonic(), 1.5))
+        await asyncio.sleep(0.4)
+        meter.silent = False
+        assert (await asking).energy_wh == 1_234_567
+
+
 async def _late_answers(tmp_path, quiet_s):
     """Ask for two places of the same length while the first answer comes too late; what do we take them for?"""
     meter = SimMeter("eastron-sdm630", lambda: CHARGING)
@@ -186,6 +198,28 @@ async def test_a_late_answer_is_not_taken_for_the_next_one(tmp_path):
 async def test_without_the_quiet_time_it_would_be(tmp_path):
     energy = await _late_answers(tmp_path, 0.0)
     assert energy == [0x4367, 0x0000], "231.0 V, the answer to the question before"
+
+
+@pytest.mark.asyncio
+async def test_a_stop_that_comes_together_with_an_answer_is_heeded(tmp_path):
+    meter = SimMeter("eastron-sdm630", lambda: CHARGING)
+    sim = SimMeterBus(tmp_path / "m", {1: meter})
+    await sim.start()
+    task = None
+
+    class Stopper(ModbusLink):
+        def _listen(self, sending, data):
+            if not sending and self.counters.requests == 3 and task:
+                task.cancel()  # the answer is set in the same turn of the loop
+            return super()._listen(sending, data)
+
+    bus = MeterBus(
+        "", 0, "N", 0.01, {1: MeterRef(model="eastron-sdm630", unit=1)}, Told(), Stopper(str(tmp_path / "m"))
+    )
+    task = asyncio.create_task(bus.run())
+    done, _ = await asyncio.wait([task], timeout=3)
+    assert done, "the bus runs on after it was cancelled"
+    await sim.close()
 
 
 @pytest.mark.asyncio

@@ -6,6 +6,7 @@ others, and announced when it answers again.
 """
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -17,7 +18,7 @@ from chargepoint.config import MeterRef
 from chargepoint.meter import maps
 from chargepoint.meter.decode import EnergyGuard, Implausible, to_reading
 from chargepoint.meter.identity import code, judge
-from chargepoint.meter.link import Counters, ModbusLink, NoAnswer, Refused
+from chargepoint.meter.link import Counters, ModbusLink, NoAnswer, Refused, heed_cancellation
 from chargepoint.meter.plan import Block, plan
 from chargepoint.meter.reading import Reading
 
@@ -68,6 +69,9 @@ class _Meter:
         """Its code was asked since it was last found."""
         self.due = 0.0
         self.wanted = False
+        """Ask now, whatever is due."""
+        self.waiting = 0
+        """How many wait for a fresh reading: no back-off meanwhile."""
         self.fresh = asyncio.Event()
         """Set, and replaced, at every good reading."""
 
@@ -107,17 +111,17 @@ class MeterBus:
     async def read_fresh(self, evse: int, after: float, timeout_s: float) -> Reading | None:
         """The first reading that arrived at `after` (monotonic) or later; None when none did within the time."""
         meter = self._meters[evse]
-        deadline = time.monotonic() + timeout_s
-        while meter.last is None or meter.last.at < after:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return None
-            meter.wanted = True
-            self._wake.set()
-            try:
-                await asyncio.wait_for(meter.fresh.wait(), left)
-            except TimeoutError:
-                return None
+        meter.waiting += 1
+        try:
+            async with asyncio.timeout(timeout_s):
+                while meter.last is None or meter.last.at < after:
+                    meter.wanted = True
+                    self._wake.set()
+                    await meter.fresh.wait()
+        except TimeoutError:
+            return None
+        finally:
+            meter.waiting -= 1
         return meter.last
 
     async def exclusive(self, evse: int, work: Callable[[ModbusLink, int], Coroutine[Any, Any, T]]) -> T:
@@ -149,6 +153,7 @@ class MeterBus:
                 while self._jobs:
                     await self._jobs.popleft()()
                 await self._poll(meter)
+                heed_cancellation()
         finally:
             self._link.close()
 
@@ -161,10 +166,9 @@ class MeterBus:
             if meter.wanted or meter.due <= now or self._jobs:
                 return meter
             self._wake.clear()
-            try:
-                await asyncio.wait_for(self._wake.wait(), meter.due - now)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(meter.due - now):
+                    await self._wake.wait()
 
     async def _poll(self, meter: _Meter) -> None:
         meter.wanted = False
@@ -225,13 +229,14 @@ class MeterBus:
     def _failed(self, meter: _Meter, why: str) -> None:
         meter.failures += 1
         now = time.monotonic()
+        soon = min(self._interval_s, 1.0) / 2
         if meter.failures >= LOST_AFTER:
             step = min(meter.failures - LOST_AFTER, len(BACK_OFF_S) - 1)
-            meter.due = now + BACK_OFF_S[step]
+            meter.due = now + (soon if meter.waiting else BACK_OFF_S[step])
             if not meter.lost:
                 meter.lost = True
                 meter.identified = False
                 log.error("meter_lost", evse=meter.evse, unit=meter.unit, why=why)
                 self._listener.meter_lost(meter.evse, why)
         else:
-            meter.due = now + min(self._interval_s, 1.0) / 2
+            meter.due = now + soon

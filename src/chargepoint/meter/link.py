@@ -35,6 +35,16 @@ BURST_S = 10.0
 RECONNECT_MAX_S = 5.0
 
 
+def heed_cancellation() -> None:
+    """Raise the cancellation of this task if it was lost.
+
+    pymodbus waits with `wait_for`, which in Python 3.11 loses a cancellation that comes together with the answer.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class NoAnswer(Exception):
     """The request got no usable answer. The text says what came instead."""
 
@@ -120,6 +130,7 @@ class ModbusLink:
         """One request and its answer."""
         if (left := self._heard_at + max(self._silence_s, gap_s) - time.monotonic()) > 0:
             await asyncio.sleep(left)
+        heed_cancellation()
         self._heard = 0
         self.counters.requests += 1
         try:
