@@ -1,4 +1,4 @@
-"""The manual page and the shell completion, from the command line's parser: `pages.py MAN_FILE COMPLETION_FILE VERSION`."""
+"""Manual page and shell completion, from the command line's parser: `pages.py MAN_FILE COMPLETION_FILE VERSION`."""
 
 import argparse
 import sys

@@ -1,0 +1,92 @@
+"""The software bill of materials: CycloneDX 1.5 JSON of what is shipped, from the lock file.
+
+`python packaging/sbom.py [OUT]`. The same lock file gives the same bytes: no time and no random number in it.
+"""
+
+import json
+import re
+import sys
+import uuid
+from importlib import metadata
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LOCK = ROOT / "requirements.lock"
+NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://cyclonedx.org/chargepoint")
+
+
+def locked(text: str) -> list[tuple[str, str, list[str]]]:
+    """Name, version and SHA-256 of every allowed file, in order of name."""
+    found = []
+    for block in re.split(r"\n(?=[A-Za-z])", text):
+        match = re.match(r"([A-Za-z0-9._-]+)==([^\s;\\]+)", block)
+        if match is not None:
+            found.append((match[1].lower(), match[2], re.findall(r"--hash=sha256:([0-9a-f]{64})", block)))
+    return sorted(found)
+
+
+def licence(name: str) -> list[dict[str, dict[str, str]]]:
+    """What the installed package says of itself; nothing when it is not installed here."""
+    try:
+        about = metadata.metadata(name)
+    except metadata.PackageNotFoundError:
+        return []
+    text = about.get("License-Expression") or about.get("License") or ""
+    if not text or "\n" in text:
+        named = [c.rpartition(":: ")[2] for c in about.get_all("Classifier") or [] if c.startswith("License")]
+        text = named[0] if named else ""
+    return [{"license": {"name": text}}] if text else []
+
+
+def bill(version: str, text: str) -> dict[str, object]:
+    """The document."""
+    components = []
+    for name, release, hashes in locked(text):
+        purl = f"pkg:pypi/{name}@{release}"
+        component: dict[str, object] = {
+            "type": "library",
+            "bom-ref": purl,
+            "name": name,
+            "version": release,
+            "purl": purl,
+            # One package has a file per architecture and Python; each that may be shipped is named.
+            "properties": [{"name": "chargepoint:sha256", "value": value} for value in sorted(hashes)],
+        }
+        licences = licence(name)
+        if licences:
+            component["licenses"] = licences
+        components.append(component)
+    own = f"pkg:generic/chargepoint@{version}"
+    return {
+        "$schema": "http://cyclonedx.org/schema/bom-1.5.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "serialNumber": f"urn:uuid:{uuid.uuid5(NAMESPACE, version + text)}",
+        "version": 1,
+        "metadata": {
+            "component": {
+                "type": "application",
+                "bom-ref": own,
+                "name": "chargepoint",
+                "version": version,
+                "purl": own,
+                "licenses": [{"license": {"id": "Apache-2.0"}}],
+            }
+        },
+        "components": components,
+        "dependencies": [{"ref": own, "dependsOn": [component["bom-ref"] for component in components]}],
+    }
+
+
+def main() -> None:
+    source = (ROOT / "src/chargepoint/__init__.py").read_text(encoding="utf-8")
+    match = re.search(r'__version__ = "([^"]+)"', source)
+    text = json.dumps(bill(match[1] if match else "0", LOCK.read_text(encoding="utf-8")), indent=2) + "\n"
+    if len(sys.argv) > 1:
+        Path(sys.argv[1]).write_text(text, encoding="utf-8")
+    else:
+        sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main()
