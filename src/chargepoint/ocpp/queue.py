@@ -9,9 +9,8 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from typing import Any, Final, Protocol
 
 import structlog
@@ -101,6 +100,9 @@ class OutboxSender:
         self._ready = asyncio.Event()
         self._news = asyncio.Event()
         self._news.set()
+        self._taken: list[int] = []
+        self._ids: dict[int, str] = {}
+        """Backend ids of transactions whose start has been taken in this run and whose end has not."""
         self._grown = asyncio.Event()
         self._idle = asyncio.Event()
         self.pending = 0
@@ -129,42 +131,77 @@ class OutboxSender:
     async def run(self) -> None:
         """Deliver until cancelled."""
         while True:
+            await self._ready.wait()
             self._news.clear()
-            batch, self.pending = await self._journal.read(_look)
+            batch, self.pending = await self._journal.read(lambda db: _look(db, self._now()))
             if not batch:
                 self._idle.set()
                 await self._news.wait()
-            for entry in batch:
-                await self._carry(entry)
-                self.pending = max(0, self.pending - 1)
+            try:
+                for message in batch:
+                    if not await self._carry(message):
+                        break
+                    self.pending = max(0, self.pending - 1)
+            finally:
+                await self._forget_taken()
 
     async def keep_bound(self) -> None:
         """Thin the outbox out whenever it has grown beyond its bound; until cancelled."""
         while True:
             await self._grown.wait()
             self._grown.clear()
-            if await self._journal.read(outbox.count) > self._most:
+            self.pending = await self._journal.read(outbox.count)
+            if self.pending > self._most:
                 dropped = await self._journal.write(lambda db: outbox.thin(db, self._most))
                 log.warning("outbox full, meter values thinned out", dropped=dropped)
 
-    async def _carry(self, entry: Entry) -> None:
-        """Deliver one entry or give it up, however long that takes."""
+    async def _carry(self, message: Outgoing) -> bool:
+        """Deliver one entry or give it up, however long that takes; False when the link was lost."""
+        entry = message.entry
         attempts = entry.attempts
         while True:
-            await self._ready.wait()
-            message = await self._journal.read(lambda db: _prepare(db, entry, self._now()))
+            if entry.tx is not None and message.backend_id is None and entry.kind != "started":
+                # Its start may have been taken since this batch was read.
+                message = replace(message, backend_id=self._ids.get(entry.tx))
             try:
                 taken = await self._courier.deliver(message)
             except LinkLost:
                 self._ready.clear()  # until the next connection is accepted
+                return False
             except (CallFailed, AnswerTimeout, AnswerUnusable, NotSendable) as failure:
                 attempts += 1
                 if await self._failed(message, attempts, failure):
-                    return
+                    return True
             else:
-                await self._journal.write(partial(_settle, entry=entry, backend_id=taken.backend_id))
-                await self._courier.delivered(message, taken)
-                return
+                await self._settle(message, taken)
+                return True
+
+    async def _settle(self, message: Outgoing, taken: Taken) -> None:
+        """Out of the journal: at once, but for meter values, which a crash in between sends twice."""
+        self._taken.append(message.entry.seq)
+        entry = message.entry
+        if entry.kind == "sampled":
+            return
+        backend_id = taken.backend_id if entry.kind == "started" else None
+        await self._forget_taken(entry.tx, backend_id)
+        if entry.tx is not None and backend_id is not None:
+            self._ids[entry.tx] = backend_id
+        if entry.kind == "ended" and entry.tx is not None:
+            self._ids.pop(entry.tx, None)
+        await self._courier.delivered(message, taken)
+
+    async def _forget_taken(self, tx: int | None = None, backend_id: str | None = None) -> None:
+        """Remove what has been taken, and keep the id a start was answered with, in one durable step."""
+        taken, self._taken = self._taken, []
+
+        def write(db: sqlite3.Connection) -> None:
+            if tx is not None and backend_id is not None:
+                outbox.set_backend_id(db, tx, backend_id)
+            for seq in taken:
+                outbox.remove(db, seq)
+
+        if taken:
+            await self._journal.write(write)
 
     async def _failed(self, message: Outgoing, attempts: int, failure: Exception) -> bool:
         """Count a failure; True when the message is given up, else after the wait for the next attempt."""
@@ -175,6 +212,8 @@ class OutboxSender:
         if hopeless or attempts >= self._policy.attempts:
             log.error("message given up", kind=entry.kind, tx=entry.tx, attempts=attempts, reason=str(failure))
             await self._journal.write(lambda db: _give_up(db, entry))
+            if entry.kind == "started" and entry.tx is not None:
+                self._ids[entry.tx] = NEVER_DELIVERED
             return True
         wait = self._policy.interval_s * attempts
         log.warning("message not taken", kind=entry.kind, tx=entry.tx, retry_in_s=wait, reason=str(failure))
@@ -183,8 +222,8 @@ class OutboxSender:
         return False
 
 
-def _look(db: sqlite3.Connection) -> tuple[list[Entry], int]:
-    return outbox.upcoming(db, 0, BATCH), outbox.count(db)
+def _look(db: sqlite3.Connection, now: float) -> tuple[list[Outgoing], int]:
+    return [_prepare(db, entry, now) for entry in outbox.upcoming(db, 0, BATCH)], outbox.count(db)
 
 
 def _prepare(db: sqlite3.Connection, entry: Entry, now: float) -> Outgoing:
@@ -200,12 +239,6 @@ def _prepare(db: sqlite3.Connection, entry: Entry, now: float) -> Outgoing:
 def _time(db: sqlite3.Connection, stamp: Stamp, now: float) -> float:
     utc = resolve(db, stamp)
     return now if utc is None else utc
-
-
-def _settle(db: sqlite3.Connection, entry: Entry, backend_id: str | None) -> None:
-    if entry.kind == "started" and entry.tx is not None and backend_id is not None:
-        outbox.set_backend_id(db, entry.tx, backend_id)
-    outbox.remove(db, entry.seq)
 
 
 def _give_up(db: sqlite3.Connection, entry: Entry) -> None:

@@ -18,11 +18,12 @@ import re
 import uuid
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 import structlog
-from ocpp.charge_point import camel_to_snake_case, remove_nones, snake_to_camel_case
+from ocpp.charge_point import camel_to_snake_case, snake_to_camel_case
 from ocpp.exceptions import OCPPError
 from ocpp.messages import Call, CallError, CallResult
 from ocpp.routing import create_route_map
@@ -373,9 +374,19 @@ class _AfterReply(Exception):
 
 
 def to_payload(message: Any) -> Payload:
-    """The JSON object of a message of the `ocpp` package: camelCase, without what is None."""
-    payload: Payload = snake_to_camel_case(remove_nones(asdict(message)))
-    return payload
+    """The JSON object of a message of the `ocpp` package: camelCase, without what is None.
+
+    Objects within it are written in camelCase where they are made, so that only the message's own fields are renamed.
+    """
+    kind: Any = type(message)
+    names = _names(kind)
+    return {name: value for field, name in names if (value := getattr(message, field)) is not None}
+
+
+@lru_cache(maxsize=256)
+def _names(kind: Any) -> tuple[tuple[str, str], ...]:
+    """Field names of a message class with their names on the wire."""
+    return tuple((field.name, next(iter(snake_to_camel_case({field.name: None})))) for field in fields(kind))
 
 
 def _routes(handlers: Iterable[object]) -> dict[str, Callable[..., Any]]:

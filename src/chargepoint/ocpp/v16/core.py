@@ -141,4 +141,5 @@ def _start_stop(outcome: Outcome) -> RemoteStartStopStatus:
 
 
 def _shown(shown: Shown) -> dict[str, Any]:
-    return {"key": shown.name, "readonly": shown.readonly, "value": shown.value}
+    row = {"key": shown.name, "readonly": shown.readonly}
+    return row if shown.value is None else {**row, "value": shown.value}

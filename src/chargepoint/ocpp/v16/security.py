@@ -226,10 +226,10 @@ class Security:
             GetInstalledCertificateStatus.accepted,
             [
                 {
-                    "hash_algorithm": data["algorithm"],
-                    "issuer_name_hash": data["issuer_name"],
-                    "issuer_key_hash": data["issuer_key"],
-                    "serial_number": data["serial"],
+                    "hashAlgorithm": data["algorithm"],
+                    "issuerNameHash": data["issuer_name"],
+                    "issuerKeyHash": data["issuer_key"],
+                    "serialNumber": data["serial"],
                 }
                 for data in found
             ],

@@ -145,9 +145,10 @@ def _schedule(composite: Composite) -> dict[str, Any]:
     """Without startSchedule: its beginning is the answer's scheduleStart (errata 3.57)."""
     return {
         "duration": composite.duration,
-        "charging_rate_unit": composite.unit,
-        "charging_schedule_period": [
-            {"start_period": period.start, "limit": period.limit, "number_phases": period.phases}
+        "chargingRateUnit": composite.unit,
+        "chargingSchedulePeriod": [
+            {"startPeriod": period.start, "limit": period.limit}
+            | ({} if period.phases is None else {"numberPhases": period.phases})
             for period in composite.periods
         ],
     }

@@ -1,0 +1,250 @@
+"""Mutated OCPP-J frames in both directions: calls to the charge point, and answers to its own calls.
+
+    ./dev run python bench/fuzz_ocpp.py [FRAMES] [SEED]      # 200,000 frames by default
+
+A real `Backend` with its journal talks over a real WebSocket to a server that sends nothing right. It must answer
+what can be answered and go on; afterwards a plain question is answered and a plain call succeeds.
+"""
+
+import asyncio
+import contextlib
+import copy
+import json
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import structlog
+from websockets.asyncio.server import ServerConnection, serve
+
+sys.path.insert(0, str(Path(__file__).parent))
+from common import save, table
+from stub_station import StubStation, stub_config
+
+from chargepoint.journal.journal import Journal
+from chargepoint.ocpp.v16.backend import Backend
+from chargepoint.station.api import BackendUnreachable
+from chargepoint.station.clock import Clock
+
+NOW = "2026-01-01T00:00:00Z"
+PROFILE = {
+    "chargingProfileId": 1,
+    "stackLevel": 0,
+    "chargingProfilePurpose": "TxDefaultProfile",
+    "chargingProfileKind": "Absolute",
+    "chargingSchedule": {"chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 16.0}]},
+}
+CALLS: list[tuple[str, dict[str, Any]]] = [
+    ("CancelReservation", {"reservationId": 1}),
+    ("CertificateSigned", {"certificateChain": "-----BEGIN CERTIFICATE-----"}),
+    ("ChangeAvailability", {"connectorId": 1, "type": "Operative"}),
+    ("ChangeConfiguration", {"key": "MeterValueSampleInterval", "value": "60"}),
+    ("ClearCache", {}),
+    ("ClearChargingProfile", {"id": 1, "connectorId": 1}),
+    ("DataTransfer", {"vendorId": "v", "data": "d"}),
+    (
+        "DeleteCertificate",
+        {
+            "certificateHashData": {
+                "hashAlgorithm": "SHA256",
+                "issuerNameHash": "a",
+                "issuerKeyHash": "b",
+                "serialNumber": "1",
+            }
+        },
+    ),
+    ("ExtendedTriggerMessage", {"requestedMessage": "Heartbeat"}),
+    ("GetCompositeSchedule", {"connectorId": 1, "duration": 60}),
+    ("GetConfiguration", {"key": ["HeartbeatInterval"]}),
+    ("GetInstalledCertificateIds", {"certificateType": "CentralSystemRootCertificate"}),
+    ("GetLocalListVersion", {}),
+    ("InstallCertificate", {"certificateType": "ManufacturerRootCertificate", "certificate": "x"}),
+    ("RemoteStartTransaction", {"idTag": "TAG", "connectorId": 1, "chargingProfile": PROFILE}),
+    ("RemoteStopTransaction", {"transactionId": 1}),
+    ("ReserveNow", {"connectorId": 1, "expiryDate": NOW, "idTag": "TAG", "reservationId": 1}),
+    ("Reset", {"type": "Soft"}),
+    (
+        "SendLocalList",
+        {
+            "listVersion": 1,
+            "updateType": "Full",
+            "localAuthorizationList": [{"idTag": "A", "idTagInfo": {"status": "Accepted", "expiryDate": NOW}}],
+        },
+    ),
+    ("SetChargingProfile", {"connectorId": 1, "csChargingProfiles": PROFILE}),
+    ("TriggerMessage", {"requestedMessage": "StatusNotification", "connectorId": 1}),
+    ("UnlockConnector", {"connectorId": 1}),
+    ("Heartbeat", {}),
+    ("NoSuchAction", {"a": 1}),
+]
+ANSWERS: dict[str, dict[str, Any]] = {
+    "BootNotification": {"status": "Accepted", "currentTime": NOW, "interval": 300},
+    "Heartbeat": {"currentTime": NOW},
+    "Authorize": {"idTagInfo": {"status": "Accepted", "expiryDate": NOW, "parentIdTag": "P"}},
+    "StartTransaction": {"transactionId": 1, "idTagInfo": {"status": "Accepted"}},
+    "StopTransaction": {"idTagInfo": {"status": "Accepted"}},
+}
+STRANGE: list[Any] = [
+    None, True, False, 0, -1, 1.5, 1e308, 10**30, "", "\ud800", "x" * 3000, [], {}, [[[[]]]], {"": None}, "0", "NaN",
+    "2026-13-45T99:99:99Z", "Accepted", ["a"], {"a": {"b": {"c": []}}}, "\x00", "'; DROP TABLE tx;--", "%s%n", "../..",
+]  # fmt: skip
+
+
+class Mutator:
+    """Breaks frames in a reproducible way."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    def frame(self, frame: list[Any]) -> str:
+        """A broken text of a good frame; now and then the good one."""
+        choice = self._random.random()
+        if choice < 0.05:
+            return json.dumps(frame)
+        if choice < 0.6:
+            frame = json.loads(json.dumps(frame))
+            for _ in range(self._random.randint(1, 3)):
+                self._graft(frame)
+            return json.dumps(frame)
+        return self._scramble(json.dumps(frame))
+
+    def _strange(self) -> Any:
+        return copy.deepcopy(self._random.choice(STRANGE))
+
+    def _graft(self, frame: list[Any]) -> None:
+        place: Any = frame
+        while True:
+            keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+            if not keys:
+                return
+            key = self._random.choice(keys)
+            inner = place[key]
+            if isinstance(inner, dict | list) and inner and self._random.random() < 0.7:
+                place = inner
+                continue
+            what = self._random.random()
+            if what < 0.5:
+                place[key] = self._strange()
+            elif what < 0.75:
+                del place[key]
+            elif isinstance(place, dict):
+                place[str(key) + "X"] = self._strange()
+            else:
+                place.insert(key, self._strange())
+            return
+
+    def _scramble(self, text: str) -> str:
+        for _ in range(self._random.randint(1, 4)):
+            at = self._random.randrange(len(text) + 1)
+            what = self._random.random()
+            if what < 0.3:
+                text = text[:at] + text[at + self._random.randint(1, 20) :]
+            elif what < 0.6:
+                text = text[:at] + self._random.choice('{}[]",:\\0123456789eE-.nulltrue\u2028é') + text[at:]
+            elif what < 0.8:
+                text = text[:at] + text[max(0, at - self._random.randint(1, 30)) :]
+            else:
+                text = text[:at]
+        return text
+
+
+class Server:
+    """The other side: breaks its calls and its answers, and counts what comes back."""
+
+    def __init__(self, frames: int, seed: int) -> None:
+        self.frames = frames
+        self.mutator = Mutator(seed)
+        self.random = random.Random(seed + 1)
+        self.sent = 0
+        self.counts: Counter[str] = Counter()
+        self.done = asyncio.Event()
+        self.proof: asyncio.Future[Any] | None = None
+        self.calm = False
+
+    async def __call__(self, connection: ServerConnection) -> None:
+        calls = asyncio.create_task(self._call(connection))
+        async for message in connection:
+            frame = json.loads(message)
+            if frame[0] == 2:
+                await self._answer(connection, frame)
+            else:
+                self.counts["results" if frame[0] == 3 else frame[2]] += 1
+                if frame[1] == "proof" and self.proof is not None and not self.proof.done():
+                    self.proof.set_result(frame)
+        calls.cancel()
+
+    async def _answer(self, connection: ServerConnection, frame: list[Any]) -> None:
+        answer = [3, frame[1], ANSWERS.get(frame[2], {})]
+        if not self.calm and frame[2] != "BootNotification":
+            broken = [4, frame[1], "GenericError", "", {}] if self.random.random() < 0.2 else answer
+            await connection.send(self.mutator.frame(broken))
+            self.sent += 1
+        await connection.send(json.dumps(answer))
+
+    async def _call(self, connection: ServerConnection) -> None:
+        while self.sent < self.frames:
+            action, payload = self.random.choice(CALLS)
+            await connection.send(self.mutator.frame([2, f"q{self.sent}", action, payload]))
+            self.sent += 1
+            if self.sent % 20 == 0:
+                await asyncio.sleep(0)
+        self.calm = True
+        self.done.set()
+
+
+async def fuzz(frames: int, seed: int, directory: Path) -> dict[str, Any]:
+    """Send so many broken frames; returns what happened. Raises AssertionError when the backend did not stand it."""
+    server = Server(frames, seed)
+    journal = Journal.open(directory / "chargepoint.db", "boot")
+    try:
+        async with serve(server, "127.0.0.1", 0, subprotocols=["ocpp1.6"], ping_interval=None) as listening:  # type: ignore[list-item]
+            port = next(iter(listening.sockets)).getsockname()[1]
+            station = StubStation()
+            backend = Backend(stub_config(f"ws://127.0.0.1:{port}", directory), journal, Clock(journal.boot), station)
+            running = asyncio.create_task(backend.run())
+            began = time.monotonic()
+            talking = asyncio.create_task(_talk(backend))
+            await asyncio.wait(
+                {asyncio.ensure_future(server.done.wait()), talking, running}, return_when="FIRST_COMPLETED"
+            )
+            assert not talking.done(), talking.exception()
+            talking.cancel()
+            took = time.monotonic() - began
+            await asyncio.sleep(0.5)
+            server.proof = asyncio.get_running_loop().create_future()
+            (connection,) = listening.connections
+            await connection.send(json.dumps([2, "proof", "GetLocalListVersion", {}]))
+            proof = await asyncio.wait_for(server.proof, 30)
+            assert proof[0] == 3, proof
+            assert (await backend.authorize("TAG")).accepted
+            assert not running.done(), running.exception()
+            assert sum(server.counts.values()) <= server.sent + 1, "more answers than calls"
+            running.cancel()
+            await asyncio.gather(running, talking, return_exceptions=True)
+    finally:
+        journal.close()
+    return {"frames": server.sent, "seconds": round(took, 1), **server.counts}
+
+
+async def _talk(backend: Backend) -> None:
+    """Calls of our own all the while, so that there are answers to be broken."""
+    while True:
+        with contextlib.suppress(BackendUnreachable):
+            await backend.authorize("TAG")
+        await asyncio.sleep(0)
+
+
+def main(frames: int, seed: int) -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    with tempfile.TemporaryDirectory() as directory:
+        rows = [asyncio.run(fuzz(frames, seed, Path(directory)))]
+    table(f"{frames} broken frames, seed {seed}", rows)
+    save("fuzz_ocpp", rows)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200_000, int(sys.argv[2]) if len(sys.argv) > 2 else 1)
