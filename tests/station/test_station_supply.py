@@ -1,5 +1,6 @@
 """What the supply, the grid and the operator leave reaches the points' permissions, with names."""
 
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,34 @@ async def test_a_profile_for_a_transaction_needs_one_and_ends_with_it(tmp_path: 
         await borne.until_state("idle")
         borne.advance(1)
         await borne.until(lambda: len(borne.station.profiles.profiles) == 0)
+
+
+async def test_a_profile_that_cannot_be_stored_is_refused_and_not_in_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with station(tmp_path) as borne:
+
+        async def full(work: Any) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(borne.journal, "write", full)
+            with pytest.raises(ProfileError, match="disk is full"):
+                await borne.station.set_profile(PROFILE)
+        assert len(borne.station.profiles.profiles) == 0
+
+
+async def test_a_clock_that_is_put_right_moves_the_profiles(tmp_path: Path) -> None:
+    async with station(tmp_path) as borne:
+        await borne.charge()
+        midday = int(borne.clock.utc()) + 3600
+        await borne.station.set_profile(replace(PROFILE, start=midday, duration=7200))
+        borne.advance(6)
+        assert offered(borne)[0] == 32
+        borne.time.utc_shift += 4000
+        borne.clock.check()
+        borne.advance(6)
+        assert offered(borne)[0] == 10
 
 
 async def test_a_profile_that_came_with_a_remote_start_is_for_that_transaction(tmp_path: Path) -> None:

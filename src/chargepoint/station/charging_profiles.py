@@ -10,7 +10,7 @@ import structlog
 from chargepoint.config import Config
 from chargepoint.energy.composite import Cap, Composite, Now, Running, composite, point_limit, station_limit
 from chargepoint.energy.limits import Limit
-from chargepoint.energy.profiles import Profile, Profiles, Purpose, from_dict, to_dict
+from chargepoint.energy.profiles import Profile, ProfileError, Profiles, Purpose, from_dict, to_dict
 from chargepoint.journal import store
 from chargepoint.journal.journal import Journal
 from chargepoint.journal.stamp import resolve
@@ -36,22 +36,26 @@ class ChargingProfiles:
         self._running: dict[int, tuple[int, float]] = {}
         """Of each point with a transaction: its id, and the monotonic time of its start."""
         self._recovered: dict[int, float] = {}
-        self._known: dict[int, tuple[Now, Running | None, Profiles]] = {}
+        self._known: dict[int, tuple[Now, Running | None, Profiles, float]] = {}
+        """Of each point: its limit, and what it was worked out from."""
 
     async def recover(self) -> None:
         """Profiles and starts of transactions of before. What cannot be read is left out, and said."""
 
-        def read(db: sqlite3.Connection) -> tuple[dict[str, Any], dict[int, float | None]]:
-            found = {t.tx: resolve(db, t.started) for t in open_transactions(db)}
-            return store.items(db, AREA), found
+        def read(db: sqlite3.Connection) -> tuple[dict[str, Any], dict[int, float | None], set[int]]:
+            found = open_transactions(db)
+            return store.items(db, AREA), {t.tx: resolve(db, t.started) for t in found}, {t.evse for t in found}
 
-        kept, starts = await self._journal.read(read)
+        kept, starts, busy = await self._journal.read(read)
         profiles: list[Profile] = []
         for key, value in kept.items():
             try:
-                profiles.append(from_dict(value))
+                profile = from_dict(value)
             except (KeyError, TypeError, ValueError) as error:
                 log.warning("a stored charging profile cannot be read and is left out", profile=key, error=repr(error))
+                continue
+            if profile.purpose is not Purpose.TX or profile.evse in busy:
+                profiles.append(profile)
         self.profiles = Profiles(tuple(profiles))
         self._recovered = {tx: utc - self._clock.offset for tx, utc in starts.items() if utc is not None}
 
@@ -80,8 +84,13 @@ class ChargingProfiles:
         await self._change(self.profiles.install(own))
 
     async def ended(self, evse: int) -> None:
-        """Forget the profiles of the transaction that has just ended."""
-        await self._change(self.profiles.ended(evse))
+        """Forget the profiles of the transaction that has just ended; what stays on a full disk is left out later."""
+        after = self.profiles.ended(evse)
+        try:
+            await self._change(after)
+        except ProfileError as error:
+            log.error("profiles of an ended transaction stay stored", evse=evse, error=str(error))
+            self.profiles = self.profiles.ended(evse)
 
     async def _change(self, after: Profiles) -> None:
         before, self.profiles = self.profiles, after
@@ -96,7 +105,12 @@ class ChargingProfiles:
             for profile in new:
                 store.put(db, AREA, str(profile.id), to_dict(profile))
 
-        await self._journal.write(write)
+        try:
+            await self._journal.write(write)
+        except sqlite3.Error as error:
+            self.profiles = before
+            log.error("journal does not take a write", what="charging profile", error=str(error))
+            raise ProfileError("profiles", f"the profile could not be stored: {error}") from error
 
     def follow(self, points: Iterable[Point], now: float) -> tuple[list[Point], list[int]]:
         """Note which transactions run; answers the points where one has begun, and those where one has ended."""
@@ -124,11 +138,12 @@ class ChargingProfiles:
 
     def limit(self, point: Point, now: float) -> None:
         """Set what the profiles allow this point as a named limit."""
-        at = int(now + self._clock.offset)
+        offset = self._clock.offset
+        at = int(now + offset)
         running = self.running(point.id)
         known = self._known.get(point.id)
-        if known is None or known[1] != running or known[2] is not self.profiles or not known[0].until > at:
-            known = (point_limit(self.profiles, point.id, at, running), running, self.profiles)
+        if known is None or known[1:] != (running, self.profiles, offset) or not known[0].until > at:
+            known = (point_limit(self.profiles, point.id, at, running), running, self.profiles, offset)
             self._known[point.id] = known
         level = known[0].level
         name = ""
