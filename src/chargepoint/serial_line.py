@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 import serial
 
-REOPEN_MIN_S, REOPEN_MAX_S = 0.2, 5.0
+REOPEN_MIN_S, REOPEN_MAX_S = 0.2, 1.0
 """Pauses between attempts to open a device that is not there."""
 
 
