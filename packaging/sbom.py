@@ -31,7 +31,7 @@ def licence(name: str) -> list[dict[str, dict[str, str]]]:
         about = metadata.metadata(name)
     except metadata.PackageNotFoundError:
         return []
-    text = about.get("License-Expression") or about.get("License") or ""
+    text = next((about[field] for field in ("License-Expression", "License") if field in about), "")
     if not text or "\n" in text:
         named = [c.rpartition(":: ")[2] for c in about.get_all("Classifier") or [] if c.startswith("License")]
         text = named[0] if named else ""
