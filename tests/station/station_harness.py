@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from chargepoint.config import Config
-from chargepoint.evse.messages import Done, Fault, Lamps, Permit, PointReport
+from chargepoint.evse.messages import Done, Fault, Lamps, Permit, PointReport, Sample, Trace
 from chargepoint.journal import outbox
 from chargepoint.journal.journal import Journal
 from chargepoint.meter.reading import Reading
@@ -117,6 +117,9 @@ class FakeLink:
 
     async def dump(self, evse: int, timeout_s: float) -> Done:
         return Done(1, evse, True, "x.jsonl")
+
+    def trace(self, trace: Trace, listener: Callable[[Sample], None]) -> None:
+        listener(Sample(trace.evse, self.time.mono, 12.0, 12.0, None, 100.0, "A1", False, 20.0))
 
     def report(self, evse: int) -> None:
         car = self.cars[evse]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import structlog
 
 from chargepoint.energy.limits import Limit
+from chargepoint.evse.messages import Trace
 from chargepoint.jsonrpc import Peer, RpcError, Server
 from chargepoint.logs import raise_level
 from chargepoint.station.api import Outcome, SecurityEvent, StopReason
@@ -46,6 +47,7 @@ class Control:
                 "acknowledge": self.acknowledge,
                 "self_test": self.self_test,
                 "dump": self.dump,
+                "trace": self.trace,
                 "meters": self.meters,
                 "readers": self.readers,
                 "audit": self.audit,
@@ -126,8 +128,21 @@ class Control:
         return {"limited": True}
 
     async def acknowledge(self, evse: int, fault: str) -> dict[str, Any]:
-        self._point(evse)
+        """Faults of the station itself have evse 0; the others are for the safety process to judge."""
+        if evse == 0 and self._station.acknowledge(fault):
+            return {"ok": True, "detail": ""}
+        if evse != 0:
+            self._point(evse)
         return await self._request(self._station.link.acknowledge(evse, fault, 5.0))
+
+    def trace(self, peer: Peer, evse: int, seconds: float = 10.0, interval: float = 0.1) -> dict[str, bool]:
+        """Samples of the point's pins follow as notifications `sample`, for so many seconds (at most 600)."""
+        self._point(evse)
+        self._station.link.trace(
+            Trace(evse, min(seconds, 600.0), max(interval, 0.02)),
+            lambda sample: peer.notify("sample", sample),
+        )
+        return {"tracing": True}
 
     async def self_test(self, evse: int, what: str = "all") -> dict[str, Any]:
         self._point(evse)

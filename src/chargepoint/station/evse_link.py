@@ -28,6 +28,7 @@ from chargepoint.evse.messages import (
     Sample,
     SelfTest,
     ToEvse,
+    Trace,
     Unlock,
     decode_from_evse,
     encode,
@@ -66,6 +67,9 @@ class Link(Protocol):
     async def self_test(self, evse: int, what: str, timeout_s: float) -> Done: ...
     async def acknowledge(self, evse: int, fault: str, timeout_s: float) -> Done: ...
     async def dump(self, evse: int, timeout_s: float) -> Done: ...
+    def trace(self, trace: Trace, listener: Callable[[Sample], None]) -> None:
+        """Have samples of a point sent to this listener, in place of the one before."""
+
     async def run(self) -> None: ...
 
 
@@ -80,7 +84,7 @@ class EvseLink:
         self._socket: socket.socket | None = None
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Done]] = {}
-        self._trace: Callable[[Sample], None] | None = None
+        self._traces: dict[int, Callable[[Sample], None]] = {}
         self.malformed = 0
         """Packets that could not be decoded."""
 
@@ -88,9 +92,10 @@ class EvseLink:
         """Tell this listener everything. Call before `run`."""
         self._listener = listener
 
-    def on_sample(self, listener: Callable[[Sample], None] | None) -> None:
-        """Where the samples of a trace go."""
-        self._trace = listener
+    def trace(self, trace: Trace, listener: Callable[[Sample], None]) -> None:
+        """Have samples of a point sent to this listener, in place of the one before."""
+        self._traces[trace.evse] = listener
+        self.send(trace)
 
     @property
     def connected(self) -> bool:
@@ -218,8 +223,8 @@ class EvseLink:
                 if future is not None and not future.done():
                     future.set_result(message)
             case Sample():
-                if self._trace is not None:
-                    self._trace(message)
+                if message.evse in self._traces:
+                    self._traces[message.evse](message)
             case PointReport() if self._listener is not None:
                 self._listener.point_reported(message)
             case BorneReport() if self._listener is not None:

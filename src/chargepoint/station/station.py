@@ -10,6 +10,7 @@ import structlog
 
 from chargepoint.energy.composite import Composite
 from chargepoint.energy.profiles import Profile, Purpose
+from chargepoint.faults import Owner, Recover
 from chargepoint.journal import outbox, store, tokens, transactions
 from chargepoint.station import authorisation
 from chargepoint.station.api import Authorization, MeterSampled, Outcome, Reservation, SecurityEvent, StopReason
@@ -161,6 +162,16 @@ class Station(StationCore):
         outcome = await self.reserving.cancel(reservation_id)
         self._settle()
         return outcome
+
+    def acknowledge(self, fault: str) -> bool:
+        """A technician has seen a fault of the station's own; True when there was one that waits for that."""
+        for active in self.faults:
+            row = active.row
+            if active.name == fault and row.owner is Owner.STATION and row.recover is Recover.TECHNICIAN:
+                self.faults.own(fault, False, self.clock.monotonic())
+                self._settle()
+                return True
+        return False
 
     async def clear_cache(self) -> Outcome:
         if not self.settings.cache_enabled:

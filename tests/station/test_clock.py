@@ -1,0 +1,130 @@
+"""The station's time: steps and late synchronisation disturb nothing, and stamps come right in the end."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from station_harness import UTC0, FakeTime, station
+
+from chargepoint.journal import outbox
+from chargepoint.journal.stamp import resolve
+from chargepoint.station import metering
+from chargepoint.station.api import MeterSampled, SecurityEvent
+from chargepoint.station.clock import Clock, kernel_synchronised
+from chargepoint.station.settings import Settings
+
+
+def clock(time: FakeTime) -> Clock:
+    return Clock(1, time.monotonic, time.utc, time.disciplined)
+
+
+def test_a_step_of_the_systems_clock_moves_nothing() -> None:
+    time = FakeTime()
+    c = clock(time)
+    before = c.utc()
+    time.utc_shift = -50_000
+    assert c.utc() == before
+
+
+def test_without_a_source_a_stamp_has_no_utc() -> None:
+    time = FakeTime()
+    time.ntp = False
+    c = clock(time)
+    assert not c.synchronised
+    assert c.stamp().utc is None
+    assert c.offer(UTC0)
+    assert (c.source, c.synchronised) == ("backend", True)
+    assert c.stamp().utc == pytest.approx(UTC0)
+
+
+def test_small_differences_and_lesser_sources_are_left_alone() -> None:
+    time = FakeTime()
+    time.ntp = False
+    c = clock(time)
+    c.offer(UTC0)
+    assert not c.offer(UTC0 + 1.5)
+    assert c.utc() == pytest.approx(UTC0)
+    assert c.offer(UTC0 + 3600)
+    time.ntp = True
+    assert c.check()
+    assert c.source == "ntp"
+    assert not c.offer(UTC0 - 9000)
+
+
+def test_the_kernel_can_be_asked() -> None:
+    assert kernel_synchronised() in (True, False)
+
+
+def test_a_session_of_before_the_time_was_known_is_stamped_right(tmp_path: Path) -> None:
+    async def main() -> None:
+        time = FakeTime()
+        time.ntp = False
+        time.utc_shift = -1.7e9
+        async with station(tmp_path, time=time) as h:
+            await h.charge()
+            assert (await h.entries())[0].stamp.utc is None
+            time.mono += 100
+            from datetime import UTC, datetime
+
+            h.station.clock_offered(datetime.fromtimestamp(UTC0 + time.mono, UTC))
+            await h.until(lambda: h.clock.synchronised)
+            for _ in range(100):
+                started = await h.journal.read(outbox.head)
+                assert started is not None
+                utc = await h.journal.read(lambda db: resolve(db, started.stamp))  # noqa: B023
+                if utc is not None:
+                    break
+                await asyncio.sleep(0.01)
+            assert utc == pytest.approx(UTC0 + 1000.0)
+            assert h.status(1) == "Charging"
+            assert any(isinstance(e, SecurityEvent) and e.kind == "SettingSystemTime" for e in h.backend.events)
+
+    asyncio.run(main())
+
+
+def test_hours_of_clock_steps_do_not_end_a_session_or_its_timers(tmp_path: Path) -> None:
+    async def main() -> None:
+        time = FakeTime()
+        async with station(tmp_path, time=time) as h:
+            await h.charge()
+            for shift in (-7200.0, 7200.0, 86400.0):
+                time.utc_shift = shift
+                h.advance(61)
+                assert h.status(1) == "Charging"
+            h.plug(2)
+            time.utc_shift = 0
+            h.advance(1)
+            assert h.state(2) == "waiting_auth"
+
+    asyncio.run(main())
+
+
+def test_aligned_values_carry_the_exact_instant_in_and_out_of_a_transaction(tmp_path: Path) -> None:
+    async def main() -> None:
+        time = FakeTime()
+        settings = Settings(aligned_interval_s=900, sample_interval_s=0)
+        async with station(tmp_path, settings, time=time) as h:
+            await h.charge()
+            h.advance(1)
+            due = metering.aligned(h.clock.utc(), 900)
+            h.advance(due - h.clock.utc() + 0.4)
+            await h.until(lambda: any(isinstance(e, MeterSampled) for e in h.backend.events))
+            other = next(e for e in h.backend.events if isinstance(e, MeterSampled))
+            assert (other.evse, other.at.timestamp(), other.values[0].context) == (2, due, "Sample.Clock")
+            before = h.backend.changes
+            await h.until(lambda: h.backend.changes >= before)
+            for _ in range(100):
+                entries = await h.entries()
+                if len(entries) == 2:
+                    break
+                await asyncio.sleep(0.01)
+            assert (entries[1].kind, entries[1].stamp.utc) == ("sampled", pytest.approx(due))
+
+    asyncio.run(main())
+
+
+def test_aligned_instants_begin_at_midnight() -> None:
+    midnight = 1_800_057_600.0 - 1_800_057_600.0 % 86400
+    assert metering.aligned(midnight, 900) == midnight + 900
+    assert metering.aligned(midnight + 899.9, 900) == midnight + 900
+    assert metering.aligned(midnight + 86_300, 7000) == midnight + 86_400
