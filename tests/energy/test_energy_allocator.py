@@ -5,7 +5,8 @@ from itertools import pairwise
 import pytest
 from energy_fleet import Car, Site, Slot
 
-from chargepoint.energy.allocator import REASONS, Offer, Supply, explain, wiring
+from chargepoint.energy.allocator import Supply, wiring
+from chargepoint.energy.reasons import REASONS, SHARING, Offer, explain
 
 
 def two(limit: float = 52.0, first: str = "RST", second: str = "STR") -> Site:
@@ -237,6 +238,17 @@ def test_many_points_share_one_supply() -> None:
         slot.plug(Car(), site.now)
     site.run(60)
     assert site.offers() == [12.5] * 8
+
+
+def test_a_car_alone_is_not_told_that_it_shares() -> None:
+    site = two(limit=20)
+    site.slots[0].plug(Car(), site.now)
+    site.run(10)
+    assert reasons(site)[0] == "supply"
+
+
+def test_reasons_of_sharing_are_reasons() -> None:
+    assert SHARING.issubset(REASONS)
 
 
 @pytest.mark.parametrize("key", sorted(REASONS))

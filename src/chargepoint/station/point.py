@@ -58,7 +58,7 @@ class Point:
         self.offered_a = 0.0
         """What the station lets the car have, A; 0 when nothing."""
         self.reason = ""
-        """Why no more: a key of `energy.allocator.REASONS`."""
+        """Why no more: a key of `energy.reasons.REASONS`."""
         self.withheld = ""
         """Why energy is withheld from a running transaction; empty when it is not."""
         self.more_wh: int | None = None

@@ -6,7 +6,7 @@ Called once a second and on every change; the allocator itself keeps the pauses 
 from collections.abc import Sequence
 
 from chargepoint.config import Config, SharingSection
-from chargepoint.energy import allocator
+from chargepoint.energy import allocator, reasons
 from chargepoint.energy.allocator import Memory, Supply, wiring
 from chargepoint.energy.limits import Limit
 from chargepoint.station.point import Point
@@ -29,7 +29,7 @@ class Power:
         self.supply = Supply((amps, amps, amps) if supply.phases == 3 else (amps, 0.0, 0.0))
         """What may be shared now; whoever measures the supply sets it anew."""
         self._memory: Memory = {}
-        self.offers: dict[int, allocator.Offer] = {}
+        self.offers: dict[int, reasons.Offer] = {}
 
     def share(self, points: Sequence[Point], now: float) -> None:
         """Set every point's offer, and the limit `share` that says why."""
@@ -40,8 +40,8 @@ class Power:
         for point in points:
             offer = allocation.offers[point.id]
             point.offered_a, point.reason = offer.amps, offer.reason
-            if point.wants and offer.reason in ("share", "settling", "turn", "no-room", "hysteresis", "idle"):
-                point.limits.set(Limit("share", "station", offer.amps, now, detail=allocator.explain(offer)))
+            if point.wants and offer.reason in reasons.SHARING:
+                point.limits.set(Limit("share", "station", offer.amps, now, detail=reasons.explain(offer)))
             else:
                 point.limits.clear("share")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from chargepoint.energy import allocator
+from chargepoint.energy import reasons
 from chargepoint.energy.limits import in_words
 from chargepoint.station.api import AuthStatus
 from chargepoint.station.entrance import Refusal
@@ -209,8 +209,8 @@ def _running(point: Point, power: Power, now: float, lang: str) -> str:
 def _limit(point: Point, power: Power, now: float, lang: str) -> str:
     """What bounds the offer: the way the supply is shared, or the lowest of the point's own limits."""
     offer = power.offers.get(point.id)
-    if offer is not None and offer.reason in ("share", "settling", "turn", "no-room", "hysteresis", "idle"):
-        text = allocator.explain(offer, lang, now)
+    if offer is not None and offer.reason in reasons.SHARING:
+        text = reasons.explain(offer, lang, now)
         if offer.phase is None:
             return text
         supply = next((x for x in point.limits if x.name in SHARED and x.name != "share" and x.active(now)), None)
