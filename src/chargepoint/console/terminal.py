@@ -67,6 +67,9 @@ class Terminal:
         line = self._in.readline(LINE_MAX)
         if not line:
             raise EOFError
+        rest = line
+        while len(rest) == LINE_MAX and not rest.endswith("\n"):  # the rest of a line that is no command anyway
+            rest = self._in.readline(LINE_MAX)
         return line.strip()
 
     def secret(self, prompt: str) -> str:

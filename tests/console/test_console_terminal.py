@@ -1,0 +1,153 @@
+"""The console on a real terminal: what a person types, and what somebody hostile sends."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from console_rig import CONFIG, Terminal
+
+from chargepoint.console.access import Access
+
+PROMPT, ACTING = "BORNE-1> ", "BORNE-1# "
+PIN = "481592"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A borne of which nothing runs."""
+    file = tmp_path / "borne.toml"
+    file.write_text(CONFIG.format(root=tmp_path, url="ws://127.0.0.1:1").replace('"fr"', '"en"'))
+    (tmp_path / "run").mkdir()
+    Access(tmp_path / "pin", tmp_path / "run").set_pin(PIN)
+    return file
+
+
+@pytest_asyncio.fixture
+async def terminal(config: Path) -> AsyncIterator[Terminal]:
+    terminal = Terminal("console", "-c", str(config))
+    await terminal.start()
+    await terminal.until(lambda: terminal.raw.endswith(PROMPT.encode()), "the prompt")
+    yield terminal
+    await terminal.close()
+
+
+@pytest.mark.asyncio
+async def test_with_everything_dead_it_still_answers_and_says_so(terminal: Terminal) -> None:
+    said = "\n".join(await terminal.command("status"))
+    assert "The business process is not running" in said
+    assert "The safety process does not answer either" in said
+    assert "The business process is not running" in (await terminal.command("why 1"))[0]
+    assert await terminal.command("config validate")
+    assert "station.run_dir" in "\n".join(await terminal.command("config diff"))
+
+
+@pytest.mark.asyncio
+async def test_a_command_may_be_cut_short_and_tab_completes_it(terminal: Terminal) -> None:
+    assert (await terminal.command("lan fr")) == ["Français."]
+    terminal.type("coun\t")
+    await terminal.until(lambda: terminal.raw.endswith(b"counters "), "the completed word")
+    terminal.type("\x15")
+    said = await terminal.command("s")
+    assert said == ["s pourrait être status, sessions, stop, scan."]
+
+
+@pytest.mark.asyncio
+async def test_history_brings_a_line_back(terminal: Terminal) -> None:
+    await terminal.command("lang fr")
+    terminal.type("\x1b[A")
+    await terminal.until(lambda: b"lang fr" in terminal.raw[-12:], "the last line again")
+    terminal.type("\x15")
+    assert (await terminal.command("lang en")) == ["English."]
+
+
+@pytest.mark.asyncio
+async def test_a_long_text_is_paged_and_q_ends_it(terminal: Terminal) -> None:
+    terminal.type("help\r")
+    await terminal.until(lambda: "-- more" in terminal.screen.display[-1], "the pager")
+    assert "status" in terminal.screen.display[0] + terminal.screen.display[1]
+    terminal.type("q")
+    await terminal.until(lambda: terminal.raw.endswith(PROMPT.encode()), "the prompt again")
+
+
+@pytest.mark.asyncio
+async def test_actions_need_the_pin_and_the_pin_is_not_shown(terminal: Terminal) -> None:
+    assert (await terminal.command("unlock 1")) == ["That needs the PIN: login first."]
+    terminal.type("login Jeanne\r")
+    await terminal.until(lambda: terminal.raw.endswith(b"PIN: "), "the question")
+    terminal.type(PIN + "\r")
+    await terminal.until(lambda: terminal.raw.endswith(ACTING.encode()), "the prompt of who may act")
+    assert PIN.encode() not in terminal.raw
+    said = await terminal.command("unlock 1", ACTING)
+    assert "The business process is not running" in said[0]
+    assert (await terminal.command("logout"))[0].startswith("Only looking")
+
+
+@pytest.mark.asyncio
+async def test_guessing_is_answered_with_waiting(terminal: Terminal) -> None:
+    for _ in range(4):
+        terminal.type("login x\r")
+        await terminal.until(lambda: terminal.raw.endswith(b"PIN: "), "the question")
+        begin = len(terminal.raw)
+        terminal.type("000000\r")
+        await terminal.until(lambda begin=begin: terminal.raw.endswith(PROMPT.encode(), begin), "the prompt")
+    assert b"Too many wrong PINs: wait" in terminal.raw
+
+
+NOISE = (bytes(range(128, 256)) * 4, b"\xff\xfe\x00garbage", b"\x1b[31m\x1b]0;owned\x07", b"'unbalanced \"", b"9" * 500)
+
+
+@pytest.mark.asyncio
+async def test_noise_is_refused_and_the_console_lives_on(terminal: Terminal) -> None:
+    for noise in NOISE:
+        terminal.type(noise)
+        terminal.type("\x15")
+        begin = len(terminal.raw)
+        terminal.type("\r")
+        await terminal.until(lambda begin=begin: terminal.raw.endswith(PROMPT.encode(), begin), "the prompt")
+        assert (await terminal.command("lang en"))[-1] == "English."
+
+
+async def pipe(config: Path, text: bytes) -> tuple[int, bytes]:
+    """The console at the end of a pipe, as a script would use it."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "chargepoint.console.cli", "console", "-c", str(config)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    out, _ = await process.communicate(text)
+    assert process.returncode is not None
+    return process.returncode, out
+
+
+@pytest.mark.asyncio
+async def test_a_line_of_a_megabyte_is_refused_and_the_next_one_understood(config: Path) -> None:
+    status, out = await pipe(config, b"x" * 1_000_000 + b"\nlang fr\n")
+    assert status == 0
+    assert out.count(b"too long") == 1
+    assert out.decode().splitlines()[-1] == "Français."
+
+
+@pytest.mark.asyncio
+async def test_nothing_from_outside_reaches_the_terminal_unescaped(config: Path, tmp_path: Path) -> None:
+    evil = {"timestamp": "2026-01-01T00:00:00Z", "event": "badge\x1b[2J", "token": "\x1b]0;x\x07"}
+    (tmp_path / "run" / "station.log").write_text(json.dumps(evil) + "\n\x1b[31mnot json\n")
+    _, out = await pipe(config, b"log\n\x1b[2J\nwhy \x1b[31m1\n")
+    assert b"\x1b" not in out
+    assert b"badge\\x1b[2J" in out
+    assert b"not json" in out
+
+
+@pytest.mark.asyncio
+async def test_a_dumb_terminal_gets_no_escape_sequences(config: Path) -> None:
+    terminal = Terminal("console", "-c", str(config), term="dumb")
+    await terminal.start()
+    await terminal.until(lambda: terminal.raw.endswith(PROMPT.encode()), "the prompt")
+    await terminal.command("lang fr")
+    await terminal.command("faults")
+    assert b"\x1b" not in terminal.raw
+    await terminal.close()
