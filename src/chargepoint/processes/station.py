@@ -5,10 +5,13 @@ import signal
 import sys
 from collections.abc import Callable
 
+from chargepoint import __version__
 from chargepoint.config import Config
 from chargepoint.journal.journal import FILE_NAME, Journal, JournalBusy, JournalTooNew
 from chargepoint.jsonrpc import SocketBusy
 from chargepoint.meter.build import build_buses
+from chargepoint.meter.bus import MeterBus
+from chargepoint.meter.signing import build_signing
 from chargepoint.ocpp.v16.backend import Backend
 from chargepoint.reader.reader import BadgeReader
 from chargepoint.station.clock import Clock
@@ -49,7 +52,8 @@ def compose(config: Config, journal: Journal, step: Callable[[str], None] | None
     if config.tic is not None:
         supply = station.supply
         runners.append(TicListener(config.tic_port(), config.tic.serial, supply.tic_read, supply.tic_state).run)
-    station.attach(backend, meters, runners)
+    signer = build_signing(config, meters, __version__) if isinstance(meters, MeterBus) else None
+    station.attach(backend, meters, runners, signer)
     return station
 
 

@@ -73,6 +73,8 @@ class Books:
                 transactions.keep_sample(db, tx, stamp, kept)
             return tx
 
+        if shared.signer is not None:
+            await shared.signer.begin(point.id, grant.token, shared.clock.utc())
         shared.step("start-read")
         try:
             tx = await shared.journal.write(work)
@@ -109,6 +111,7 @@ class Books:
         shared.step("end-read")
         if reading is not None:
             last = self._values(reading, shared.settings.ended_sampled_measurands, "Transaction.End")
+            last += await self._signed()
             if last:
                 await self._write("last values", lambda db: transactions.keep_sample(db, end.tx, at, last))
         await self._write_end(end.tx, at, wh, end.reason, end.token)
@@ -117,6 +120,15 @@ class Books:
         shared.backend.outbox_changed()
         point.ended(end.reason)
         shared.changed()
+
+    async def _signed(self) -> list[dict[str, Any]]:
+        """The meter's signature over begin and end of the transaction, as a value of its own; empty without one."""
+        signer = self._shared.signer
+        signed = await signer.end(self._point.id) if signer is not None else None
+        if signed is None:
+            return []
+        value = {"measurand": "Energy.Active.Import.Register", "value": signed.text, "unit": "Wh"}
+        return [{**value, "location": "Outlet", "context": "Transaction.End", "format": "SignedData"}]
 
     async def _contactor_open(self) -> float:
         """Wait, for a bounded time, until the contactor is confirmed open; when it was."""

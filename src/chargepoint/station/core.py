@@ -37,7 +37,7 @@ from chargepoint.station.point import Point
 from chargepoint.station.power import Power
 from chargepoint.station.reserving import Reserving
 from chargepoint.station.settings import Settings
-from chargepoint.station.shared import Meters, Shared
+from chargepoint.station.shared import Meters, Shared, Signer
 from chargepoint.station.supply import SupplyWatch
 
 log = structlog.get_logger()
@@ -98,6 +98,7 @@ class StationCore:
         backend: Backend,
         meters: Meters,
         runners: list[Callable[[], Coroutine[Any, Any, None]]] | None = None,
+        signer: Signer | None = None,
     ) -> None:
         """Give it what was made after it: the central system's room, the meters, and whatever else is to `run`."""
         self.backend = backend
@@ -113,6 +114,7 @@ class StationCore:
             spawn=self._spawn,
             changed=self._settle,
             step=self._step,
+            signer=signer,
         )
         volts = self.config.supply.voltage
         self.points = {section.id: Point(section, shared, volts) for section in self.config.evse}

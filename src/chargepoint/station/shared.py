@@ -22,6 +22,21 @@ class Meters(Protocol):
     async def run(self) -> None: ...
 
 
+class Signed(Protocol):
+    """A transaction as the meter signed it."""
+
+    @property
+    def text(self) -> str:
+        """What the customer's transparency software reads."""
+
+
+class Signer(Protocol):
+    """The meters that sign transactions, as `meter.signing.Signing` gives them. No call raises or waits for ever."""
+
+    async def begin(self, evse: int, token: str, utc: float) -> bool: ...
+    async def end(self, evse: int) -> Signed | None: ...
+
+
 @dataclass(slots=True)
 class Shared:
     """Services, and three ways back to the station."""
@@ -38,6 +53,8 @@ class Shared:
     """Something changed: permissions, lamps and statuses are worked out anew."""
     step: Callable[[str], None]
     """A named step of a transaction has been reached (tests stop the process here)."""
+    signer: Signer | None = None
+    """None: no meter of this station signs."""
 
 
 class NoMeters:
