@@ -331,6 +331,38 @@ def test_a_session_goes_on_after_a_restart_when_the_car_never_left(tmp_path: Pat
     play(tmp_path, after, time=time, prepare=plugged)
 
 
+def test_a_refused_token_gets_no_energy_after_a_restart_either(tmp_path: Path) -> None:
+    time = FakeTime()
+    settings = Settings(stop_on_invalid=False, max_energy_on_invalid_wh=5000)
+
+    async def body(h: Harness) -> None:
+        await h.charge()
+        await h.station.transaction_answered(1, "1", Authorization(AuthStatus.INVALID))
+        assert h.status() == "Charging"
+
+    def plugged(h: Harness) -> None:
+        h.link.cars[1].plugged = h.link.cars[1].connected = True
+        h.link.cars[1].count = 1
+
+    async def after(h: Harness) -> None:
+        await h.until_status("SuspendedEVSE")
+        assert h.state() == "running"
+
+    play(tmp_path, body, settings, time=time)
+    play(tmp_path, after, settings, time=time, prepare=plugged)
+
+
+def test_a_car_that_leaves_its_open_session_is_suspended_by_the_car(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.link.cars[1].connected = h.link.cars[1].closed = False
+        h.link.report(1)
+        await h.until_status("SuspendedEV")
+        assert h.link.cars[1].permit is not None and h.link.cars[1].permit.hold_lock
+
+    play(tmp_path, body, Settings(stop_on_ev_disconnect=False))
+
+
 def test_a_session_whose_car_left_during_the_restart_is_closed_once(tmp_path: Path) -> None:
     time = FakeTime()
 

@@ -157,6 +157,9 @@ class Point:
             self._begun_at = now
             self._schedule_sample(now)
             self.pending = None
+            if pending.invalid:
+                # How much was delivered since the refusal is not known any more: nothing further is.
+                self.withheld = "invalid-token"
             return
         self._closing = True
         self._shared.spawn(self._books.close_after_restart(pending))

@@ -26,6 +26,8 @@ def derive(
         return ConnectorStatus.FAULTED
     state = session.state
     if state == "running":
+        if not session.connected:
+            return ConnectorStatus.SUSPENDED_EV
         return _running(report, permitted, before, begun_for_s)
     if state == "stopping" and before is not ConnectorStatus.FAULTED:
         return before
