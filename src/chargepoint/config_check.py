@@ -254,7 +254,13 @@ def _words(kind: Any, value: Any) -> str:
     """What a type allows, in words, with the nearest choice to what stands there."""
     from msgspec import inspect  # only needed once something is wrong
 
-    match inspect.type_info(kind):
+    return _type_words(inspect.type_info(kind), value)
+
+
+def _type_words(kind: Any, value: Any) -> str:
+    from msgspec import inspect
+
+    match kind:
         case inspect.LiteralType(values=values):
             choices = [_shown(choice) for choice in values]
             near = closest(value, [str(choice) for choice in values]) if isinstance(value, str) else ""
@@ -273,12 +279,16 @@ def _words(kind: Any, value: Any) -> str:
             if isinstance(value, str) or low or high:
                 return f"a text of {low or 0} to {high} characters, in quotes" if high else "a text that is not empty"
             return "a text in quotes"
-        case inspect.CustomType() | inspect.UnionType():
+        case inspect.CustomType():
             return "a path, in quotes"
+        case inspect.UnionType(types=options):  # something, or None: the latter cannot be written in TOML
+            return _type_words(options[0], value)
         case inspect.DictType():
             return "a table"
-        case inspect.VarTupleType():
+        case inspect.VarTupleType(item_type=inspect.IntType()):
             return "an array of whole numbers, like [1, 2]"
+        case inspect.VarTupleType():
+            return 'an array of texts, like ["a", "b"]'
         case other:
             return str(other)
 
@@ -302,7 +312,7 @@ def _example(kind: Any, name: str) -> str:
 
 def _check_together(config: Config, found: _Findings) -> None:
     wrong = {mistake.path for mistake in found.mistakes}
-    for rule in (_check_station, _check_points, _check_devices, _check_backend):
+    for rule in (_check_station, _check_points, _check_devices, _check_tariffs, _check_backend):
         for path, text in rule(config):
             if path not in wrong:
                 found.add(path, text)
@@ -395,6 +405,22 @@ def _check_building_meter(config: Config) -> Iterator[tuple[str, str]]:
                 yield "building_meter.unit", f"is {meter.unit}, like that of evse[{index}]: {remedy}"
         if not config.meter_port():
             yield "building_meter.device", "is missing, and meter_bus.port too: name the serial device of the meter"
+
+
+def _check_tariffs(config: Config) -> Iterator[tuple[str, str]]:
+    """What is heard from the Linky needs its output to be read."""
+    points = {evse.id for evse in config.evse}
+    names: dict[str, int] = {}
+    for index, signal in enumerate(config.grid_signal):
+        path = f"grid_signal[{index}]"
+        yield from _unknown_points(f"{path}.evses", signal.evses, points)
+        if signal.name in names:
+            yield f"{path}.name", f'is "{signal.name}", like that of grid_signal[{names[signal.name]}]: use another'
+        names.setdefault(signal.name, index)
+        if config.tic is None:
+            yield f"{path}.source", f'is "{signal.source}", but the borne listens to no Linky: add the table [tic]'
+    if config.sharing.off_peak and config.tic is None:
+        yield "sharing.off_peak", "names tariffs, but the borne listens to no Linky: add the table [tic]"
 
 
 def _unknown_points(path: str, named: tuple[int, ...], points: set[int]) -> Iterator[tuple[str, str]]:

@@ -37,6 +37,9 @@ security_profile = 0
 """
 
 
+SIGNAL = '[[grid_signal]]\nname = "peak"\nsource = "tic-relay-1"\nlimit = 8\n'
+
+
 def mistakes(text: str) -> dict[str, str]:
     with pytest.raises(ConfigError) as caught:
         parse(text)
@@ -95,6 +98,12 @@ def test_a_wrong_type_does_not_hide_what_does_not_fit_together() -> None:
             "building_meter.host",
             "name or address",
         ),
+        ("[ocpp]", f"{SIGNAL}[ocpp]", "grid_signal[0].source", "add the table [tic]"),
+        ("[ocpp]", f"[tic]\n{SIGNAL}evses = [7]\n[ocpp]", "grid_signal[0].evses", "names point 7"),
+        ("[ocpp]", f"[tic]\n{SIGNAL}{SIGNAL}[ocpp]", "grid_signal[1].name", "grid_signal[0]"),
+        ("[ocpp]", '[sharing]\noff_peak = ["HC"]\n[ocpp]', "sharing.off_peak", "add the table [tic]"),
+        ("[ocpp]", "[sharing]\noff_peak = 3\n[ocpp]", "sharing.off_peak", "array of texts"),
+        ("[ocpp]", '[sharing]\nsafe_current = "x"\n[ocpp]', "sharing.safe_current", "a number from 0 to 1000"),
         ('id = "FR-ARD-0001"', "", "station.id", "is missing"),
         ("[board]", "[bord]", "board", "is missing"),
     ],

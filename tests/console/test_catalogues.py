@@ -16,7 +16,7 @@ ROOM = Path(console.__file__).parent
 
 def said() -> set[str]:
     """What the console's code says in English: arguments of `t`, of commands, and of errors that are translated."""
-    found: set[str] = {status.value for status in ConnectorStatus} | {"raised", "cleared"}
+    found: set[str] = {status.value for status in ConnectorStatus} | {"raised", "cleared", "audit"}
     for file in ROOM.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             match node:

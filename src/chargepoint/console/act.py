@@ -17,9 +17,9 @@ SELF_TESTS = ("rcd", "lock", "contactor", "pilot", "all")
 
 
 def acknowledge(session: Session, words: list[str]) -> Lines:
-    evse = session.evse(words)
     if len(words) != 2:
-        raise Usage(session.t("ack EVSE FAULT; `faults` shows the names"))
+        raise Usage(session.t("ack EVSE FAULT; `faults` shows the names; EVSE 0 is the borne"))
+    evse = 0 if words[0] == "0" else session.evse(words)
     session.audit(f"acknowledge {words[1]}", evse)
     session.borne.station.ask("acknowledge", evse=evse, fault=words[1])
     return [session.t("Acknowledged.")]

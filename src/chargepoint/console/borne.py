@@ -23,7 +23,7 @@ from chargepoint.evse.messages import (
     decode_from_evse,
     encode,
 )
-from chargepoint.journal import stamp
+from chargepoint.journal import history, stamp
 from chargepoint.journal.journal import FILE_NAME
 from chargepoint.journal.stamp import Stamp
 from chargepoint.logs import last_lines
@@ -131,6 +131,11 @@ class Borne:
                 at = stamp.resolve(db, Stamp(boot, mono, utc))
                 found.append((mono if at is None else at, json.loads(content)))
             return found
+
+    def history(self, count: int) -> list[tuple[float | None, history.Event]]:
+        """Faults as they came and went, and what technicians did; newest first. Raises JournalUnreadable."""
+        with self.journal() as db:
+            return history.newest(db, count)
 
     def stored(self, area: str) -> dict[str, Any]:
         """What the journal keeps of an area of small things (`settings`, ...). Raises JournalUnreadable."""

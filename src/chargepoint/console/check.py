@@ -12,7 +12,7 @@ def run(path: Path) -> int:
     """Print what is wrong. Exit status 2 when something is, 0 when the file can be used."""
     try:
         config = load(path)
-        wrong = missing_files(config)
+        wrong = missing_files(config) + _pins(config)
         if wrong:
             raise ConfigError(path, wrong)
     except ConfigError as error:
@@ -22,6 +22,19 @@ def run(path: Path) -> int:
         print(f"warning: {warning}")
     print(f"{path}: {len(config.evse)} points, no mistakes")
     return 0
+
+
+def _pins(config: Config) -> list[Mistake]:
+    """Every mistake in the pin map and its overrides, where there are pins."""
+    from chargepoint.board.pins import PinError, load_pins
+
+    if config.simulated and not config.board.pins:
+        return []
+    try:
+        load_pins(config)
+    except PinError as error:
+        return [Mistake("", line.strip()) for line in str(error).splitlines()]
+    return []
 
 
 def warnings(config: Config) -> Iterator[Mistake]:

@@ -76,6 +76,7 @@ FRENCH: dict[str, str] = {
     "Faulted": "En défaut",
     "raised": "apparu",
     "cleared": "disparu",
+    "audit": "intervention",
     # status
     "NOT CONNECTED": "NON CONNECTÉ",
     "clock right": "horloge à l'heure",
@@ -112,7 +113,8 @@ FRENCH: dict[str, str] = {
     "{word} must be a number from {least} to {most}.": "{word} doit être un nombre de {least} à {most}.",
     "-- more: any key, or q --": "-- suite : une touche, ou q --",
     # acting
-    "ack EVSE FAULT; `faults` shows the names": "ack POINT DÉFAUT ; `faults` montre les noms",
+    "ack EVSE FAULT; `faults` shows the names; EVSE 0 is the borne":
+        "ack POINT DÉFAUT ; `faults` montre les noms ; le point 0 est la borne",
     "Acknowledged.": "Acquitté.",
     "The plug is released.": "La fiche est libérée.",
     "The session is ended.": "La session est terminée.",

@@ -8,7 +8,7 @@ from typing import Any
 
 from chargepoint.config_check import ConfigError, load
 from chargepoint.console import status
-from chargepoint.console.borne import SafetySilent
+from chargepoint.console.borne import SafetySilent, when
 from chargepoint.console.picture import Event, Picture, Series, Track
 from chargepoint.console.rpc import Refused, Unreachable
 from chargepoint.console.session import Command, Lines, Session, Usage
@@ -122,9 +122,9 @@ def _point(session: Session, evse: int) -> str:
 
 def _fault_history(session: Session, count: int) -> Lines:
     rows = [[session.t(word) for word in ("time", "point", "fault", "event", "detail")]]
-    for entry in clean_all(session.borne.station.ask("history", limit=count)):
-        evse = str(entry.get("evse") or "-")
-        rows.append([entry["at"], evse, entry["name"], session.t(entry["event"]), entry.get("detail", "")])
+    for at, event in session.borne.history(count):
+        what = session.t(event.event)
+        rows.append([when(at), str(event.evse or "-"), clean(event.name, 40), what, clean(event.detail, 60)])
     return table(rows)
 
 

@@ -1,5 +1,6 @@
 """`<run_dir>/station.sock`: what the console, the command line and a technician may ask of the station."""
 
+import sqlite3
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -8,6 +9,7 @@ import structlog
 
 from chargepoint.energy.limits import Limit
 from chargepoint.evse.messages import Trace
+from chargepoint.journal import history
 from chargepoint.jsonrpc import Peer, RpcError, Server
 from chargepoint.logs import raise_level
 from chargepoint.station.api import Outcome, SecurityEvent, StopReason
@@ -184,8 +186,13 @@ class Control:
             )
         return shown
 
-    def audit(self, who: str, action: str, evse: int | None = None) -> dict[str, bool]:
-        """Enter in the security log what a technician does, before it is done."""
+    async def audit(self, who: str, action: str, evse: int | None = None) -> dict[str, bool]:
+        """Enter in the journal and the security log what a technician does, before it is done."""
+        event = history.Event(self._station.clock.stamp(), evse or 0, action[:48], "audit", who)
+        try:
+            await self._station.journal.write(lambda db: history.add(db, event))
+        except sqlite3.Error as error:
+            raise RpcError(f"the journal does not take the entry, so it is not done: {error}") from error
         where = "" if evse is None else f", point {evse}"
         log.warning("technician", who=who, action=action, evse=evse)
         self._station.backend.notify(
