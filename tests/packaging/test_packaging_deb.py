@@ -164,6 +164,59 @@ def test_install_upgrade_downgrade_remove_and_purge(system: System, packages: di
     assert system.files() == set()
 
 
+# On an overlay of this very system: what it does with users, modes and units, without touching anything.
+OVERLAY = """
+set -e
+mount -t tmpfs work /mnt
+mkdir /mnt/upper /mnt/work /mnt/root
+mount -t overlay over -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work /mnt/root || { echo NO-OVERLAY; exit 0; }
+mount -t proc proc /mnt/root/proc
+mount -t tmpfs run /mnt/root/run
+mount --bind /dev /mnt/root/dev
+cat "$1" >/mnt/root/root/chargepoint.deb
+exec chroot /mnt/root sh -c '
+dpkg -i --no-triggers --force-unsafe-io --force-depends /root/chargepoint.deb >/dev/null 2>&1 || echo INSTALL-FAILED
+chargepoint --version
+id -nG chargepoint-evse
+id -nG chargepoint
+stat -c "%U:%G %a %n" /etc/chargepoint /etc/chargepoint/chargepoint.toml /var/lib/chargepoint /run/chargepoint
+chargepoint check >/dev/null && echo CHECKED
+dpkg -P --no-triggers --force-unsafe-io chargepoint >/dev/null 2>&1 || echo PURGE-FAILED
+ls -d /opt/chargepoint /etc/chargepoint /var/lib/chargepoint /usr/bin/chargepoint 2>/dev/null
+getent passwd chargepoint chargepoint-evse chargepoint-console
+getent group chargepoint chargepoint-pins chargepoint-serial
+echo END'
+"""
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None or shutil.which("systemd-sysusers") is None, reason="no systemd")
+def test_it_installs_on_a_debian_with_its_users_and_is_gone_when_purged(packages: dict[str, Path]) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("an overlay of this system needs root")
+    if "bookworm" not in Path("/etc/os-release").read_text():
+        pytest.skip("the package tried here is for Bookworm")
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", OVERLAY, "sh", str(packages["1.0.0"])],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    if "NO-OVERLAY" in done.stdout or not done.stdout:
+        pytest.skip(f"no overlay can be mounted here: {done.stderr.strip()[-200:]}")
+    assert done.stdout.splitlines() == [
+        "chargepoint 1.0.0",
+        "chargepoint chargepoint-pins",
+        "chargepoint chargepoint-serial",
+        "root:chargepoint 750 /etc/chargepoint",
+        "root:chargepoint 640 /etc/chargepoint/chargepoint.toml",
+        "chargepoint:chargepoint 2770 /var/lib/chargepoint",
+        "chargepoint:chargepoint 2770 /run/chargepoint",
+        "CHECKED",
+        "END",
+    ], done.stderr
+
+
 def test_the_default_configuration_is_right() -> None:
     from chargepoint.config_check import load
 

@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -96,6 +97,7 @@ class Slots:
         try:
             bundle.extract(path, keys, laying)
             _try(laying / "bin" / "chargepoint", manifest.version)
+            _compile(laying / "lib")
         except BundleError:
             shutil.rmtree(laying, ignore_errors=True)
             raise
@@ -178,6 +180,15 @@ def _try(program: Path, version: str) -> None:
     if done.returncode != 0 or version not in done.stdout.split():
         said = (done.stdout + done.stderr).strip()[-200:]
         raise BundleError(f"version {version} does not run on this machine, it said: {said or 'nothing'}")
+
+
+def _compile(lib: Path) -> None:
+    """Byte code beside the sources: a read-only root could not keep it later, and every start would pay for it."""
+    try:
+        # A module that cannot be compiled shows when it is imported: the trial is for that.
+        subprocess.run([sys.executable, "-m", "compileall", "-q", lib], capture_output=True, timeout=600, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BundleError(f"{lib} could not be compiled: {error}") from error
 
 
 def _sync(folder: Path) -> None:
