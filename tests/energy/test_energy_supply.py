@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargepoint.energy.allocator import Phases
+from chargepoint.energy.limits import Limit
 from chargepoint.energy.supply import GridSignal, Room, Source, SourceRules, tightest, wiring_fault
 
 LIMIT: Phases = (52.0, 52.0, 52.0)
@@ -175,6 +176,28 @@ def test_a_right_meter_is_trusted_again_after_a_minute() -> None:
 )
 def test_wrong_wiring_has_a_name(drawn: Phases, borne: Phases, says: str) -> None:
     assert wiring_fault(drawn, borne) == says
+
+
+@pytest.mark.parametrize(
+    ("drawn", "borne"),
+    [
+        ((-20, 2, 2), (20, 0, 0)),
+        ((2, 22, 2), (20, 0, 0)),
+        ((2, 2, 2), (20, 0, 0)),
+        (None, None),
+        ((5, 5, 5), (0, 0, 0)),
+    ],
+)
+def test_why_a_meter_is_not_trusted_is_told_in_french_too(drawn: Phases | None, borne: Phases | None) -> None:
+    source = Source(RULES, 0.0)
+    for now in range(40 if borne != (0, 0, 0) else 3):
+        if drawn is not None and borne is not None:
+            source.borne(now, borne)
+            source.reading(now, drawn, LIMIT)
+    room = source.room(40.0 if borne != (0, 0, 0) else 3.0)
+    french = Limit("safe-share", "x", 12.0, 0.0, detail=room.detail).sentence("fr")
+    assert room.reason == "safe-share" and "Linky" in french
+    assert not any(word in french for word in (" the ", "heard", "silent", "wired", "exchanged", "borne is"))
 
 
 def test_a_generator_behind_the_meter_is_no_contradiction() -> None:

@@ -11,7 +11,7 @@ MINIMUM_A = 6.0
 """The least current a control pilot can offer (IEC 61851-1, A.2, table A.7). Below it nothing is offered."""
 
 Sentence = tuple[str, str]
-"""The same sentence in English and in French; `{amps}`, `{owner}` and `{detail}` are filled in."""
+"""The same sentence in English and in French; `{amps}` and `{detail}` are filled in."""
 
 NAMES: dict[str, Sentence] = {
     "socket": ("the socket is made for {amps} A", "la prise est prévue pour {amps} A"),
@@ -53,6 +53,20 @@ NAMES: dict[str, Sentence] = {
 }
 
 
+PHRASES: tuple[Sentence, ...] = (
+    ("building-meter: ", "compteur du bâtiment : "),
+    ("tic: ", "Linky : "),
+    ("never heard", "jamais entendu"),
+    ("silent", "muet"),
+    ("heard for a short time only", "entendu depuis peu seulement"),
+    ("wired backwards on ", "monté à l'envers sur "),
+    ("phases exchanged: ", "phases échangées : "),
+    (" of the borne is seen on ", " de la borne apparaît sur "),
+    ("does not see what the borne draws on ", "ne voit pas ce que la borne consomme sur "),
+)
+"""What the details of limits are made of (`energy.supply`), in both languages."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limit:
     """One reason why a car gets no more than so much.
@@ -79,7 +93,11 @@ class Limit:
     def sentence(self, lang: str = "en") -> str:
         """Why, as half a sentence, in English (`en`) or French (`fr`)."""
         text = NAMES[self.name.split("#", 1)[0]][1 if lang == "fr" else 0]
-        return text.format(amps=in_words(self.amps, lang), owner=self.owner, detail=self.detail or "-")
+        detail = self.detail or "-"
+        if lang == "fr":
+            for english, french in PHRASES:
+                detail = detail.replace(english, french)
+        return text.format(amps=in_words(self.amps, lang), detail=detail)
 
 
 def in_words(amps: float | None, lang: str = "en") -> str:
