@@ -72,6 +72,13 @@ class FakeLink:
         self.shown: dict[int, Lamps] = {}
         self.unlocked: list[int] = []
         self.stuck = False
+        self._turns = 0
+        self.frozen = False
+
+    @property
+    def turns(self) -> int:
+        self._turns += not self.frozen
+        return self._turns
 
     def attach(self, listener: Listener) -> None:
         self.listener = listener

@@ -1,14 +1,17 @@
 """What the station counts and keeps of itself."""
 
 import asyncio
+import socket
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import pytest
 from station_harness import FakeTime, Harness, station
 
 from chargepoint.journal import history
 from chargepoint.station.kpis import Kpis
+from chargepoint.station.progress import SILENT_TICKS, Stuck
 
 
 def play(tmp_path: Path, body: Callable[[Harness], Coroutine[Any, Any, None]], **more: Any) -> None:
@@ -164,3 +167,33 @@ def test_labels_are_escaped() -> None:
     kpis = Kpis()
     kpis.add("x_total", reason='a"b\\c')
     assert kpis.prometheus() == 'chargepoint_x_total{reason="a\\"b\\\\c"} 1\n'
+
+
+def test_a_loop_that_does_not_get_round_ends_the_process_and_is_named(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        h.link.frozen = True
+        for _ in range(SILENT_TICKS):
+            h.station.tick()
+        h.time.mono += 10_000
+        with pytest.raises(Stuck, match="safety process's link"):
+            for _ in range(3):
+                h.station.tick()
+
+    play(tmp_path, body)
+
+
+def test_the_service_manager_hears_ready_alive_and_stopping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(tmp_path / "notify"))
+    manager.settimeout(3)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+
+    async def body(h: Harness) -> None:
+        h.station.tick()
+
+    play(tmp_path, body)
+    heard = set()
+    while "STOPPING=1" not in heard:
+        heard.add(manager.recv(100).decode())
+    manager.close()
+    assert heard == {"READY=1", "WATCHDOG=1", "STOPPING=1"}

@@ -19,9 +19,9 @@ from chargepoint.evse.memory import FILE_NAME, PointMemory, Writer, dump, load
 from chargepoint.evse.messages import SOCKET_NAME, Done, Dump, ToEvse, Trace
 from chargepoint.evse.recorder import AFTER_FAULT_S, DIRECTORY, KEEP_FILES, SPACING_S, contents, file_name
 from chargepoint.evse.report import sample
-from chargepoint.evse.sdnotify import Notifier
 from chargepoint.evse.server import Client, Server
 from chargepoint.evse.single import AlreadyRunning, Claim
+from chargepoint.sdnotify import Notifier
 
 PERIOD_S = 0.010
 OVERRUN_S = 0.25

@@ -19,6 +19,7 @@ from chargepoint.journal.journal import Journal
 from chargepoint.journal.stamp import set_offset
 from chargepoint.meter.reading import BUILDING, Reading
 from chargepoint.reader.badge import Badge
+from chargepoint.sdnotify import Notifier
 from chargepoint.station import metering
 from chargepoint.station.api import (
     Backend,
@@ -35,6 +36,7 @@ from chargepoint.station.faultlist import FaultList
 from chargepoint.station.health import Health
 from chargepoint.station.point import Point
 from chargepoint.station.power import Power
+from chargepoint.station.progress import Progress
 from chargepoint.station.reserving import Reserving
 from chargepoint.station.settings import Settings
 from chargepoint.station.shared import Meters, Shared, Signer
@@ -74,6 +76,8 @@ class StationCore:
         self.profiles = ChargingProfiles(config, journal, clock)
         self.started_at = clock.monotonic()
         run_dir = config.station.run_dir
+        self.progress = Progress()
+        self.notifier = Notifier()
         self.health = Health(journal, clock, self.faults, run_dir, self._spawn)
         self.supply = SupplyWatch(config, self.profiles, self.faults, self.started_at, self._settle)
         self.restart_requested = False
@@ -121,6 +125,7 @@ class StationCore:
         self.reserving = Reserving(self.points, self.journal, self.clock)
         self.entrance = Entrance(self.points, shared, self.reserving, self.config.authorisation)
         self.link.attach(self)
+        self.progress.watch("safety process's link", lambda: self.link.turns)
 
     # Running
 
@@ -136,7 +141,9 @@ class StationCore:
                 running = [tasks.create_task(runner()) for runner in self._runners]
                 running += [tasks.create_task(self.link.run()), tasks.create_task(self.meters.run())]
                 running.append(tasks.create_task(self._tick_for_ever()))
+                self.notifier.ready()
                 await self._stopping.wait()
+                self.notifier.stopping()
                 for task in running:
                     task.cancel()
                 raise _Stopped
@@ -202,6 +209,8 @@ class StationCore:
         if self.clock.utc() >= self._aligned_at:
             self._aligned_due()
         self.faults.own("clock-unsynchronised", not self.clock.synchronised, now)
+        self.progress.tick()
+        self.notifier.alive()
         self.health.tick(self.points, self.backend.online or not self.config.ocpp.url, now)
         self._settle()
 

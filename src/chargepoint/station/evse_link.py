@@ -58,6 +58,10 @@ class Listener(Protocol):
 class Link(Protocol):
     """What the station needs of the safety process; tests put a fake in its place."""
 
+    @property
+    def turns(self) -> int:
+        """Changes whenever the link's loop gets round."""
+
     def attach(self, listener: Listener) -> None: ...
     def permit(self, permit: Permit) -> None:
         """Hold this permission for the point, from now on and renewed, until another replaces it."""
@@ -85,6 +89,8 @@ class EvseLink:
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Done]] = {}
         self._traces: dict[int, Callable[[Sample], None]] = {}
+        self.turns = 0
+        """Goes up whenever the loop gets round: something received, or another attempt to connect."""
         self.malformed = 0
         """Packets that could not be decoded."""
 
@@ -163,6 +169,7 @@ class EvseLink:
                         self._listener.evse_lost(str(error) or type(error).__name__)
             finally:
                 self._drop()
+            self.turns += 1
             await asyncio.sleep(_RETRY_S)
 
     async def _connected_once(self) -> None:
@@ -204,6 +211,7 @@ class EvseLink:
             try:
                 async with asyncio.timeout(_SILENT_S):
                     packet = await loop.sock_recv(connection, _PACKET)
+                self.turns += 1
             except TimeoutError:
                 raise LinkLost(f"silent for {_SILENT_S:g} s") from None
             if not packet:

@@ -1,0 +1,43 @@
+"""Proof that the station's loops go on, for the service manager's watchdog.
+
+Each loop has a number that changes whenever it gets round. Silence is counted in ticks of the station and not in
+seconds: after the whole process was suspended, nobody is blamed for the time that passed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+SILENT_TICKS = 20
+"""So many ticks (of a second) without getting round, and a loop counts as stuck."""
+
+
+class Stuck(Exception):
+    """A loop of the station does not go on: the process ends, to be started again."""
+
+
+@dataclass(slots=True)
+class _Loop:
+    turns: Callable[[], int]
+    allowed: int
+    last: int
+    silent: int = 0
+
+
+class Progress:
+    """Watches named loops."""
+
+    def __init__(self) -> None:
+        self._loops: dict[str, _Loop] = {}
+
+    def watch(self, name: str, turns: Callable[[], int], allowed: int = SILENT_TICKS) -> None:
+        """`turns`: a number that changes as the loop gets round; `allowed`: ticks it may take."""
+        self._loops[name] = _Loop(turns, allowed, turns())
+
+    def tick(self) -> None:
+        """One tick of the station. Raises Stuck, naming the loop that does not go on."""
+        for name, loop in self._loops.items():
+            turns = loop.turns()
+            loop.silent = 0 if turns != loop.last else loop.silent + 1
+            loop.last = turns
+            if loop.silent > loop.allowed:
+                raise Stuck(f"the loop of the {name} has not got round for {loop.silent} ticks")
