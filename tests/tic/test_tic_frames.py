@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargepoint.sim.wire_tic import SimLinky, historical_groups, standard_groups
-from chargepoint.tic.frames import BadGroup, Framer, Group, Mode, checksum, make_frame, make_group, parse_group
+from chargepoint.tic.frames import NUMBERS, BadGroup, Framer, Group, Mode, checksum, make_frame, make_group, parse_group
 from chargepoint.tic.reading import StatusRegister, understand
 
 
@@ -40,7 +40,9 @@ def test_a_checksum_that_is_a_space_is_read():
     assert parse_group(make_group(Mode.HISTORICAL, found)[1:-1])[1] == found
 
 
-LABELS = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-", min_size=2, max_size=8)
+LABELS = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-", min_size=2, max_size=8).filter(
+    lambda label: not NUMBERS.fullmatch(label)
+)
 DATA = st.text("ABCDEFGHIJ0123456789. ", min_size=1, max_size=16)
 
 
@@ -55,6 +57,22 @@ def test_a_flipped_bit_is_noticed_or_harmless(label, data, at, bit):
     raw[at % (len(raw) - 2)] ^= 1 << bit
     with pytest.raises(BadGroup):
         parse_group(bytes(raw))
+
+
+BUSY = SimLinky(current_a=(16.0, 7.0, 12.0), energy_wh=123456, relays=5)
+WHOLE = {
+    Mode.STANDARD: make_frame(Mode.STANDARD, standard_groups(BUSY)),
+    Mode.HISTORICAL: make_frame(Mode.HISTORICAL, historical_groups(BUSY)),
+}
+
+
+@given(st.sampled_from(Mode), st.integers(0, 10_000), st.integers(0, 6))
+def test_no_wrong_bit_changes_a_current_unnoticed(mode, at, bit):
+    raw = bytearray(WHOLE[mode])
+    raw[at % len(raw)] ^= 1 << bit
+    for frame in Framer().feed(bytes(raw)):
+        reading = understand(frame, 0.0)
+        assert frame.damaged or (reading.current_a, reading.overload) == ((16, 7, 12), False)
 
 
 @given(st.binary(max_size=300))

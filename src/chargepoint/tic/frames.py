@@ -5,12 +5,18 @@ A frame is STX, groups, ETX; EOT breaks one off. A group is LF, label, separator
 standard mode a date may stand between label and data. The separator is a space in historical, a tab in standard mode.
 """
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 STX, ETX, EOT, LF, CR = 0x02, 0x03, 0x04, 0x0A, 0x0D
 SPACE, TAB = 0x20, 0x09
 
+LABEL = re.compile(r"[A-Z0-9+-]{2,8}")
+NUMBERS = re.compile(
+    r"ADPS|ADIR\d|[AE]A[SI]T|HC\w\w|BASE|I(INST|RMS|MAX)\d?|ISOUSC|NTARF|PAPP|PCOUP|PREF|RELAIS|SINSTS\d?|SINSTI|URMS\d"
+)
+"""Labels whose data is a whole number. The checksum has six bits and misses a wrong bit of worth 64; this does not."""
 MAX_FRAME = 4096
 """A standard frame of a three-phase meter has about 1,400 bytes; more without an end is no frame."""
 
@@ -82,17 +88,22 @@ def parse_group(raw: bytes) -> tuple[Mode, Group]:
     if checksum(summed) != check:
         raise BadGroup(f"checksum 0x{check:02X}, but the bytes give 0x{checksum(summed):02X}")
     body = raw[:-2].decode("ascii", "replace")
-    if mode is Mode.STANDARD:
-        fields = body.split("\t")
-        if len(fields) == 2:
-            return mode, Group(fields[0], fields[1])
-        if len(fields) == 3:
-            return mode, Group(fields[0], fields[2], fields[1])
-        raise BadGroup(f"{len(fields)} fields in a standard group")
-    label, gap, data = body.partition(" ")
-    if not gap or not label:
-        raise BadGroup("a historical group without label or data")
-    return mode, Group(label, data)
+    fields = body.split("\t") if mode is Mode.STANDARD else body.split(" ", 1)
+    if len(fields) not in (2, 3):
+        raise BadGroup(f"{len(fields)} fields in a group")
+    group = Group(fields[0], fields[-1], fields[1] if len(fields) == 3 else "")
+    _check(group)
+    return mode, group
+
+
+def _check(group: Group) -> None:
+    """What the checksum cannot see."""
+    if not LABEL.fullmatch(group.label):
+        raise BadGroup(f"{group.label!r} is no label")
+    if not (group.data + group.date).isprintable():
+        raise BadGroup(f"{group.label} has unprintable data")
+    if NUMBERS.fullmatch(group.label) and not group.data.isdigit():
+        raise BadGroup(f"{group.label} is no number: {group.data!r}")
 
 
 def make_group(mode: Mode, group: Group) -> bytes:
@@ -144,7 +155,9 @@ class Framer:
         groups: dict[str, Group] = {}
         modes: list[Mode] = []
         damaged = 0
-        for piece in content.split(bytes((LF,)))[1:]:
+        beginning, *pieces = content.split(bytes((LF,)))
+        damaged += bool(beginning)  # a frame begins with a group; else its own beginning was lost
+        for piece in pieces:
             try:
                 if not piece.endswith(bytes((CR,))):
                     raise BadGroup("no CR at its end")
