@@ -109,7 +109,7 @@ class EvseSection(_Section, frozen=True, kw_only=True):
 
 class MeterBusSection(_Section, frozen=True, kw_only=True):
     port: str = ""
-    """Serial device; empty on the simulated board means its own pseudo-terminal."""
+    """Serial device; empty: `/dev/chargepoint-meters`, a name that the udev rules give."""
     baudrate: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] = 9600
     parity: Literal["N", "E", "O"] = "N"
     interval: Annotated[float, msgspec.Meta(ge=0.1, le=60)] = 1.0
@@ -121,6 +121,7 @@ class ReaderSection(_Section, frozen=True, kw_only=True):
     kind: Literal["pn532", "rdm6300", "id12", "id20", "sl032", "twn4", "hid", "hid-decimal"] = "pn532"
     """The keys of `reader.reader.KINDS`."""
     port: str = ""
+    """Serial device; empty: `/dev/chargepoint-reader`, and `-reader-N` for reader N after the first."""
     evses: tuple[int, ...] = ()
     """Points it serves; empty means all."""
     byte_order: Literal["msb", "lsb"] = "msb"
@@ -131,6 +132,7 @@ class ReaderSection(_Section, frozen=True, kw_only=True):
 
 class TicSection(_Section, frozen=True, kw_only=True):
     port: str = ""
+    """Serial device; empty: `/dev/chargepoint-tic`."""
     serial: str = ""
     """ADCO/ADSC of the meter to listen to; empty means any."""
     limits: bool = True
@@ -237,7 +239,7 @@ class Config(_Section, frozen=True, kw_only=True):
 
     def reader_port(self, reader: ReaderSection) -> str:
         """Serial device of a badge reader."""
-        return reader.port or self._wire(f"reader-{reader.id}")
+        return reader.port or self._wire("reader" if reader.id == 1 and not self.simulated else f"reader-{reader.id}")
 
     def tic_port(self) -> str:
         """Serial device of the Linky TIC; empty when the borne listens to none."""
@@ -246,8 +248,8 @@ class Config(_Section, frozen=True, kw_only=True):
         return self.tic.port or self._wire("tic")
 
     def _wire(self, name: str) -> str:
-        """The simulated borne's pseudo-terminal of that name (a symbolic link it makes)."""
-        return str(self.station.run_dir / f"sim-{name}") if self.simulated else ""
+        """The link that the simulated borne makes to a pseudo-terminal, or the udev rules to the carrier's UART."""
+        return str(self.station.run_dir / f"sim-{name}") if self.simulated else f"/dev/chargepoint-{name}"
 
     def reader_evses(self, reader: ReaderSection) -> tuple[int, ...]:
         return reader.evses or tuple(e.id for e in self.evse)

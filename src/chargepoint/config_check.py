@@ -380,13 +380,7 @@ def _check_devices(config: Config) -> Iterator[tuple[str, str]]:
             yield f"{path}.id", f"is {reader.id} twice: every reader needs its own"
         readers.add(reader.id)
         yield from _unknown_points(f"{path}.evses", reader.evses, points)
-        if not config.reader_port(reader):
-            yield f"{path}.port", 'is missing: name its serial device, like "/dev/serial/by-id/..."'
-    if any(evse.meter for evse in config.evse) and not config.meter_port():
-        yield "meter_bus.port", 'is missing: name the serial device of the meters, like "/dev/serial/by-id/..."'
     yield from _check_building_meter(config)
-    if config.tic is not None and not config.tic_port():
-        yield "tic.port", "is missing: name the serial device of the Linky, or remove the table [tic]"
     yield from _unknown_points("authorisation.free_vend_evses", config.authorisation.free_vend_evses, points)
 
 
@@ -403,8 +397,6 @@ def _check_building_meter(config: Config) -> Iterator[tuple[str, str]]:
             if evse.meter and evse.meter.unit == meter.unit:
                 remedy = "every meter on the bus needs its own"
                 yield "building_meter.unit", f"is {meter.unit}, like that of evse[{index}]: {remedy}"
-        if not config.meter_port():
-            yield "building_meter.device", "is missing, and meter_bus.port too: name the serial device of the meter"
 
 
 def _check_tariffs(config: Config) -> Iterator[tuple[str, str]]:

@@ -85,7 +85,6 @@ def test_a_wrong_type_does_not_hide_what_does_not_fit_together() -> None:
         ("security_profile = 0", "security_profile = 2", "ocpp.url", "wss://"),
         ("security_profile = 0", "security_profile = 1", "ocpp.password_file", "sends a password"),
         ('kind = "simulated"', 'kind = "raspberry-pi"', "ocpp.security_profile", "allow_insecure"),
-        ('kind = "simulated"', 'kind = "raspberry-pi"', "meter_bus.port", "serial device"),
         ("[ocpp]", "[[reader]]\nevses = [3]\n[ocpp]", "reader[0].evses", "names point 3"),
         ("[ocpp]", '[[reader]]\nkind = "rfid"\n[ocpp]', "reader[0].kind", '"pn532"'),
         ("[ocpp]", "[[reader]]\n[[reader]]\n[ocpp]", "reader[1].id", "twice"),
@@ -190,3 +189,12 @@ def test_no_content_ends_in_anything_but_a_configuration_or_named_mistakes(pairs
         parse(text)
     except ConfigError as error:
         assert error.mistakes
+
+
+def test_serial_devices_have_names_of_their_own_on_either_board() -> None:
+    simulated = parse(GOOD)
+    assert simulated.meter_port() == "/run/chargepoint/sim-meters"
+    assert simulated.reader_port(simulated.reader[0]) == "/run/chargepoint/sim-reader-1"
+    real = parse(GOOD.replace("simulated", "raspberry-pi").replace("profile = 0", "profile = 0\nallow_insecure = true"))
+    assert real.meter_port() == "/dev/chargepoint-meters"
+    assert real.reader_port(real.reader[0]) == "/dev/chargepoint-reader"
