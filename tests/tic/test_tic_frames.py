@@ -157,3 +157,23 @@ def test_adir_comes_in_a_short_frame_of_a_three_phase_meter():
     assert reading.overload and reading.short and reading.phases == 3
     assert reading.overload_a == (None, 58, None)
     assert reading.current_a == (20, 58, 3)
+
+
+@pytest.mark.parametrize(
+    ("label", "data", "date"),
+    [
+        ("DATE", "", "H230115120000"),
+        ("NGTF", "      BASE      ", ""),
+        ("SMAXSN1-1", "04321", "H230114190000"),
+        ("CCASN-1", "01234", "H230115113000"),
+        ("UMOY1", "231", "H230115120000"),
+        ("MSG1", "PAS DE          MESSAGE         ", ""),
+        ("PRM", "01234567890123", ""),
+        ("PJOURF+1", "00008001 NONUTILE NONUTILE", ""),
+        ("PPOINTE", "00004003 06004004 22004003 NONUTILE", ""),
+        ("STGE", "013AC501", ""),
+    ],
+)
+def test_groups_as_linky_meters_send_them(label, data, date):
+    group = Group(label, data, date)
+    assert parse_group(make_group(Mode.STANDARD, group)[1:-1]) == (Mode.STANDARD, group)

@@ -12,7 +12,7 @@ from enum import StrEnum
 STX, ETX, EOT, LF, CR = 0x02, 0x03, 0x04, 0x0A, 0x0D
 SPACE, TAB = 0x20, 0x09
 
-LABEL = re.compile(r"[A-Z0-9+-]{2,8}")
+LABEL = re.compile(r"[A-Z0-9+-]{2,10}")
 NUMBERS = re.compile(
     r"ADPS|ADIR\d|[AE]A[SI]T|HC\w\w|BASE|I(INST|RMS|MAX)\d?|ISOUSC|NTARF|PAPP|PCOUP|PREF|RELAIS|SINSTS\d?|SINSTI|URMS\d"
 )
