@@ -104,13 +104,16 @@ class OutboxSender:
         self._ids: dict[int, str] = {}
         """Backend ids of transactions whose start has been taken in this run and whose end has not."""
         self._grown = asyncio.Event()
-        self._idle = asyncio.Event()
+        self._asked = 1
+        self._settled = 0
+        """How many wakes there were before the outbox was last seen empty."""
+        self._empty = asyncio.Condition()
         self.pending = 0
         """Messages in the outbox when it was last looked at."""
 
     def wake(self) -> None:
         """There is something new in the outbox."""
-        self._idle.clear()
+        self._asked += 1
         self._news.set()
         self._grown.set()
 
@@ -121,21 +124,32 @@ class OutboxSender:
         else:
             self._ready.clear()
 
-    async def drained(self, timeout_s: float) -> bool:
-        """Wait until the outbox was empty, but no longer than that."""
+    def mark(self) -> int:
+        """All that is in the outbox by now, for `delivered_up_to`."""
+        return self._asked
+
+    async def delivered_up_to(self, mark: int, timeout_s: float) -> bool:
+        """Wait until what was in the outbox at `mark` has been delivered, but no longer than that."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._idle.wait()
-        return self._idle.is_set()
+            async with asyncio.timeout(timeout_s), self._empty:
+                await self._empty.wait_for(lambda: self._settled >= mark)
+        return self._settled >= mark
+
+    async def drained(self, timeout_s: float) -> bool:
+        """Wait until all that is in the outbox now has been delivered, but no longer than that."""
+        return await self.delivered_up_to(self.mark(), timeout_s)
 
     async def run(self) -> None:
         """Deliver until cancelled."""
         while True:
             await self._ready.wait()
             self._news.clear()
+            asked = self._asked
             batch, self.pending = await self._journal.read(lambda db: _look(db, self._now()))
             if not batch:
-                self._idle.set()
+                async with self._empty:
+                    self._settled = asked
+                    self._empty.notify_all()
                 await self._news.wait()
             try:
                 for message in batch:

@@ -94,7 +94,7 @@ class Backend:
         self._registration = Registration(config, station.clock_offered, self._heartbeat_interval_told)
         self._link = Link(self._security.endpoint, self._protocol.link, self._serve, self._security.failed)
         self._sender = OutboxSender(journal, self, self._protocol.retry, clock.utc)
-        self._status = StatusReporter(self._send_status, lambda: station.settings.minimum_status_s)
+        self._status = StatusReporter(self._send_status, lambda: station.settings.minimum_status_s, self._sender.mark)
         self._heartbeat_changed = asyncio.Event()
         self._rpc: Rpc | None = None
         self._errands: set[asyncio.Task[None]] = set()
@@ -403,8 +403,8 @@ class Backend:
         await self._journal.write(write)
         self._sender.wake()
 
-    async def _send_status(self, event: StatusChanged) -> bool:
-        await self._sender.drained(ORDER_WAIT_S)
+    async def _send_status(self, event: StatusChanged, mark: int) -> bool:
+        await self._sender.delivered_up_to(mark, ORDER_WAIT_S)
         try:
             await self._call(outgoing.status_notification(event, self._connectors))
         except (LinkLost, AnswerTimeout):

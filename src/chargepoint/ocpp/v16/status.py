@@ -16,15 +16,22 @@ def _key(event: StatusChanged) -> Key:
 class StatusReporter:
     """Keeps what was told of each point and sends what is new.
 
-    A status that lasts shorter than `minimum_s` is not told (MinimumStatusDuration); a fault always is. `send`
-    returns False when the message could not be brought over; the status is told again on the next connection.
+    A status that lasts shorter than `minimum_s` is not told (MinimumStatusDuration); a fault always is. `mark` gives
+    the place of a status among the transaction messages. `send` returns False when the message could not be brought
+    over; the status is told again on the next connection.
     """
 
-    def __init__(self, send: Callable[[StatusChanged], Awaitable[bool]], minimum_s: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        send: Callable[[StatusChanged, int], Awaitable[bool]],
+        minimum_s: Callable[[], float],
+        mark: Callable[[], int],
+    ) -> None:
+        self._mark = mark
         self._send = send
         self._minimum_s = minimum_s
         self._told: dict[int, Key] = {}
-        self._waiting: dict[int, deque[tuple[float, StatusChanged]]] = {}
+        self._waiting: dict[int, deque[tuple[float, int, StatusChanged]]] = {}
         self._news = asyncio.Event()
         self._online = False
 
@@ -34,7 +41,7 @@ class StatusReporter:
         queue = self._waiting.setdefault(event.evse, deque())
         if not self._online or (queue and event.error is None and now - queue[-1][0] < self._minimum_s()):
             queue.clear()
-        queue.append((now, event))
+        queue.append((now, self._mark(), event))
         self._news.set()
 
     def all_anew(self, events: list[StatusChanged]) -> None:
@@ -70,14 +77,14 @@ class StatusReporter:
         for evse in sorted(self._waiting):
             queue = self._waiting[evse]
             while queue and self._online:
-                since, event = queue[0]
+                since, mark, event = queue[0]
                 left = self._left(since, event)
                 if left > 0:
                     soonest = left if soonest is None else min(soonest, left)
                     break
-                if self._told.get(evse) != _key(event) and not await self._tell(event):
+                if self._told.get(evse) != _key(event) and not await self._tell(event, mark):
                     return None
-                if queue and queue[0][1] is event:
+                if queue and queue[0][2] is event:
                     queue.popleft()
         return soonest
 
@@ -86,8 +93,8 @@ class StatusReporter:
             return 0.0
         return since + self._minimum_s() - asyncio.get_running_loop().time()
 
-    async def _tell(self, event: StatusChanged) -> bool:
-        if not await self._send(event):
+    async def _tell(self, event: StatusChanged, mark: int) -> bool:
+        if not await self._send(event, mark):
             self._online = False
             return False
         self._told[event.evse] = _key(event)
