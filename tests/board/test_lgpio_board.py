@@ -12,7 +12,7 @@ from chargepoint.board.hardware import BoardMismatch, KernelHardware
 from chargepoint.board.mcp3208 import Answers
 from chargepoint.board.pins import PinMap, load_pins
 from chargepoint.board.raspberry_pi import GpioBoard
-from chargepoint.board.types import PointOutputs
+from chargepoint.board.types import LockDrive, PointOutputs
 from chargepoint.config import BoardSection, Config, EvseSection, StationSection, SupplySection
 
 CONFIG = Config(
@@ -47,6 +47,8 @@ class Chips:
 
     def write(self, chip: int, line: int, level: int) -> int:
         assert (chip, line) in self.outputs
+        if (chip, line) in self.broken:
+            raise OSError(121, "remote I/O")
         self.calls.append(("write", chip, line, int(level)))
         self.levels[chip, line] = int(level)
         return 0
@@ -159,6 +161,34 @@ def test_an_expander_that_fails_reads_as_danger_and_does_not_stop_the_loop(chips
     for _ in range(5):
         seen = board.read_point(1)
     assert not seen.lock_closed
+
+
+def test_a_lamp_or_lock_that_cannot_be_written_is_written_again_and_holds_up_nothing(
+    chips: Chips, board: GpioBoard
+) -> None:
+    pins = load_pins(CONFIG)
+    lock = where(pins, "lock_close", 1)
+    chips.broken |= {lock, where(pins, "lamp_red", 1)}
+    board.write_lamps(1, True, True, False)
+    assert chips.levels[where(pins, "lamp_green", 1)] == 1
+    wanted = PointOutputs(contactor=True, lock=LockDrive.CLOSE)
+    board.write_point(1, wanted)
+    assert chips.levels[where(pins, "contactor", 1)] == 1
+    chips.broken.clear()
+    board.write_point(1, wanted)
+    assert chips.levels[lock] == 1
+
+
+def test_one_output_that_fails_keeps_no_other_from_being_made_safe(chips: Chips, board: GpioBoard) -> None:
+    pins = load_pins(CONFIG)
+    for point in (1, 2):
+        board.write_point(point, PointOutputs(contactor=True, rcd_test=True))
+    chips.broken.add(where(pins, "contactor", 1))
+    with pytest.raises(OSError, match="remote"):
+        board.make_safe()
+    assert chips.levels[where(pins, "contactor", 2)] == 0
+    assert chips.levels[where(pins, "rcd_test", 1)] == 0
+    chips.broken.clear()
 
 
 def test_closing_gives_every_output_back_at_its_low_level(

@@ -4,6 +4,7 @@ Safe state first: the contactors' outputs are claimed low before anything else i
 to steady +12 V, and only then is anything read.
 """
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -71,6 +72,28 @@ class _Output:
         self._state = None
         self.set(False)
 
+    @property
+    def written(self) -> bool:
+        """The last `set` reached the line."""
+        return self._state is not None
+
+
+class _SlowOutput(_Output):
+    """An output behind I2C whose effect is confirmed by feedback: a failed write is written again in the next pass.
+
+    A lock that does not move or a test that does not trip is a fault of its own; the loop must not die of it.
+    """
+
+    __slots__ = ("_errors",)
+
+    def __init__(self, pin: Any, errors: tuple[type[Exception], ...]) -> None:
+        super().__init__(pin)
+        self._errors = errors
+
+    def set(self, on: bool) -> None:
+        with contextlib.suppress(*self._errors):
+            super().set(on)
+
 
 class _Point:
     """The devices of one point."""
@@ -84,7 +107,7 @@ class _Point:
         self.contactor = _Output(devices.output("contactor", evse.id))
         domestic = evse.domestic is not None
         self.domestic_contactor = _Output(devices.output("domestic_contactor", evse.id)) if domestic else None
-        self._last = PointOutputs()
+        self._last: PointOutputs | None = None
 
     def open_pilot(self, channel: PwmChannel) -> None:
         self.pilot = channel
@@ -94,10 +117,11 @@ class _Point:
         devices, number = self._devices, self._number
         self.lock_close = self.lock_open = None
         if self._evse.socket:
-            self.lock_close = _Output(devices.output("lock_close", number))
-            self.lock_open = _Output(devices.output("lock_open", number))
-        self.rcd_test = _Output(devices.output("rcd_test", number))
-        self.lamps = [_Output(devices.output(f"lamp_{colour}", number)) for colour in ("red", "green", "blue")]
+            self.lock_close = self._slow_output("lock_close")
+            self.lock_open = self._slow_output("lock_open")
+        self.rcd_test = self._slow_output("rcd_test")
+        self.lamps = [self._slow_output(f"lamp_{colour}") for colour in ("red", "green", "blue")]
+        self._slow_outputs = [out for out in (self.lock_close, self.lock_open, self.rcd_test) if out is not None]
         self._mirror = devices.input("mirror", number)
         self._load_live = devices.input("load_live", number)
         self._rcd = devices.input("rcd", number)
@@ -145,8 +169,7 @@ class _Point:
         )
 
     def write(self, outputs: PointOutputs) -> None:
-        last = self._last
-        if outputs == last:
+        if outputs == self._last:
             return
         # Opening comes before everything else, closing after everything else.
         if not outputs.contactor:
@@ -162,21 +185,26 @@ class _Point:
             self.domestic_contactor.set(True)
         if outputs.contactor:
             self.contactor.set(True)
-        self._last = outputs
+        self._last = outputs if all(out.written for out in self._slow_outputs) else None
 
     def make_safe(self) -> None:
-        self.contactor.off()
-        if self.domestic_contactor is not None:
-            self.domestic_contactor.off()
-        self.pilot.set_duty(100.0)
-        for output in (self.lock_close, self.lock_open, self.rcd_test):
-            if output is not None:
-                output.off()
-        self._last = PointOutputs()
+        """Every output is tried, whatever another one raises."""
+        self._last = None
+        with contextlib.ExitStack() as last_first:
+            for output in self._slow_outputs:
+                last_first.callback(output.off)
+            last_first.callback(self.pilot.set_duty, 100.0)
+            if self.domestic_contactor is not None:
+                last_first.callback(self.domestic_contactor.off)
+            last_first.callback(self.contactor.off)
 
     def close(self) -> None:
-        self.pilot.close()
-        self._adc.close()
+        with contextlib.ExitStack() as every:
+            every.callback(self._adc.close)
+            every.callback(self.pilot.close)
+
+    def _slow_output(self, name: str) -> _SlowOutput:
+        return _SlowOutput(self._devices.output(name, self._number), self._errors)
 
     def _level(self, pin: Any) -> bool:
         """The line's level; low, which is the dangerous meaning of every watched line, when it cannot be read."""
@@ -248,15 +276,17 @@ class GpioBoard:
         self._heartbeat.state = self._beat
 
     def make_safe(self) -> None:
-        for point in self._points.values():
-            point.make_safe()
+        with contextlib.ExitStack() as every:
+            for point in self._points.values():
+                every.callback(point.make_safe)
 
     def close(self) -> None:
-        self.make_safe()
-        for point in self._points.values():
-            point.close()
-        self._devices.close()
-        self._hardware.close()
+        with contextlib.ExitStack() as last_first:
+            last_first.callback(self._hardware.close)
+            last_first.callback(self._devices.close)
+            for point in self._points.values():
+                last_first.callback(point.close)
+            last_first.callback(self.make_safe)
 
     def _open_pilots(self, pins: PinMap) -> None:
         chip, device = find_chip(self._hardware.pwm_root)
