@@ -177,3 +177,22 @@ def test_adir_comes_in_a_short_frame_of_a_three_phase_meter():
 def test_groups_as_linky_meters_send_them(label, data, date):
     group = Group(label, data, date)
     assert parse_group(make_group(Mode.STANDARD, group)[1:-1]) == (Mode.STANDARD, group)
+
+
+@pytest.mark.parametrize(
+    ("raw", "data"),
+    [
+        (b"IRMS1\t002\t0", "002"),
+        (b"URMS2\t240\tA", "240"),
+        (b"PREF\t12\tB", "12"),
+        (b"SINSTS\t01198\tY", "01198"),
+        (b"SMAXSN1-1\tE210414052143\t02196\tF", "02196"),
+        (b"STGE\t003A4001\t>", "003A4001"),
+        (b"MSG1\tPAS DE          MESSAGE         \t<", "PAS DE          MESSAGE         "),
+        (b"RELAIS\t000\tB", "000"),
+        (b"NTARF\t01\tN", "01"),
+    ],
+)
+def test_standard_groups_of_a_real_three_phase_meter(raw, data):
+    mode, group = parse_group(raw)
+    assert mode is Mode.STANDARD and group.data == data
