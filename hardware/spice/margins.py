@@ -1,10 +1,12 @@
 """How far the committed tables stay from the software's limits: `python -m hardware.spice.margins`."""
 
 import csv
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hardware.spice.tables import COUNTS, LATENCY
+from hardware.spice.values import limits
 
 from chargepoint.board import frontend
 from chargepoint.iec61851.pilot import DIODE_SEEN_V, Band, keeps
@@ -24,6 +26,9 @@ class Margin:
     volts: float
     counts: float
 
+
+PULL_UP_TOLERANCE = 0.002
+"""0.1 % part, temperature included."""
 
 COUNT_V = abs(frontend.pilot_v(1) - frontend.pilot_v(0))
 BANDS = {band.name: band for band in Band}
@@ -90,6 +95,14 @@ def _row_margins(row: dict[str, str]) -> Iterator[tuple[str, float]]:
     # Behind the car's diode the low half stays at the generator's -12 V.
     if band in (Band.B, Band.C, Band.D) and pwm:
         yield "negative peak under the diode limit", DIODE_SEEN_V - ceiling
+
+
+def proximity_reading_ohm(ohm: float) -> tuple[float, float]:
+    """What the software may read for a resistance at PP: least and most, by pull-up and ADC. Computed, not simulated."""
+    bounds = limits()["adc"]
+    error = bounds["offset_counts"][2] + bounds["gain_counts"][2] + bounds["inl_counts"][2]
+    counts = [4096 * ohm / (ohm + frontend.PP_PULL_UP_OHM * (1 + side * PULL_UP_TOLERANCE)) for side in (1, -1)]
+    return frontend.pp_ohm(math.floor(counts[0] - error)), frontend.pp_ohm(math.ceil(counts[1] + error))
 
 
 def reaction_s(detector_ms: float) -> float:
