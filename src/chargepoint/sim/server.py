@@ -124,7 +124,7 @@ class SimulatedBorne:
 
     def badge(self, uid: str, reader: int = 1) -> bool:
         try:
-            number = bytes.fromhex(uid)
+            number = bytes.fromhex(uid.replace(":", ""))
         except ValueError:
             number = b""
         if not number:
