@@ -98,7 +98,7 @@ def _row_margins(row: dict[str, str]) -> Iterator[tuple[str, float]]:
 
 
 def proximity_reading_ohm(ohm: float) -> tuple[float, float]:
-    """What the software may read for a resistance at PP: least and most, by pull-up and ADC. Computed, not simulated."""
+    """What the software may read for a resistance at PP: least and most, by pull-up and ADC. Computed."""
     bounds = limits()["adc"]
     error = bounds["offset_counts"][2] + bounds["gain_counts"][2] + bounds["inl_counts"][2]
     counts = [4096 * ohm / (ohm + frontend.PP_PULL_UP_OHM * (1 + side * PULL_UP_TOLERANCE)) for side in (1, -1)]
