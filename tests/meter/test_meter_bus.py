@@ -135,6 +135,18 @@ async def test_the_port_may_vanish_and_come_back(tmp_path):
 
 
 @pytest.mark.asyncio
+async def test_a_port_that_comes_late_is_used_at_once(tmp_path):
+    meter = SimMeter("eastron-sdm630", lambda: CHARGING)
+    async with line(tmp_path, {1: meter}) as (sim, _bus, told):
+        await sim.close()
+        await until(lambda: told.lost)
+        assert "cannot be opened" in told.lost[-1][1]
+        told.readings.clear()
+        await sim.start()
+        await until(lambda: told.readings, within=1.6)
+
+
+@pytest.mark.asyncio
 async def test_a_register_that_goes_back_is_believed_only_when_confirmed(tmp_path):
     wh = [5000.0]
     meter = SimMeter("eastron-sdm630", lambda: SimReading(energy_wh=wh[0]))

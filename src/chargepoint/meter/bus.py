@@ -18,7 +18,7 @@ from chargepoint.config import MeterRef
 from chargepoint.meter import maps
 from chargepoint.meter.decode import EnergyGuard, Implausible, to_reading
 from chargepoint.meter.identity import code, judge
-from chargepoint.meter.link import Counters, ModbusLink, NoAnswer, Refused, heed_cancellation
+from chargepoint.meter.link import Counters, ModbusLink, NoAnswer, NoLine, Refused, heed_cancellation
 from chargepoint.meter.plan import Block, plan
 from chargepoint.meter.reading import Reading
 
@@ -175,6 +175,8 @@ class MeterBus:
         started = time.monotonic()
         try:
             reading = await self._read(meter)
+        except NoLine as e:
+            self._failed(meter, str(e), soon=True)  # costs the others nothing, and all wait for the same device
         except (NoAnswer, Refused, WrongModel) as e:
             self._failed(meter, str(e))
         except Implausible as e:
@@ -226,17 +228,17 @@ class MeterBus:
         meter.fresh.set()
         meter.fresh = asyncio.Event()
 
-    def _failed(self, meter: _Meter, why: str) -> None:
+    def _failed(self, meter: _Meter, why: str, soon: bool = False) -> None:
         meter.failures += 1
         now = time.monotonic()
-        soon = min(self._interval_s, 1.0) / 2
+        next_s = min(self._interval_s, 1.0) / 2
         if meter.failures >= LOST_AFTER:
             step = min(meter.failures - LOST_AFTER, len(BACK_OFF_S) - 1)
-            meter.due = now + (soon if meter.waiting else BACK_OFF_S[step])
+            meter.due = now + (next_s if soon or meter.waiting else BACK_OFF_S[step])
             if not meter.lost:
                 meter.lost = True
                 meter.identified = False
                 log.error("meter_lost", evse=meter.evse, unit=meter.unit, why=why)
                 self._listener.meter_lost(meter.evse, why)
         else:
-            meter.due = now + soon
+            meter.due = now + next_s

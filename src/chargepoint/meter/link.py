@@ -32,7 +32,7 @@ QUIET_LIMIT_S = 3.0
 """A line that does not fall silent within this is closed and opened again."""
 BURST_S = 10.0
 """Disturbances closer together than this are one burst, and one line in the log."""
-RECONNECT_MAX_S = 5.0
+RECONNECT_MAX_S = 1.0
 
 
 def heed_cancellation() -> None:
@@ -47,6 +47,10 @@ def heed_cancellation() -> None:
 
 class NoAnswer(Exception):
     """The request got no usable answer. The text says what came instead."""
+
+
+class NoLine(NoAnswer):
+    """The device cannot be opened: nobody on it can be asked."""
 
 
 class Refused(Exception):
@@ -152,7 +156,7 @@ class ModbusLink:
         if not await self._client.connect():
             self._retry_at = time.monotonic() + self._retry_s
             self._retry_s = min(2 * self._retry_s, RECONNECT_MAX_S)
-            raise NoAnswer(f"{self.name} cannot be opened; is it there, and free?")
+            raise NoLine(f"{self.name} cannot be opened; is it there, and free?")
         self._retry_s = 0.1
         self.counters.reconnects += 1
         await asyncio.sleep(0)  # pymodbus finishes its set-up in the next turn of the loop
