@@ -253,7 +253,7 @@ def test_a_converter_that_never_speaks_is_a_fault() -> None:
 def test_a_car_that_asks_for_ventilation_again_and_again_is_left_alone_until_it_leaves() -> None:
     rig = Rig().run(1.0).permit().plug()
     asked = 0
-    for _ in range(40000):
+    for _ in range(8000):
         rig.world.pilot = "D" if rig.out.duty < 100 else "B"
         before = rig.faults
         rig.step()

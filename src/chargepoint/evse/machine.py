@@ -62,7 +62,6 @@ MACHINE: Final = Machine(
     initial="A1",
     auto_transitions=False,
     queued=True,
-    ignore_invalid_triggers=True,
     after_state_change="entered",
 )
 
@@ -79,4 +78,6 @@ PILOT_TRIGGER: Final = {
 
 def fire(model: PilotModel, trigger: str, now: float) -> None:
     """Feed one trigger; one that the present state does not know changes nothing."""
-    MACHINE.events[trigger].trigger(model, now)
+    event = MACHINE.events[trigger]
+    if model.state in event.transitions:
+        event.trigger(model, now)

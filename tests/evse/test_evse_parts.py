@@ -1,0 +1,334 @@
+"""The small parts alone, at their bounds."""
+
+import pytest
+from evse_rig import Rig
+
+from chargepoint.evse.contactor import Contactor, Trouble
+from chargepoint.evse.lamps import LampPlayer
+from chargepoint.evse.lease import Lease
+from chargepoint.evse.messages import LEASE_S, Permit
+from chargepoint.evse.offer import Derating, Offer
+from chargepoint.evse.pilot import PilotFilter
+from chargepoint.evse.proximity import ProximityWatch
+from chargepoint.evse.selftest import SelfTests
+from chargepoint.evse.wakeup import WakeUp
+from chargepoint.evse.watch import CoilWatchdogWatch, ConverterWatch, DutyWatch
+from chargepoint.iec61851 import timing
+from chargepoint.iec61851.pilot import Band
+
+
+def test_the_numbers_are_the_chosen_ones() -> None:
+    assert timing.RESULTS_TO_CHANGE == 2
+    assert timing.STABLE_C_S == 0.5
+    assert timing.STOP_S == 6.0
+    assert timing.RECLOSE_S == 5.0
+    assert timing.RECLOSE_AFTER_FAULT_S == 30.0
+    assert timing.DUTY_SPACING_S == 5.0
+    assert (timing.WAKE_UP_AFTER_S, timing.WAKE_UP_PULSE_S) == (30.0, 4.0)
+    assert timing.CONTACTOR_FEEDBACK_S == 1.0
+    assert (timing.LOCK_TRIES, timing.LOCK_PAUSE_S, timing.LOCK_MOVE_S) == (3, 1.0, 1.0)
+    assert (timing.LOCK_MOVES, timing.LOCK_MOVES_WINDOW_S) == (10, 60.0)
+    assert timing.SELF_TEST_PERIOD_S == 86400.0
+    assert (timing.OVER_CURRENT_FACTOR, timing.OVER_CURRENT_MARGIN_A, timing.OVER_CURRENT_S) == (1.10, 0.5, 7.0)
+    assert (timing.OPEN_LIMIT_S, timing.CLOSE_LIMIT_S) == (0.1, 3.0)
+    assert LEASE_S == 10.0
+
+
+def test_a_lease_lives_ten_seconds_and_tells_once_that_it_ran_out() -> None:
+    lease = Lease()
+    assert lease.ran_out and not lease.allows(0.0)
+    lease.grant(Permit(1, True, 16.0, hold_lock=True), 100.0)
+    assert lease.allows(109.99) and lease.holds(109.99) and not lease.ran_out
+    assert not lease.allows(109.99, connector=2)
+    assert not lease.step(109.99)
+    assert not lease.allows(110.0) and not lease.holds(110.0)
+    assert lease.step(110.0)
+    assert not lease.step(110.01)
+    assert lease.ran_out and lease.current_a == 0.0
+
+
+def test_a_lease_that_only_holds_the_lock_runs_out_without_a_fault() -> None:
+    lease = Lease()
+    lease.grant(Permit(1, False, 0.0, hold_lock=True), 0.0)
+    assert lease.holds(9.9)
+    assert not lease.step(10.0)
+    assert lease.ran_out and not lease.holds(10.0)
+
+
+def test_a_revoked_lease_did_not_run_out() -> None:
+    lease = Lease()
+    lease.grant(Permit(1, True, 16.0, hold_lock=True), 0.0)
+    lease.revoke()
+    assert not (lease.allows(0.1) or lease.holds(0.1) or lease.ran_out or lease.step(0.1))
+
+
+@pytest.mark.parametrize(("mirror", "live"), [(True, False), (False, True), (True, True)])
+def test_any_sign_of_a_closed_contact_against_the_command_is_a_weld_after_one_second(mirror: bool, live: bool) -> None:
+    contactor = Contactor(0.0)
+    for tick in range(100):
+        contactor.step(tick / 100, False, mirror, live)
+        assert contactor.trouble is Trouble.NONE
+    for tick in range(100, 103):
+        contactor.step(tick / 100, False, mirror, live)
+    assert contactor.trouble is Trouble.WELDED
+    assert not contactor.open_confirmed
+
+
+def test_an_opening_is_confirmed_after_three_quiet_results() -> None:
+    contactor = Contactor(0.0)
+    confirmed = []
+    for tick in range(4):
+        contactor.step(tick / 100, False, False, False)
+        confirmed.append(contactor.open_confirmed)
+    assert confirmed == [False, False, True, True]
+    contactor.step(0.05, False, False, True)
+    assert not contactor.open_confirmed
+
+
+@pytest.mark.parametrize(("mirror", "live"), [(True, False), (False, True), (False, False)])
+def test_half_a_feedback_is_no_closing(mirror: bool, live: bool) -> None:
+    contactor = _open(0.0)
+    contactor.step(1.0, True, False, False)
+    assert contactor.commanded
+    for tick in range(1, 100):
+        contactor.step(1.0 + tick / 100, False, mirror, live)
+        assert contactor.commanded and not contactor.confirmed
+    contactor.step(2.005, False, mirror, live)
+    assert not contactor.commanded
+    assert contactor.trouble is Trouble.NONE
+    assert contactor.may_close_at() == pytest.approx(2.005 + 5.0)
+
+
+def _open(now: float) -> Contactor:
+    contactor = Contactor(now)
+    for tick in range(5):
+        contactor.step(now + tick / 100, False, False, False)
+    return contactor
+
+
+def test_times_of_closing_and_opening_are_told() -> None:
+    contactor = _open(0.0)
+    contactor.step(1.0, True, False, False)
+    contactor.step(1.1, False, True, True)
+    assert contactor.closed_at == 1.1 and contactor.opened_at is None
+    contactor.open(2.0, under_load=True)
+    assert contactor.openings_under_load == 1
+    for tick in range(1, 5):
+        contactor.step(2.0 + tick / 100, False, False, False)
+    assert contactor.closed_at is None and contactor.opened_at == pytest.approx(2.03)
+
+
+def test_the_pilot_filter_needs_two_equal_results_and_begins_anew_after_f() -> None:
+    pilot = PilotFilter(0.0)
+    assert [pilot.step(12.0, 0.0), pilot.step(12.0, 0.01)] == [False, True]
+    assert [pilot.step(v, 1.0) for v in (9.0, 6.0, 9.0, 6.0)] == [False] * 4
+    assert not pilot.steady
+    assert pilot.step(6.0, 1.1) and pilot.band is Band.C and pilot.since == 1.1 and pilot.steady
+    pilot.restart()
+    assert not pilot.steady
+    assert [pilot.step(6.0, 2.0) for _ in range(5)] == [False, False, False, False, True]
+
+
+def test_the_proximity_watch_remembers_what_it_was_told_to() -> None:
+    watch = ProximityWatch(0.0)
+    assert [watch.step(220.0, 0.0), watch.step(680.0, 0.0), watch.step(220.0, 0.0), watch.step(221.0, 0.1)] == [
+        False, False, False, True,
+    ]  # fmt: skip
+    watch.remember()
+    assert watch.cable_a == 32.0
+    for _ in range(5):
+        assert not watch.step(222.0, 0.2)
+    assert [watch.step(312.0, 0.3), watch.step(312.0, 0.3)] == [False, True]
+    assert watch.cable_a == 32.0
+
+
+@pytest.mark.parametrize(
+    ("temperatures", "factor"),
+    [([64.9], 1.0), ([65.0], 0.5), ([65.0, 62.1], 0.5), ([65.0, 62.0], 1.0), ([68.0], 0.25), ([68.0, 66.0], 0.25),
+     ([71.0], 0.0), ([71.0, 69.0], 0.0), ([75.0, 61.0], 1.0)],
+)  # fmt: skip
+def test_derating_goes_down_in_steps_and_up_when_cool(temperatures: list[float], factor: float) -> None:
+    derating = Derating()
+    for temperature in temperatures:
+        derating.step(temperature)
+    assert derating.factor == factor
+
+
+@pytest.mark.parametrize(
+    ("temperature", "bad"), [(-46.0, True), (-44.0, False), (124.0, False), (126.0, True), (63.0, False)]
+)
+def test_a_broken_sensor_is_told_from_a_hot_socket(temperature: float, bad: bool) -> None:
+    derating = Derating()
+    derating.step(temperature)
+    assert derating.sensor_bad is bad
+
+
+def test_a_broken_sensor_stops_the_car_and_goes_when_it_is_whole() -> None:
+    rig = Rig().charging()
+    rig.world.temperature_c = 200.0
+    rig.run(6.2)
+    assert not rig.out.contactor and rig.faults == {"temperature-sensor"}
+    rig.world.temperature_c = 20.0
+    rig.run(10.2)
+    assert rig.faults == set()
+
+
+def test_an_offer_is_raised_five_seconds_after_the_last_change() -> None:
+    offer = Offer()
+    assert offer.step(0.0, 10.0) and offer.current_a == 10.0
+    assert not offer.step(4.99, 20.0)
+    assert offer.step(5.0, 20.0)
+    assert offer.step(5.1, 8.0) and offer.on
+    assert offer.step(5.2, 0.0) and not offer.on
+    assert not offer.step(10.1, 6.0) and offer.step(10.21, 6.0)
+
+
+def test_a_wake_up_needs_an_offer_thirty_seconds_and_leave() -> None:
+    wake = WakeUp()
+    assert not wake.step(100.0, True)
+    wake.offered(0.0)
+    assert not wake.step(29.99, True)
+    assert not wake.step(30.0, False)
+    assert wake.step(30.0, True) and wake.pulsing
+    wake.offered(31.0)
+    assert wake.step(33.99, False)
+    assert not wake.step(34.0, True) and not wake.pulsing
+    wake.offered(40.0)
+    assert not wake.step(90.0, True)
+    wake.new_car()
+    wake.offered(100.0)
+    wake.cancel()
+    assert not wake.step(200.0, True)
+
+
+def test_the_converter_is_judged_after_it_settled() -> None:
+    watch = ConverterWatch(0.0)
+    assert not watch.step(2.5, 0.0) and watch.trusted and not watch.settled
+    watch.step(2.39, 0.1)
+    watch.step(2.5, 0.2)
+    watch.step(2.61, 0.3)
+    assert not watch.trusted
+    watch.step(2.5, 0.4)
+    watch.step(2.5, 0.89)
+    assert not watch.settled
+    watch.step(2.5, 0.9)
+    assert watch.settled
+    assert [watch.step(0.0, 1.0) for _ in range(3)] == [False, False, True]
+
+
+def test_the_read_back_is_judged_after_it_settled_and_for_a_while() -> None:
+    watch = DutyWatch(0.0)
+    assert not watch.step(96.9, 100.0, 1.0)
+    assert not watch.step(97.1, 100.0, 1.1)
+    assert not watch.step(96.9, 100.0, 1.29)
+    assert not watch.step(103.1, 100.0, 1.48)
+    assert watch.step(103.1, 100.0, 1.5)
+    assert not watch.step(100.0, 50.0, 2.0)
+    assert not watch.step(100.0, 50.0, 2.29)
+    assert not watch.step(100.0, 50.0, 2.31)
+    assert not watch.step(100.0, 50.0, 2.5)
+    assert watch.step(100.0, 50.0, 2.52)
+    assert not watch.step(50.0, 50.0, 2.6)
+
+
+def test_the_coil_watchdog_has_a_second_to_arm() -> None:
+    watch = CoilWatchdogWatch(0.0)
+    assert not watch.step(False, 0.99)
+    assert watch.step(False, 1.0)
+    assert not watch.step(True, 1.1)
+    assert not watch.step(False, 2.0)
+    assert watch.step(False, 2.1)
+
+
+def test_the_self_tests_are_repeated_daily_after_an_unplug_and_on_request() -> None:
+    rig = Rig().run(4.0)
+    assert rig.point.self_tests.runs == 1
+    rig.now += 86400.0
+    assert not rig.point.self_tests.in_date(rig.now)
+    rig.run(4.0)
+    assert rig.point.self_tests.runs == 2 and rig.point.self_tests.in_date(rig.now)
+    rig.plug().run(1.0).unplug().run(4.0)
+    assert rig.point.self_tests.runs == 3
+    assert rig.point.request_self_test("rcd") == ""
+    rig.run(4.0)
+    assert rig.point.self_tests.runs == 4
+    assert "no self-test" in rig.point.request_self_test("nonsense")
+    assert "plug" in rig.plug().run(1.0).point.request_self_test("rcd")
+
+
+def test_an_rcd_test_that_is_overdue_keeps_the_contactor_open_until_it_passed() -> None:
+    tests = SelfTests()
+    assert not tests.in_date(0.0)
+    tests.rcd_passed_at = 0.0
+    assert tests.in_date(86399.0) and not tests.in_date(86400.0)
+
+
+def test_devices_that_stay_tripped_after_the_test_fail_it() -> None:
+    rig = Rig()
+    rig.run(0.55)
+    while not rig.out.rcd_test:
+        rig.step()
+    rig.world.rcd = True
+    rig.run(2.5)
+    assert "rcd-test-fails" in rig.faults
+    assert "stayed" in rig.point.self_tests.rcd_detail
+
+
+def test_the_lock_is_moved_on_request_only() -> None:
+    rig = Rig().run(4.0)
+    assert rig.point.lock.moves == 0
+    rig.point.request_self_test("lock")
+    rig.run(4.0)
+    assert rig.point.lock.moves == 2 and rig.world.lock_at == 0.0 and rig.faults == set()
+    rig.world.lock_moves = False
+    rig.point.request_self_test("lock")
+    rig.run(12.0)
+    assert rig.point.self_tests.failed and "lock" in rig.point.self_tests.detail
+
+
+def test_a_domestic_socket_is_live_only_with_plug_lease_and_the_other_open() -> None:
+    rig = Rig(domestic=True).run(4.0)
+    rig.permit(10.0, connector=2).run(1.0)
+    assert not rig.out.domestic_contactor
+    rig.world.domestic_plug = True
+    assert 0.45 < rig.until(lambda: rig.out.domestic_contactor, 2.0) < 0.55
+    rig.plug(pilot="C").run(3.0)
+    assert rig.out.duty == 100.0 and not rig.out.contactor
+    rig.world.rcd = True
+    rig.step()
+    assert not rig.out.domestic_contactor
+
+
+@pytest.mark.parametrize("how", ["unplug", "withdraw", "silence", "emergency"])
+def test_a_domestic_socket_opens_at_once(how: str) -> None:
+    rig = Rig(domestic=True).run(4.0).permit(10.0, connector=2)
+    rig.world.domestic_plug = True
+    rig.run(2.0)
+    assert rig.out.domestic_contactor
+    if how == "unplug":
+        rig.world.domestic_plug = False
+    elif how == "withdraw":
+        rig.permit(0.0, allowed=False)
+    elif how == "silence":
+        rig.silence().run(10.0)
+    else:
+        rig.borne(emergency_stop=True)
+    rig.run(0.02)
+    assert not rig.out.domestic_contactor
+
+
+def test_a_welded_domestic_contactor_blocks_the_point_and_latches() -> None:
+    rig = Rig(domestic=True).run(4.0)
+    rig.world.domestic_welded = True
+    rig.run(1.2)
+    assert "domestic-contactor" in rig.faults and "domestic-contactor" in rig.point.faults.latched()
+    rig.permit().plug(pilot="C").run(5.0)
+    assert rig.point.contactor.closings == 0
+
+
+def test_lamps_play_their_pattern() -> None:
+    player = LampPlayer()
+    assert player.step(0.0) == (False, False, False)
+    player.play(((True, False, False, 500), (False, True, False, 500)), 10.0)
+    shown = [player.step(10.0 + n / 4) for n in range(5)]
+    assert shown == [(True, False, False), None, (False, True, False), None, (True, False, False)]
