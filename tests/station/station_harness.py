@@ -224,6 +224,9 @@ class FakeBackend:
     def status(self) -> dict[str, Any]:
         return {"connected": self.online, "version": "1.6", "url": ""}
 
+    def messages(self, count: int) -> list[dict[str, str]]:
+        return []
+
     def connect(self) -> None:
         self.online = True
 

@@ -72,12 +72,15 @@ def _device_test(session: Session, what: str) -> Iterator[str]:
     lost = {fault["name"] for fault in status.get("faults", [])}
     lost |= {f"{fault['name']} {evse['id']}" for evse in status["evses"] for fault in evse["faults"]}
     verdicts = {
-        "reader": [("badge readers", "reader-lost" not in lost)],
+        "reader": [(session.t("badge readers"), "reader-lost" not in lost)],
         "meter": [
-            (f"meter {evse['id']}", f"meter-lost {evse['id']}" not in lost and evse["energy"] is not None)
+            (
+                session.t("meter {evse}", evse=evse["id"]),
+                f"meter-lost {evse['id']}" not in lost and evse["energy"] is not None,
+            )
             for evse in status["evses"]
         ],
-        "modem": [("central system", bool(status["ocpp"].get("connected")))],
+        "modem": [(session.t("central system"), bool(status["ocpp"].get("connected")))],
     }[what]
     for name, good in verdicts:
         verdict = session.t("answers") if good else session.t("DOES NOT ANSWER")

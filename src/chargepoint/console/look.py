@@ -3,6 +3,7 @@
 import csv
 import itertools
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -320,6 +321,8 @@ def _tree(value: Any, indent: str = "") -> Iterator[str]:
                     yield from _tree(item, indent + "  ")
                 else:
                     yield f"{indent}{key}: {item}"
+        case list() if not any(isinstance(item, dict | list) for item in value):
+            yield indent + ", ".join("-" if item is None else str(item) for item in value)
         case list():
             for item in value:
                 yield from _tree(item, indent)
@@ -356,9 +359,29 @@ def ocpp(session: Session, words: list[str]) -> Lines:
             found = clean_all(session.borne.station.ask("messages", count=count))
             return [f"{entry['at']} {entry['direction']:>3} {entry['text']}" for entry in found]
         case ["certificates"]:
-            return list(_tree(clean_all(session.borne.station.ask("certificates"))))
+            return _certificates(session)
         case _:
             raise Usage(session.t("ocpp, ocpp messages [COUNT] or ocpp certificates"))
+
+
+def _certificates(session: Session) -> list[str]:
+    """The certificates that the configuration names, with the days each has left."""
+    from cryptography import x509  # slow to import, and seldom asked for
+
+    rows = [[session.t(word) for word in ("file", "subject", "days left")]]
+    ocpp = session.config.ocpp
+    for file in (ocpp.csms_ca_file, ocpp.client_certificate_file):
+        if file is None:
+            continue
+        try:
+            found = x509.load_pem_x509_certificates(file.read_bytes())
+        except (OSError, ValueError) as error:
+            rows.append([clean(file), clean(error, 60), "?"])
+            continue
+        for certificate in found:
+            left = (certificate.not_valid_after_utc - datetime.now(UTC)).days
+            rows.append([clean(file), clean(certificate.subject.rfc4514_string(), 40), str(left)])
+    return table(rows) if len(rows) > 1 else [session.t("There is none.")]
 
 
 LOOK = (

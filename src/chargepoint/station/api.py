@@ -159,6 +159,9 @@ class Backend(Protocol):
     def status(self) -> dict[str, Any]:
         """The `ocpp` part of the station's status: `connected`, `version`, `url`, and what the room adds."""
 
+    def messages(self, count: int) -> list[dict[str, str]]:
+        """The last messages on the link, oldest first: `at`, `direction` (`in`, `out`), `text`; redacted."""
+
     def connect(self) -> None:
         """Connect at once, and stay connected."""
 

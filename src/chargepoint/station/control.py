@@ -52,6 +52,7 @@ class Control:
                 "trace": self.trace,
                 "meters": self.meters,
                 "readers": self.readers,
+                "messages": self.messages,
                 "audit": self.audit,
                 "log_level": self.log_level,
                 "reset": self.reset,
@@ -185,6 +186,10 @@ class Control:
                 }
             )
         return shown
+
+    def messages(self, count: int = 20) -> list[dict[str, str]]:
+        """The last messages to and from the central system, redacted."""
+        return self._station.backend.messages(count)
 
     async def audit(self, who: str, action: str, evse: int | None = None) -> dict[str, bool]:
         """Enter in the journal and the security log what a technician does, before it is done."""

@@ -22,6 +22,7 @@ from chargepoint.ocpp.connection import Link
 from chargepoint.ocpp.installer import ExchangeInstaller, Installer
 from chargepoint.ocpp.queue import OutboxSender, Outgoing, Taken
 from chargepoint.ocpp.rpc import AnswerTimeout, AnswerUnusable, CallFailed, LinkLost, NotSendable, Payload, Rpc
+from chargepoint.ocpp.tap import Tap
 from chargepoint.ocpp.timestamps import from_text
 from chargepoint.ocpp.v16 import outgoing
 from chargepoint.ocpp.v16.configuration import Configuration
@@ -97,6 +98,7 @@ class Backend:
         self._status = StatusReporter(self._send_status, lambda: station.settings.minimum_status_s, self._sender.mark)
         self._heartbeat_changed = asyncio.Event()
         self._rpc: Rpc | None = None
+        self._tap = Tap()
         self._errands: set[asyncio.Task[None]] = set()
         self._notes: asyncio.Queue[MeterSampled | SecurityEvent] = asyncio.Queue(maxsize=256)
         self._reports = Reports(self._call)
@@ -174,6 +176,10 @@ class Backend:
             "trouble": self._link.trouble,
         }
 
+    def messages(self, count: int) -> list[dict[str, str]]:
+        """The last messages on the link, redacted, oldest first."""
+        return self._tap.newest(count)
+
     async def authorize(self, token: str) -> Authorization:
         """Ask about a token. Raises BackendUnreachable within the message time-out."""
         if len(token) > MAX_ID_TAG:
@@ -226,7 +232,7 @@ class Backend:
 
     async def _serve(self, connection: ClientConnection) -> None:
         rpc = Rpc(
-            connection,
+            self._tap.around(connection),
             DIALECT,
             self._handlers,
             answer_timeout=lambda: self._protocol.message_timeout_s,
