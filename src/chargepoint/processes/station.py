@@ -43,7 +43,8 @@ def compose(config: Config, journal: Journal, step: Callable[[str], None] | None
     """The station with everything that talks to it."""
     clock = Clock(journal.boot)
     link = EvseLink(config.station.run_dir / "evse.sock")
-    station = Station(config, journal, clock, Settings(), link, step)
+    settings = Settings(connection_timeout_s=round(config.authorisation.pairing_window))
+    station = Station(config, journal, clock, settings, link, step)
     backend = Backend(config, journal, clock, station)
     buses = build_buses(config, station)
     meters = buses[0] if any(evse.meter for evse in config.evse) else NoMeters()
