@@ -190,7 +190,8 @@ FRENCH: dict[str, str] = {
     "every limit, who set it and since when": "chaque limite, qui l'a fixée et depuis quand",
     "the energy meters and what they say": "les compteurs d'énergie et ce qu'ils disent",
     "the badge readers and the last badge": "les lecteurs de badges et le dernier badge",
-    "the Linky's customer output": "la sortie client du Linky",
+    "what the Linky and the building's meter leave of the supply":
+        "ce que le Linky et le compteur du bâtiment laissent de l'alimentation",
     "the configuration and where each value comes from": "la configuration et l'origine de chaque valeur",
     "the link to the central system": "le lien avec le système central",
     "contactor closings, trips, wake-ups, ...": "fermetures de contacteur, déclenchements, réveils, ...",

@@ -311,6 +311,12 @@ def devices(method: str) -> Any:
     return run
 
 
+def tic(session: Session, words: list[str]) -> Lines:
+    """What the meters of the connection leave, as the station understood them."""
+    supply = clean_all(session.borne.station.ask("status")).get("supply", {})
+    return list(_tree(supply))
+
+
 def _tree(value: Any, indent: str = "") -> Iterator[str]:
     """A decoded JSON value as indented lines."""
     match value:
@@ -396,7 +402,7 @@ LOOK = (
     Command("limits", "[EVSE]", "every limit, who set it and since when", limits),
     Command("meters", "", "the energy meters and what they say", devices("meters")),
     Command("reader", "", "the badge readers and the last badge", devices("readers")),
-    Command("tic", "", "the Linky's customer output", devices("tic")),
+    Command("tic", "", "what the Linky and the building's meter leave of the supply", tic),
     Command("config", "[show | validate | diff]", "the configuration and where each value comes from", config),
     Command("ocpp", "[messages [COUNT] | certificates]", "the link to the central system", ocpp),
     Command("counters", "", "contactor closings, trips, wake-ups, ...", counters),

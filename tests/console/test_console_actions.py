@@ -1,0 +1,92 @@
+"""Acting from the console on a borne that runs: each action is done, and entered with its author."""
+
+import asyncio
+import sys
+import tarfile
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from console_rig import GOOD_BADGES, Rig
+
+from chargepoint.console.access import Access
+
+PIN = "481592"
+
+
+async def console(rig: Rig, *lines: str) -> str:
+    """What the console says to these lines at the end of a pipe."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "chargepoint.console.cli", "console", "-c", str(rig.config)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    out, _ = await process.communicate("\n".join(["lang en", *lines, ""]).encode())
+    assert process.returncode == 0
+    return out.decode()
+
+
+@pytest.mark.asyncio
+async def test_a_technician_works_on_a_borne(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "borne")
+    try:
+        await rig.start()
+        await rig.connect()
+        await rig.until_status(1, "Available")
+        await rig.central.wait_connected()
+        Access(rig.root / "pin", rig.root / "run").set_pin(PIN)
+        await looks(rig)
+        await acts(rig)
+        await takes_the_evidence_home(rig)
+    finally:
+        await rig.close()
+
+
+async def looks(rig: Rig) -> None:
+    await rig.sim("plug", evse=2)
+    await rig.until_status(2, "Preparing")
+    await rig.sim("badge", uid=GOOD_BADGES[2])
+    await rig.until_status(2, "Charging")
+    said = await console(
+        rig, "status", "limits 2", "meters", "reader", "ocpp messages 5", "sessions", "trace 2 0.4", "unlock 2"
+    )
+    assert "Charging" in said
+    assert "04**********66" in said
+    assert GOOD_BADGES[2] not in said
+    assert "model: eastron-sdm630" in said
+    assert '"StatusNotification"' in said or '"MeterValues"' in said or '"StartTransaction"' in said
+    assert "C2" in said
+    assert said.rstrip().endswith("That needs the PIN: login first.")
+    await rig.clear(2)
+
+
+async def acts(rig: Rig) -> None:
+    said = await console(
+        rig, "login Jeanne Petit", PIN, "test lock 1", "availability 1 off", "why 1", "availability 1 on"
+    )
+    assert "Passed: lock" in said
+    assert "out of service by order" in said
+    history = await console(rig, "faults history")
+    for action in ("self-test lock", "availability off", "availability on"):
+        assert any(action in line and "Jeanne Petit" in line for line in history.splitlines()), history
+
+
+async def takes_the_evidence_home(rig: Rig) -> None:
+    away = rig.root / "stick"
+    away.mkdir()
+    said = await console(rig, "login J", PIN, f"bundle {away}", f"commission {away}", "yes", "no")
+    assert "point 1, self-test rcd: " in said
+    assert "1 of " in said, said
+    bundle, report = next(away.glob("*.tar.gz")), next(away.glob("*.html"))
+    with tarfile.open(bundle) as archive:
+        texts = {member.name: archive.extractfile(member) for member in archive.getmembers()}
+        whole = b"".join(file.read() for file in texts.values() if file is not None)
+    assert {"versions.json", "chargepoint.toml", "status.json", "sessions.json", "log.jsonl", "system.json"} <= set(
+        texts
+    )
+    assert GOOD_BADGES[2].encode() not in whole
+    page = report.read_text()
+    HTMLParser().feed(page)
+    assert "pilot without a car" in page
+    assert 'class="bad"' in page
