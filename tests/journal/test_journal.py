@@ -61,9 +61,29 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     Journal.open(tmp_path / "chargepoint.db", "boot-a").close()
     db = sqlite3.connect(tmp_path / "chargepoint.db")
     db.execute("PRAGMA user_version = 9999")
+    db.execute("PRAGMA application_id = 9998")
     db.close()
     with pytest.raises(JournalTooNew, match="9999"):
         Journal.open(tmp_path / "chargepoint.db", "boot-a")
+
+
+def test_a_journal_that_a_newer_program_only_added_to_is_worked_on_with_everything_in_it(tmp_path: Path) -> None:
+    async def keep(journal: Journal) -> None:
+        await journal.write(lambda db: store.put(db, "a", "kept", 1))
+
+    async def read(journal: Journal) -> Any:
+        return await journal.read(lambda db: store.get(db, "a", "kept"))
+
+    with_journal(tmp_path, keep)
+    db = sqlite3.connect(tmp_path / "chargepoint.db")
+    db.execute("CREATE TABLE newer (x)")
+    db.execute("PRAGMA user_version = 9999")
+    db.close()
+    assert with_journal(tmp_path, read) == 1
+    db = sqlite3.connect(tmp_path / "chargepoint.db")
+    # The newer program finds its own schema again.
+    assert db.execute("PRAGMA user_version").fetchone()[0] == 9999
+    db.close()
 
 
 def test_a_failing_work_is_undone_alone(tmp_path: Path) -> None:

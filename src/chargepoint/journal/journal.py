@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from chargepoint.journal.migrations import MIGRATIONS
+from chargepoint.journal.migrations import MIGRATIONS, OLDEST_READER
 from chargepoint.journal.salvage import Loss, damage, lenient, salvage, set_aside, take_out_unreadable
 from chargepoint.journal.tidy import give_back, tidy
 
@@ -109,14 +109,19 @@ def _backup(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
 
 
 def migrate(db: sqlite3.Connection) -> None:
-    """Bring the schema to the newest version, each step in its own transaction."""
+    """Bring the schema to the newest version, each step a transaction; one that is newer but only larger stays."""
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version > len(MIGRATIONS):
+        # Zero is a journal that never said who may read it.
+        if 0 < db.execute("PRAGMA application_id").fetchone()[0] <= len(MIGRATIONS):
+            return  # a newer program has only added to it: an update was taken back
         raise JournalTooNew(
             f"the journal has schema {version}, this program knows {len(MIGRATIONS)}: install the newer program again"
         )
     for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
         db.executescript(f"BEGIN IMMEDIATE;{script}PRAGMA user_version = {number};COMMIT;")
+    if db.execute("PRAGMA application_id").fetchone()[0] != OLDEST_READER:
+        db.execute(f"PRAGMA application_id = {OLDEST_READER}")
 
 
 @dataclass(slots=True)

@@ -1,7 +1,12 @@
 """The journal's schema as numbered steps; `PRAGMA user_version` tells how many have been applied.
 
-A step that has ever been released is never changed: a new one is added after it.
+A step that has ever been released is never changed: a new one is added after it. A step that only adds (a table, an
+index, a column with a default) leaves `OLDEST_READER` alone: the program before it still does its work on the journal,
+so an update can be taken back with every transaction kept. A step that an older program could not live with raises it.
 """
+
+OLDEST_READER = 1
+"""How many steps a program must know to work on a journal with all of them applied; kept in `PRAGMA application_id`."""
 
 MIGRATIONS: tuple[str, ...] = (
     """
