@@ -3,6 +3,7 @@
 import pytest
 from evse_rig import Rig
 
+from chargepoint.evse import contactor, domestic, lock, offer, pilot, point, proximity, selftest, watch
 from chargepoint.evse.contactor import Contactor, Trouble
 from chargepoint.evse.lamps import LampPlayer
 from chargepoint.evse.lease import Lease
@@ -32,6 +33,19 @@ def test_the_numbers_are_the_chosen_ones() -> None:
     assert (timing.OVER_CURRENT_FACTOR, timing.OVER_CURRENT_MARGIN_A, timing.OVER_CURRENT_S) == (1.10, 0.5, 7.0)
     assert (timing.OPEN_LIMIT_S, timing.CLOSE_LIMIT_S) == (0.1, 3.0)
     assert LEASE_S == 10.0
+    assert (point.SHORT_S, point.MATING_S, point.TORN_S, point.LOCK_LOST_RESULTS) == (0.1, 0.5, 1.0, 2)
+    assert (contactor.CLOSE_TRIES, contactor.DROP_S, contactor.SETTLED_RESULTS) == (2, 0.1, 3)
+    assert (lock.RETRY_STUCK_S, lock.KEPT_FOR_OPENING) == (60.0, 3)
+    assert (pilot.SETTLE_RESULTS, pilot.DIODE_BAD_RESULTS) == (3, 10)
+    assert (proximity.RESULTS_TO_CHANGE, proximity.NEAR_OHM) == (2, 0.02)
+    assert (offer.RESTORE_C, offer.SENSOR_MIN_C, offer.SENSOR_MAX_C) == (62.0, -45.0, 125.0)
+    assert offer.DERATE_STEPS == ((65.0, 0.5), (68.0, 0.25), (71.0, 0.0))
+    assert (watch.REFERENCE_V, watch.REFERENCE_TOLERANCE_V, watch.ADC_BAD_RESULTS) == (2.5, 0.1, 3)
+    assert (watch.START_S, watch.START_LIMIT_S, watch.OVER_RESULTS, watch.GAP_RESULTS) == (0.5, 5.0, 3, 50)
+    assert (watch.DUTY_TOLERANCE, watch.DUTY_SETTLE_S, watch.DUTY_BAD_S, watch.WATCHDOG_GRACE_S) == (3.0, 0.3, 0.2, 1.0)
+    assert (selftest.TRIP_S, selftest.RELEASE_S, selftest.RCD_TRIES, selftest.PILOT_DUTY) == (0.5, 1.0, 2, 10.0)
+    assert (selftest.PILOT_S, selftest.LOCK_S, selftest.RETRY_S) == (0.6, 8.0, 60.0)
+    assert (domestic.CONNECTOR, domestic.PLUG_S) == (2, 0.5)
 
 
 def test_a_lease_lives_ten_seconds_and_tells_once_that_it_ran_out() -> None:

@@ -3,17 +3,25 @@
 import json
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TextIO
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-class Log:
-    """Writes events at or above a level. A reader that went away must not stop the loop: its lines are lost."""
+FILE_BYTES = 256 * 1024
+"""The run directory is memory: two files of this size at most."""
 
-    def __init__(self, level: str = "info", stream: TextIO | None = None) -> None:
+
+class Log:
+    """Writes events at or above a level, to a stream and, when it has a path, to a short file that the console shows
+    when nothing else lives. A reader that went away must not stop the loop: its lines are lost, and counted."""
+
+    def __init__(self, level: str = "info", stream: TextIO | None = None, path: Path | None = None) -> None:
         self._least = LEVELS[level]
         self._stream = stream or sys.stderr
+        self._path = path
+        self._file: TextIO | None = None
         self.lost = 0
 
     def debug(self, event: str, **fields: object) -> None:
@@ -33,8 +41,26 @@ class Log:
             return
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"timestamp": at, "level": level, "event": event, "process": "evse", **fields}, default=str)
+        self._put(self._stream, line)
+        if self._path is not None:
+            self._keep(self._path, line)
+
+    def _put(self, stream: TextIO, line: str) -> None:
         try:
-            self._stream.write(line + "\n")
-            self._stream.flush()
+            stream.write(line + "\n")
+            stream.flush()
         except (OSError, ValueError):
             self.lost += 1
+
+    def _keep(self, path: Path, line: str) -> None:
+        try:
+            if self._file is not None and self._file.tell() > FILE_BYTES:
+                self._file.close()
+                path.replace(path.with_name(path.name + ".1"))
+                self._file = None
+            if self._file is None:
+                self._file = path.open("a", encoding="utf-8")
+        except OSError:
+            self.lost += 1
+            return
+        self._put(self._file, line)

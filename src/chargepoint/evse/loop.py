@@ -212,7 +212,7 @@ def run(config: Config, board: Board, log: Log | None = None, claim: Claim | Non
     `claim`: taken before the board was opened, so that a second process never touches the pins of the first.
     """
     board.make_safe()
-    log = log or Log(config.log.level)
+    log = log or Log(config.log.level, path=config.station.run_dir / "evse.log")
     try:
         claim = claim or Claim(config.station.run_dir)
     except AlreadyRunning as error:

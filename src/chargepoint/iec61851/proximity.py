@@ -42,6 +42,9 @@ CODED_OHM: dict[Proximity, tuple[float, float, float]] = {
 }
 """Lowest, nominal and highest resistance of each coding, ohm (table B.2)."""
 
+READING_TOLERANCE = 1.02
+"""The front end reads up to 0.8 % high: a sound resistor at the end of its band is not taken for a smaller cable."""
+
 OPEN_OHM = 4500.0
 SHORT_OHM = 60.0
 
@@ -52,10 +55,10 @@ def coding_of(ohm: float) -> Proximity:
         return Proximity.OPEN
     if not ohm >= SHORT_OHM:
         return Proximity.SHORT
-    if ohm > CODED_OHM[Proximity.CABLE_20][2]:
+    if ohm > CODED_OHM[Proximity.CABLE_20][2] * READING_TOLERANCE:
         return Proximity.CABLE_13
-    if ohm > CODED_OHM[Proximity.CABLE_32][2]:
+    if ohm > CODED_OHM[Proximity.CABLE_32][2] * READING_TOLERANCE:
         return Proximity.CABLE_20
-    if ohm > CODED_OHM[Proximity.CABLE_63][2]:
+    if ohm > CODED_OHM[Proximity.CABLE_63][2] * READING_TOLERANCE:
         return Proximity.CABLE_32
     return Proximity.CABLE_63

@@ -1,0 +1,303 @@
+"""The loop over a board, with real sockets and files; only the clock and the board are the test's."""
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from evse_rig import Rig
+
+from chargepoint.board.types import BorneInputs, PointInputs, PointOutputs
+from chargepoint.config import BoardSection, Config, EvseSection, StationSection, SupplySection
+from chargepoint.evse.log import Log
+from chargepoint.evse.loop import PERIOD_S, Loop
+from chargepoint.evse.messages import (
+    Acknowledge,
+    Done,
+    Dump,
+    Lamps,
+    Permit,
+    SelfTest,
+    ToEvse,
+    Trace,
+    Unlock,
+    decode_from_evse,
+    encode,
+)
+from chargepoint.evse.recorder import records
+from chargepoint.evse.single import AlreadyRunning, Claim
+
+
+class TwoPoints:
+    """A board whose inputs two rigs' worlds give."""
+
+    def __init__(self) -> None:
+        self.rigs = {1: Rig(id=1), 2: Rig(id=2)}
+        self.outputs = {1: PointOutputs(), 2: PointOutputs()}
+        self.lamps: dict[int, tuple[bool, bool, bool]] = {}
+        self.beats = 0
+        self.order: list[str] = []
+
+    def read_point(self, evse_id: int) -> PointInputs:
+        self.order.append("read")
+        return self.rigs[evse_id].inputs()
+
+    def read_borne(self) -> BorneInputs:
+        return self.rigs[1].world.borne
+
+    def write_point(self, evse_id: int, outputs: PointOutputs) -> None:
+        rig = self.rigs[evse_id]
+        rig.out = self.outputs[evse_id] = outputs
+        if outputs.lock:
+            rig.world.lock_at = max(0.0, min(1.0, rig.world.lock_at + outputs.lock * PERIOD_S / 0.3))
+
+    def write_lamps(self, evse_id: int, red: bool, green: bool, blue: bool) -> None:
+        self.lamps[evse_id] = (red, green, blue)
+
+    def heartbeat(self) -> None:
+        self.beats += 1
+
+    def make_safe(self) -> None:
+        self.order.append("safe")
+        self.outputs = {1: PointOutputs(), 2: PointOutputs()}
+
+    def close(self) -> None:
+        self.make_safe()
+
+
+class Bench:
+    """A loop with its board, turned by hand."""
+
+    def __init__(self, path: Path) -> None:
+        self.config = Config(
+            station=StationSection(id="T", state_dir=path / "state", run_dir=path),
+            supply=SupplySection(max_current=52),
+            board=BoardSection(kind="simulated"),
+            evse=(EvseSection(id=1, max_current=32), EvseSection(id=2, max_current=32)),
+        )
+        self.board = TwoPoints()
+        self.now = 5000.0
+        with (path / "log").open("a") as stream:
+            self.loop = Loop(self.config, self.board, Log("error", stream), clock=lambda: self.now)
+        self.client: socket.socket | None = None
+
+    def connect(self) -> socket.socket:
+        client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        client.connect(str(self.config.station.run_dir / "evse.sock"))
+        client.setblocking(False)
+        self.client = client
+        return client
+
+    def run(self, seconds: float, *messages: ToEvse) -> list[object]:
+        """Passes for so long; `messages` are sent every two seconds. Answers what arrived."""
+        arrived: list[object] = []
+        for number in range(round(seconds / PERIOD_S)):
+            if self.client is not None and number % 200 == 0:
+                for message in messages:
+                    self.client.send(encode(message))
+            self.loop.pass_once(self.now, 0.0)
+            self.now += PERIOD_S
+            arrived += self.received()
+        return arrived
+
+    def received(self) -> list[object]:
+        arrived = []
+        while self.client is not None:
+            try:
+                arrived.append(decode_from_evse(self.client.recv(65536)))
+            except BlockingIOError:
+                break
+        return arrived
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    if made.client is not None:
+        made.client.close()
+    made.loop.close()
+
+
+def done(messages: list[object], request: int) -> Done:
+    return next(m for m in messages if isinstance(m, Done) and m.id == request)
+
+
+def charging(bench: Bench) -> Permit:
+    bench.run(1.5)
+    bench.connect()
+    permit = Permit(1, True, 16.0)
+    bench.board.rigs[1].plug(pilot="C")
+    bench.run(3.0, permit)
+    assert bench.board.outputs[1].contactor
+    return permit
+
+
+def test_a_permit_over_the_socket_charges_that_point_alone(bench: Bench) -> None:
+    charging(bench)
+    assert not bench.board.outputs[2].contactor
+    assert bench.board.outputs[2].duty == 100.0
+
+
+def test_the_heart_beats_once_a_pass(bench: Bench) -> None:
+    bench.run(0.5)
+    assert bench.board.beats == bench.loop.ticks == 50
+
+
+def test_a_new_client_is_told_everything_and_then_each_change(bench: Bench) -> None:
+    bench.run(0.1)
+    bench.connect()
+    first = [type(m).__name__ for m in bench.run(0.02)]
+    assert first.count("PointReport") >= 2 and "BorneReport" in first
+    bench.run(1.0)
+    bench.board.rigs[2].plug()
+    states = [m.state for m in bench.run(0.1) if type(m).__name__ == "PointReport" and m.evse == 2]  # type: ignore[attr-defined]
+    assert "B1" in states
+
+
+def test_leases_end_when_the_station_goes_away(bench: Bench) -> None:
+    charging(bench)
+    assert bench.client is not None
+    bench.client.close()
+    bench.client = None
+    bench.run(10.1)
+    assert bench.board.outputs[1].duty == 100.0
+
+
+def test_release_is_answered_when_the_plug_is_free(bench: Bench) -> None:
+    charging(bench)
+    bench.client.send(encode(Unlock(1, 7)))  # type: ignore[union-attr]
+    bench.run(0.5)
+    bench.board.rigs[1].world.pilot = "B"
+    assert done(bench.run(1.5), 7).ok
+    assert bench.board.rigs[1].world.lock_at == 0.0
+
+
+def test_a_release_that_cannot_be_done_is_answered_with_the_reason(bench: Bench) -> None:
+    charging(bench)
+    bench.board.rigs[1].world.welded = True
+    bench.client.send(encode(Unlock(1, 8)))  # type: ignore[union-attr]
+    answer = done(bench.run(21.0), 8)
+    assert not answer.ok and "contactor" in answer.detail
+
+
+def test_requests_for_no_point_are_refused_with_its_number(bench: Bench) -> None:
+    bench.run(0.1)
+    bench.connect()
+    answers = bench.run(0.05, Unlock(9, 1), SelfTest(9, 2), Acknowledge(9, 3, "x"), Dump(9, 4), Permit(9, True, 16.0))
+    for request in (1, 2, 3):
+        assert "9" in done(answers, request).detail
+    assert not done(answers, 4).ok
+
+
+def test_self_test_and_acknowledge_are_answered(bench: Bench) -> None:
+    bench.run(2.0)
+    bench.connect()
+    answers = bench.run(3.0, SelfTest(1, 1, "rcd"))
+    assert done(answers, 1).ok
+    assert "no active fault" in done(bench.run(0.05, Acknowledge(1, 5, "diode")), 5).detail
+
+
+def test_nonsense_on_the_socket_is_counted_and_survived(bench: Bench) -> None:
+    bench.run(0.1)
+    client = bench.connect()
+    for packet in (b"{", b"\xff\xfe", b'{"type":"permit"}', b'{"type":"nothing","evse":1}', b"x" * 30000):
+        client.send(packet)
+    bench.run(0.1)
+    assert bench.loop._server.malformed == 5
+    assert bench.run(1.2)
+
+
+def test_a_client_that_does_not_read_is_dropped_and_the_loop_goes_on(bench: Bench) -> None:
+    bench.run(0.1)
+    deaf = bench.connect()
+    bench.client = None
+    for _ in range(60):
+        bench.board.rigs[1].world.pilot = "B" if bench.board.rigs[1].world.pilot == "A" else "A"
+        bench.run(0.5)
+    assert bench.loop._server.clients == {}
+    deaf.close()
+
+
+def test_latched_faults_and_counters_survive_a_restart(tmp_path: Path) -> None:
+    first = Bench(tmp_path)
+    charging(first)
+    first.board.rigs[1].world.rdc = True
+    first.run(0.5)
+    first.client.close()  # type: ignore[union-attr]
+    first.client = None
+    first.loop.close()
+    kept = json.loads((tmp_path / "state" / "evse.json").read_text())
+    assert "residual-current-dc" in kept["points"]["1"]["latched"]
+    second = Bench(tmp_path)
+    second.run(0.5)
+    assert set(second.loop.borne.points[1].faults.active) == {"residual-current-dc"}
+    assert second.loop.borne.report(1, second.now).counters["contactor_closings"] == 1
+    second.loop.close()
+
+
+def test_a_fault_leaves_a_recording(bench: Bench, tmp_path: Path) -> None:
+    charging(bench)
+    bench.board.rigs[1].world.rcd = True
+    bench.run(3.0)
+    bench.loop._writer.close()
+    (file,) = (tmp_path / "state" / "recorder").glob("*.rec")
+    rows = list(records(file))
+    assert "residual-current" in file.name
+    assert rows[-1]["faults"] == ["residual-current"] and any(row["contactor"] for row in rows)
+
+
+def test_a_dump_on_request_names_its_file(bench: Bench) -> None:
+    bench.run(0.1)
+    bench.connect()
+    assert done(bench.run(0.05, Dump(2, 3)), 3).detail.startswith("evse2-")
+
+
+def test_a_trace_sends_samples_for_its_time(bench: Bench) -> None:
+    bench.run(0.1)
+    client = bench.connect()
+    bench.run(0.1)
+    client.send(encode(Trace(1, seconds=1.0, interval_s=0.1)))
+    samples = [m for m in bench.run(2.0) if type(m).__name__ == "Sample"]
+    assert 9 <= len(samples) <= 12
+
+
+def test_lamps_are_played_and_written_on_change_only(bench: Bench) -> None:
+    bench.run(0.1)
+    bench.connect()
+    bench.run(0.05, Lamps(1, ((False, True, False, 1000),)))
+    assert bench.board.lamps[1] == (False, True, False)
+
+
+def test_a_late_pass_is_a_fault_and_opens(bench: Bench) -> None:
+    permit = charging(bench)
+    bench.loop.pass_once(bench.now, 0.3)
+    assert not bench.board.outputs[1].contactor
+    assert "loop-overrun" in bench.loop.borne.points[2].faults.active
+    assert bench.loop.borne.borne_report(bench.now, 0, 0.0).faults[0].name == "loop-overrun"
+    bench.run(61.0, permit)
+    assert bench.loop.borne.points[1].faults.active == {}
+
+
+def test_the_outputs_are_safe_after_the_end(bench: Bench) -> None:
+    charging(bench)
+    bench.loop.close()
+    assert bench.board.outputs[1] == PointOutputs()
+
+
+def test_a_second_process_is_refused_with_the_first_ones_number(tmp_path: Path) -> None:
+    with Claim(tmp_path), pytest.raises(AlreadyRunning, match="another safety process"):
+        Claim(tmp_path)
+    Claim(tmp_path).close()
+
+
+def test_the_log_file_is_short(tmp_path: Path) -> None:
+    with (tmp_path / "stream").open("w") as stream:
+        log = Log("info", stream, tmp_path / "evse.log")
+        for _ in range(4000):
+            log.info("something", text="x" * 200)
+    sizes = [(tmp_path / name).stat().st_size for name in ("evse.log", "evse.log.1")]
+    assert max(sizes) < 300 * 1024
+    log.info("after the stream was closed")
+    assert log.lost == 1
