@@ -207,6 +207,7 @@ class FakeBackend:
     asked: list[str] = field(default_factory=list)
     events: list[DomainEvent] = field(default_factory=list)
     changes: int = 0
+    url: str = ""
 
     async def authorize(self, token: str) -> Authorization:
         self.asked.append(token)
@@ -222,7 +223,7 @@ class FakeBackend:
         self.changes += 1
 
     def status(self) -> dict[str, Any]:
-        return {"connected": self.online, "version": "1.6", "url": ""}
+        return {"connected": self.online, "version": "1.6", "url": self.url}
 
     def messages(self, count: int) -> list[dict[str, str]]:
         return []

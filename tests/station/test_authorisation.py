@@ -143,3 +143,22 @@ def test_offline_a_fleet_badge_is_let_in_where_its_reservation_holds(tmp_path: P
             await body(h)
 
     asyncio.run(main())
+
+
+def test_a_badge_shown_before_the_first_link_waits_for_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        def starting(h: Harness) -> None:
+            h.backend.online = False
+            h.backend.url = "ws://somewhere"
+
+        async with station(tmp_path, prepare=starting) as h:
+            h.plug(1)
+            h.badge()
+            await asyncio.sleep(0.05)
+            assert h.state(1) == "waiting_auth"
+            h.backend.online = True
+            await h.until_status("Charging")
+            h.badge("STRANGER")
+            await h.until(lambda: h.backend.asked == ["TAG", "STRANGER"])
+
+    asyncio.run(main())

@@ -3,12 +3,13 @@
 The decisions are in `badges` (which point) and `authorisation` (whether); this object asks, waits and carries out.
 """
 
+import asyncio
 import itertools
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -24,6 +25,12 @@ from chargepoint.station.session import Grant
 from chargepoint.station.shared import Shared
 
 log = structlog.get_logger()
+
+FRESH_START_S: Final = 15.0
+"""So long after the start, a link that has never been up counts as being on its way."""
+FIRST_LINK_S: Final = 5.0
+"""How long a badge waits for it."""
+_POLL_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,8 @@ class Entrance:
         self._shared = shared
         self._floating: list[_Floating] = []
         self._asking: set[str] = set()
+        self._started_at = shared.clock.monotonic()
+        self._was_online = False
         self.closed = False
         """No new session may begin: the station is about to restart."""
         self.refused: dict[int, Refusal] = {}
@@ -203,6 +212,7 @@ class Entrance:
 
     def tick(self, now: float) -> None:
         """Drop what has waited too long, and give what waits to a point that has been plugged in."""
+        self._was_online = self._was_online or self._shared.backend.online
         gone = [f for f in self._floating if now >= f.deadline]
         self._floating = [f for f in self._floating if now < f.deadline]
         for floating in gone:
@@ -246,6 +256,8 @@ class Entrance:
         shared = self._shared
         known = await self._known(token)
         utc = shared.clock.utc()
+        if not shared.backend.online and not authorisation.offline(known, shared.settings, utc).accepted:
+            await self._first_link()
         if shared.backend.online:
             at_once = authorisation.before_asking(known, shared.settings, utc)
             if at_once is not None:
@@ -263,6 +275,16 @@ class Entrance:
             any(badges.same(r.token, token) for r in held), self._rules.fleet_group if held else ""
         )
         return self._count(authorisation.offline(known, shared.settings, shared.clock.utc(), fleet))
+
+    async def _first_link(self) -> None:
+        """Directly after the start the link is still on its way: nobody is refused for having been that quick."""
+        backend, clock = self._shared.backend, self._shared.clock
+        if self._was_online or not backend.status()["url"]:
+            return
+        for _ in range(int(FIRST_LINK_S / _POLL_S)):
+            if backend.online or clock.monotonic() - self._started_at > FRESH_START_S:
+                return
+            await asyncio.sleep(_POLL_S)
 
     def _count(self, answer: Authorization) -> Authorization:
         self.outcomes["accepted" if answer.accepted else "refused"] += 1
