@@ -152,7 +152,7 @@ def test_the_proximity_watch_remembers_what_it_was_told_to() -> None:
     assert watch.cable_a == 32.0
     for _ in range(5):
         assert not watch.step(222.0, 0.2)
-    assert [watch.step(312.0, 0.3), watch.step(312.0, 0.3)] == [False, True]
+    assert [watch.step(330.0, 0.3), watch.step(330.0, 0.3)] == [False, True]
     assert watch.cable_a == 32.0
 
 
