@@ -165,6 +165,8 @@ class FakeLink:
 class FakeMeters:
     """Meters that answer from the fake cars' registers."""
 
+    counters = None
+
     def __init__(self, time: FakeTime, link: FakeLink) -> None:
         self.time = time
         self.link = link

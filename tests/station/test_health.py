@@ -30,7 +30,9 @@ def test_a_session_is_counted_from_plug_to_end(tmp_path: Path) -> None:
         await h.until_status("Finishing")
         h.unplug()
         figures = h.station.health.kpis.figures
+        h.station.tick()
         assert figures['plug_ins_total{evse="1"}'] == 1
+        assert figures['authorisations_total{by="central",outcome="accepted"}'] == 1
         assert figures['sessions_total{evse="1",how="badge"}'] == 1
         assert figures['start_to_power_seconds_count{evse="1"}'] == 1
         assert figures['first_try_total{evse="1",success="yes"}'] == 1
@@ -197,3 +199,20 @@ def test_the_service_manager_hears_ready_alive_and_stopping(tmp_path: Path, monk
         heard.add(manager.recv(100).decode())
     manager.close()
     assert heard == {"READY=1", "WATCHDOG=1", "STOPPING=1"}
+
+
+def test_writes_are_few_idle_and_charging(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        async def hour() -> int:
+            before = h.journal.writes
+            for _ in range(360):
+                h.advance(10, wh=10)
+                await asyncio.sleep(0)
+            await h.journal.write(lambda db: None)
+            return h.journal.writes - before
+
+        assert await hour() <= 10
+        await h.charge()
+        assert await hour() <= 75
+
+    play(tmp_path, body)

@@ -107,6 +107,7 @@ class StationCore:
         """Give it what was made after it: the central system's room, the meters, and whatever else is to `run`."""
         self.backend = backend
         self.meters = meters
+        self.health.meters = meters
         self._runners = list(runners or [])
         shared = Shared(
             clock=self.clock,
@@ -211,6 +212,8 @@ class StationCore:
         self.faults.own("clock-unsynchronised", not self.clock.synchronised, now)
         self.progress.tick()
         self.notifier.alive()
+        for (outcome, by), count in self.entrance.take_outcomes().items():
+            self.health.kpis.add("authorisations_total", count, outcome=outcome, by=by)
         self.health.tick(self.points, self.backend.online or not self.config.ocpp.url, now)
         self._settle()
 

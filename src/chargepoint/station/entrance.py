@@ -6,6 +6,7 @@ The decisions are in `badges` (which point) and `authorisation` (whether); this 
 import asyncio
 import itertools
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -72,7 +73,7 @@ class Entrance:
         """No new session may begin: the station is about to restart."""
         self.refused: dict[int, Refusal] = {}
         """The last badge that was refused at a point, until another one is accepted there."""
-        self.outcomes: dict[str, int] = {"accepted": 0, "refused": 0, "offline": 0}
+        self._outcomes: Counter[tuple[str, str]] = Counter()
 
     # Badges
 
@@ -261,20 +262,19 @@ class Entrance:
         if shared.backend.online:
             at_once = authorisation.before_asking(known, shared.settings, utc)
             if at_once is not None:
-                return self._count(at_once)
+                return self._count(at_once, "local")
             try:
                 answer = await shared.backend.authorize(token)
             except BackendUnreachable:
                 log.info("central system does not answer: offline rules", token=masked(token))
             else:
                 await self.learn(token, answer)
-                return self._count(answer)
-        self.outcomes["offline"] += 1
+                return self._count(answer, "central")
         held = [r for evse in evses if (r := self._reserving.reservations.at(evse)) is not None and self._is_fleet(r)]
         fleet = authorisation.Fleet(
             any(badges.same(r.token, token) for r in held), self._rules.fleet_group if held else ""
         )
-        return self._count(authorisation.offline(known, shared.settings, shared.clock.utc(), fleet))
+        return self._count(authorisation.offline(known, shared.settings, shared.clock.utc(), fleet), "offline")
 
     async def _first_link(self) -> None:
         """Directly after the start the link is still on its way: nobody is refused for having been that quick."""
@@ -286,9 +286,14 @@ class Entrance:
                 return
             await asyncio.sleep(_POLL_S)
 
-    def _count(self, answer: Authorization) -> Authorization:
-        self.outcomes["accepted" if answer.accepted else "refused"] += 1
+    def _count(self, answer: Authorization, by: str) -> Authorization:
+        self._outcomes["accepted" if answer.accepted else "refused", by] += 1
         return answer
+
+    def take_outcomes(self) -> Counter[tuple[str, str]]:
+        """Verdicts since the last call: how many, by outcome and by who gave them."""
+        taken, self._outcomes = self._outcomes, Counter()
+        return taken
 
     async def _known(self, token: str) -> Known:
         listed, cached = await self._shared.journal.read(lambda db: tokens.lookup(db, token))

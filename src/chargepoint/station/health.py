@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from chargepoint.station.clock import Clock
 from chargepoint.station.faultlist import FaultList
 from chargepoint.station.kpis import Kpis
 from chargepoint.station.point import Point
+from chargepoint.station.shared import Meters
 
 log = structlog.get_logger()
 
@@ -44,6 +46,7 @@ class Health:
         self._file = run_dir / METRICS_FILE
         self._spawn = spawn
         self.kpis = Kpis()
+        self.meters: Meters | None = None
         now = clock.monotonic()
         self._keep_at = now + KEEP_S
         self._metrics_at = now
@@ -129,6 +132,9 @@ class Health:
     async def _write_metrics(self, points: Mapping[int, Point]) -> None:
         self.kpis.set("queue_depth", await self._journal.read(outbox.count))
         self.kpis.set("journal_writes", self._journal.writes)
+        counters = self.meters.counters if self.meters is not None else None
+        for name, value in (asdict(counters) if counters is not None else {}).items():
+            self.kpis.set(f"meter_{name}_total", value)
         for point in points.values():
             if point.report is not None:
                 for name, value in point.report.counters.items():

@@ -16,6 +16,10 @@ from chargepoint.station.settings import Settings
 class Meters(Protocol):
     """The meters of the station, as `meter.bus.MeterBus` gives them."""
 
+    @property
+    def counters(self) -> Any:
+        """A dataclass of what happened on the line (requests, time-outs, malformed frames...), or None."""
+
     def last(self, evse: int) -> Reading | None: ...
     def lost(self, evse: int) -> bool: ...
     async def read_fresh(self, evse: int, after: float, timeout_s: float) -> Reading | None: ...
@@ -59,6 +63,8 @@ class Shared:
 
 class NoMeters:
     """A station whose points have no meter."""
+
+    counters = None
 
     def last(self, evse: int) -> Reading | None:
         return None
