@@ -1,0 +1,111 @@
+"""The installed units under systemd: runs inside the machine, prints PROVED and FAILED lines."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+RUN = Path("/run/chargepoint")
+
+
+def shell(*command: str, timeout: float = 60) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
+    return (done.stdout + done.stderr).strip()
+
+
+def show(unit: str, name: str) -> str:
+    return shell("systemctl", "show", "--value", "-p", name, unit)
+
+
+def until(holds: Callable[[], object], seconds: float, what: str) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds:g} s: {what}")
+        time.sleep(0.3)
+
+
+def expect(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise AssertionError(otherwise)
+
+
+def status() -> dict[str, object]:
+    try:
+        answer: dict[str, object] = json.loads(shell("chargepoint", "status", "--json"))
+    except ValueError:
+        return {}
+    return answer
+
+
+def both_services_become_ready_in_their_sandboxes() -> None:
+    for unit in ("chargepoint-evse", "chargepoint-station"):
+        until(lambda u=unit: show(u, "ActiveState") == "active", 90, f"{unit}: {show(unit, 'Result')}")
+    until(lambda: status().get("evses"), 60, "the station answers")
+
+
+def the_sandboxes_let_through_what_is_needed_and_nothing_else() -> None:
+    shutil.copy("/root/probe.py", "/run/probe.py")
+    os.chmod("/run/probe.py", 0o644)  # noqa: PTH101
+    needed = {"unix socket", "write state", "write run", "read configuration"}
+    may = {"evse": needed | {"real-time", "writable code"}, "station": needed | {"internet socket", "boot id"}}
+    for unit, wanted in may.items():
+        said = shell("systemctl", "start", f"probe-{unit}.service")
+        found = json.loads((RUN / f"probe-{unit}.json").read_text())
+        can = {name for name, answer in found.items() if answer == "yes"}
+        expect(can == wanted, f"{unit} can also {can - wanted}, cannot {wanted - can}; {found} {said}")
+
+
+def a_car_is_charged() -> None:
+    print(shell("chargepoint", "sim", "plug", "1"))
+    said = shell("chargepoint", "sim", "wait", "1", "contactor", "true", timeout=90)
+    expect("rror" not in said, said)
+    until(lambda: status()["evses"][0]["transaction"] is not None, 30, "a transaction is shown")
+
+
+def a_hung_safety_process_is_bitten_by_the_watchdog() -> None:
+    before = int(show("chargepoint-evse", "MainPID"))
+    os.kill(before, signal.SIGSTOP)
+    until(lambda: show("chargepoint-evse", "MainPID") not in (str(before), "0"), 30, "it was killed and started again")
+    until(lambda: show("chargepoint-evse", "ActiveState") == "active", 60, "it is ready again")
+    expect(int(show("chargepoint-evse", "NRestarts")) >= 1, "a restart is counted")
+
+
+def a_crash_loop_ends_in_safe_mode() -> None:
+    folder = Path("/etc/systemd/system/chargepoint-evse.service.d")
+    folder.mkdir()
+    (folder / "broken.conf").write_text("[Service]\nType=simple\nExecStart=\nExecStart=/bin/false\n")
+    shell("systemctl", "daemon-reload")
+    shell("systemctl", "restart", "--no-block", "chargepoint-evse")
+    until(lambda: show("chargepoint-evse", "ActiveState") == "failed", 90, "it gives up")
+    until(lambda: show("chargepoint-safe@chargepoint-evse", "ActiveState") == "activating", 30, "safe mode")
+
+
+CLAIMS = (
+    both_services_become_ready_in_their_sandboxes,
+    the_sandboxes_let_through_what_is_needed_and_nothing_else,
+    a_car_is_charged,
+    a_hung_safety_process_is_bitten_by_the_watchdog,
+    a_crash_loop_ends_in_safe_mode,
+)
+
+
+def main() -> None:
+    for claim in CLAIMS:
+        try:
+            claim()
+        except Exception:  # noqa: BLE001  # every claim is tried, whatever the one before did
+            print(f"FAILED {claim.__name__}\n{traceback.format_exc()}", flush=True)
+            print(shell("journalctl", "-b", "--no-pager", "-n", "30"), flush=True)
+        else:
+            print(f"PROVED {claim.__name__}", flush=True)
+    print("EXIT", flush=True)
+
+
+if __name__ == "__main__":
+    main()
