@@ -137,7 +137,7 @@ async def test_two_cards_one_after_the_other_both_count(tmp_path):
 @pytest.mark.asyncio
 async def test_a_silent_reader_is_lost_and_found_again(tmp_path, monkeypatch):
     for command in pn532.ANSWER_S:
-        monkeypatch.setitem(pn532.ANSWER_S, command, 1.0 if command == pn532.IN_AUTO_POLL else 0.1)
+        monkeypatch.setitem(pn532.ANSWER_S, command, 0.5 if command == pn532.IN_AUTO_POLL else 0.1)
     async with borne(tmp_path) as (sim, _, seen):
         sim.silent = True
         await until(lambda: not seen.ok)

@@ -228,6 +228,27 @@ def test_a_gap_that_the_reader_made_is_no_second_tap():
     assert hold.admit(b"\x01\x02\x03\x04", 3.0)
 
 
+def test_a_card_that_lies_there_is_never_a_second_tap_however_slow_the_reader():
+    hold = HoldFilter(0.6)
+    assert hold.admit(b"\x01\x02\x03\x04", 0.0, away=True)
+    assert not hold.admit(b"\x01\x02\x03\x04", 0.9, away=False)
+    assert not hold.admit(b"\x01\x02\x03\x04", 1.3, away=True)
+    assert hold.admit(b"\x01\x02\x03\x04", 2.0, away=True)
+
+
+def test_a_pn532_knows_whether_the_card_was_away():
+    protocol = woken()  # polls since 0.2
+    card = pn532.frame(bytes.fromhex("6101100901000408 04DEADBEEF"), pn532.FROM_CHIP)
+    nobody = pn532.frame(bytes.fromhex("6100"), pn532.FROM_CHIP)
+    assert protocol.receive(card, 0.3) and protocol.away is False
+    protocol.tick(0.6)
+    assert protocol.receive(card, 0.9) and protocol.away is False
+    protocol.tick(2.0)
+    assert protocol.receive(nobody, 2.7) == []
+    protocol.tick(2.7)
+    assert protocol.receive(card, 2.8) and protocol.away is True
+
+
 def test_uids_in_logs_are_masked_and_random_ones_are_known():
     assert masked(bytes.fromhex("04A1B2C3D4E5F6")) == "04..F6(7)"
     assert is_random(bytes.fromhex("08112233")) and not is_random(bytes.fromhex("04112233"))

@@ -34,8 +34,8 @@ def is_random(uid: bytes) -> bool:
     return len(uid) == 4 and uid[0] == 0x08
 
 
-DISTURBED_HOLD_S = 3.0
-"""After a disturbance a card not seen for so long has been away; less may be the reader's own gap."""
+UNSURE_HOLD_S = 3.0
+"""Where nothing shows that a card was away, not seeing it may be the reader's own gap; after so long it is not."""
 
 
 class HoldFilter:
@@ -51,9 +51,10 @@ class HoldFilter:
         """The reader missed something: until the next sighting, not seeing a card does not mean that it is gone."""
         self._disturbed = True
 
-    def admit(self, uid: bytes, now: float) -> bool:
-        """True when this is a new tap."""
-        hold_s = max(self._hold_s, DISTURBED_HOLD_S) if self._disturbed else self._hold_s
+    def admit(self, uid: bytes, now: float, away: bool | None = None) -> bool:
+        """True when this is a new tap. `away`: the reader knows that no card was there before; None: it cannot know."""
+        sure = not self._disturbed if away is None else away
+        hold_s = self._hold_s if sure else max(self._hold_s, UNSURE_HOLD_S)
         held = uid == self._uid and now - self._seen_at < hold_s
         self._uid, self._seen_at, self._disturbed = uid, now, False
         return not held

@@ -18,6 +18,7 @@ class Em4100:
     def __init__(self) -> None:
         self.malformed = 0
         self.trouble: str | None = ""
+        self.away: bool | None = None
         self._frame: bytearray | None = None
         self._outside = False
 

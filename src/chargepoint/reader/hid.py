@@ -35,6 +35,7 @@ class HidKeyboard:
     def __init__(self, decimal: bool = False) -> None:
         self.malformed = 0
         self.trouble: str | None = ""
+        self.away: bool | None = None
         self._decimal = decimal
         self._rest = b""
         self._typed = ""

@@ -12,6 +12,8 @@ class ReaderProtocol(Protocol):
     """Frames that made no sense since whoever counts them set it to 0."""
     trouble: str | None
     """Why the reader does not work, in words; empty while it does; None while that is not known."""
+    away: bool | None
+    """Of the last card reported: it was certainly away before. None: this reader cannot tell."""
 
     def start(self, now: float) -> bytes:
         """The port was just opened: bytes to send."""

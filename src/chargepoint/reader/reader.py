@@ -85,13 +85,13 @@ class BadgeReader:
             uids = protocol.receive(data, now)
             self._judge(protocol)  # first: a disturbance makes a gap before this card the reader's own
             for uid in uids:
-                self._seen(uid, now)
+                self._seen(uid, now, protocol.away)
             due = protocol.due()
             if due is not None and due <= now:
                 line.write(protocol.tick(now))
 
-    def _seen(self, uid: bytes, now: float) -> None:
-        if not self._hold.admit(uid, now):
+    def _seen(self, uid: bytes, now: float, away: bool | None) -> None:
+        if not self._hold.admit(uid, now, away):
             return
         reader = self._section.id
         log.info("badge_seen", reader=reader, uid=masked(uid))

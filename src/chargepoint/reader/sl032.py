@@ -22,6 +22,8 @@ class Sl032:
     def __init__(self) -> None:
         self.malformed = 0
         self.trouble: str | None = None
+        self.away: bool | None = False
+        self._empty = False
         self._buffer = b""
         self._due = 0.0
         self._asked = False
@@ -55,11 +57,15 @@ class Sl032:
     def _uid(self, content: bytes) -> list[bytes]:
         """Command, status, then UID and one byte of card type."""
         status, uid = content[1], content[2:-1]
-        if content[0] != SELECT[2] or status == NO_TAG:
+        if content[0] != SELECT[2]:
+            return []
+        if status == NO_TAG:
+            self._empty = True
             return []
         if status != OK or len(uid) not in (4, 7, 10):
             self.malformed += 1
             return []
+        self.away, self._empty = self._empty, False
         return [uid]
 
     def _take(self) -> bytes | None:

@@ -22,6 +22,8 @@ class Twn4:
     def __init__(self) -> None:
         self.malformed = 0
         self.trouble: str | None = None
+        self.away: bool | None = False
+        self._empty = False
         self._buffer = b""
         self._due = 0.0
         self._asked = False
@@ -62,8 +64,10 @@ class Twn4:
         except ValueError:
             raw = b""
         if raw == b"\x00\x00":
+            self._empty = True
             return []
         if len(raw) < 6 or raw[:2] != b"\x00\x01" or len(raw) != 5 + raw[4]:
             self.malformed += 1
             return None
+        self.away, self._empty = self._empty, False
         return [raw[5:]]

@@ -174,7 +174,7 @@ class SimReader:
             if self._uid:
                 self._answer_poll()
             else:
-                wait = rest[0] * rest[1] * _POLL_UNIT_S
+                wait = rest[0] * rest[1] * len(rest[2:]) * _POLL_UNIT_S
                 self._poll = asyncio.get_running_loop().call_later(wait, self._answer_poll)
         else:
             self._send(b"\x00\x00\xff\x01\xff\x7f\x81\x00")  # syntax error frame (6.2.1.5)
