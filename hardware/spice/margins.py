@@ -45,24 +45,16 @@ def latencies() -> list[dict[str, str]]:
 
 
 def band_limits(band: Band, present: Band) -> tuple[float, float]:
-    """Readings that are `band` when the present one is `present`: above the first, up to the second, V."""
-    low = keeps(present)[0] if present == band else _entry_low(band, present)
-    high = keeps(present)[1] if present == band else _entry_high(band, present)
+    """Readings that are `band` when the present one is `present`: above the first, up to the second, V.
+
+    A boundary moves away from the present band: seen from below it is what the band below keeps, else `band`'s own edge.
+    """
+    low, high = float("-inf"), float("inf")
+    if band != Band.F:
+        low = keeps(Band(band + 1))[1] if present > band else keeps(band)[0]
+    if band != Band.A:
+        high = keeps(Band(band - 1))[0] if present < band else keeps(band)[1]
     return low, high
-
-
-def _entry_low(band: Band, present: Band) -> float:
-    # Coming from below, the boundary under `band` is the upper edge of what the one below keeps; from above, the same
-    # boundary is `band`'s own lower edge.
-    if band == Band.F:
-        return float("-inf")
-    return keeps(Band(band + 1))[1] if present > band else keeps(band)[0]
-
-
-def _entry_high(band: Band, present: Band) -> float:
-    if band == Band.A:
-        return float("inf")
-    return keeps(Band(band - 1))[0] if present < band else keeps(band)[1]
 
 
 def margins() -> list[Margin]:

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from hardware.spice import deck, engine, values
 from hardware.spice.car import CABLES_F, DUTIES, Load, loads
-from hardware.spice.thresholds import C_KEEPS_V, DIODE_V, FULL_SCALE, to_u
+from hardware.spice.thresholds import C_KEEPS_V, DIODE_V, to_u
+
+from chargepoint.board.mcp3208 import FULL_SCALE
 
 HERE = Path(__file__).parent
 COUNTS = HERE / "counts.csv"

@@ -1,5 +1,6 @@
 """The software's limits that the circuit must serve, taken from the software itself."""
 
+from chargepoint.board.frontend import CP_GAIN, CP_ZERO_V
 from chargepoint.iec61851.pilot import DIODE_SEEN_V, Band, keeps
 
 C_KEEPS_V = keeps(Band.C)
@@ -7,17 +8,7 @@ C_KEEPS_V = keeps(Band.C)
 
 DIODE_V = DIODE_SEEN_V
 
-FULL_SCALE = 4096
-V_REF = 3.3
-GAIN = 0.11
-MID_V = 1.65
-
 
 def to_u(volts: float) -> float:
     """Voltage at the ADC for a pilot voltage."""
-    return GAIN * volts + MID_V
-
-
-def to_volts(counts: float) -> float:
-    """Pilot voltage that the front end's scale makes of ADC counts."""
-    return (counts * V_REF / FULL_SCALE - MID_V) / GAIN
+    return CP_GAIN * volts + CP_ZERO_V

@@ -1,7 +1,6 @@
 """The carrier board contradicts neither itself nor the software's pin map."""
 
 import csv
-from pathlib import Path
 
 import pytest
 from hardware.carrier import netlist
@@ -109,4 +108,4 @@ def test_outputs_stay_off_the_lines_that_are_pulled_up_at_boot() -> None:
 def test_no_file_of_the_board_names_a_part_twice_under_two_numbers() -> None:
     numbers = [row["part_number"] for row in rows("bom.csv")]
     assert len(numbers) == len(set(numbers))
-    assert all(Path(number).name for number in numbers)
+    assert all(numbers)
