@@ -160,6 +160,12 @@ async def test_authorize_tells_status_expiry_and_group(borne, central):
     assert (await borne.backend.authorize("x" * 21)).status is AuthStatus.INVALID
 
 
+async def test_a_badge_shown_while_the_registration_is_being_answered_waits_for_it(start, central):
+    central.delays["BootNotification"] = 0.2
+    borne = await start(central)
+    assert (await borne.backend.authorize("TAG1")).accepted
+
+
 async def test_authorize_without_an_answer_is_an_unreachable_central_system(start, central):
     central.answers["Authorize"] = SILENCE
     borne = await start(central, configuration={"MessageTimeout": 1})

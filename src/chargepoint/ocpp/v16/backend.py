@@ -33,7 +33,7 @@ from chargepoint.ocpp.v16.firmware import Firmware
 from chargepoint.ocpp.v16.keys import Key, Owners, ProtocolSettings
 from chargepoint.ocpp.v16.local_list import LocalList
 from chargepoint.ocpp.v16.logs import Logs
-from chargepoint.ocpp.v16.registration import Registration
+from chargepoint.ocpp.v16.registration import Registration, State
 from chargepoint.ocpp.v16.reports import Reports
 from chargepoint.ocpp.v16.reservation import Reservation
 from chargepoint.ocpp.v16.security import Security
@@ -56,6 +56,8 @@ FAILURES: Final = (CallFailed, AnswerTimeout, AnswerUnusable, LinkLost)
 """Every way a call may fail that is not a mistake of this program."""
 ORDER_WAIT_S: Final = 2.0
 """A status waits so long, at most, for the transaction messages that came before it."""
+STARTING_S: Final = 5.0
+ACCEPTANCE_WAIT_S: Final = 3.0
 RECONNECT_AFTER_S: Final = 1.0
 RENEWAL_LOOK_S: Final = 3600.0
 _NEVER_TAKEN: Final = ("NotImplemented", "NotSupported")
@@ -99,6 +101,8 @@ class Backend:
         self._heartbeat_changed = asyncio.Event()
         self._rpc: Rpc | None = None
         self._tap = Tap()
+        self._accepted = asyncio.Event()
+        self._started: float | None = None
         self._errands: set[asyncio.Task[None]] = set()
         self._notes: asyncio.Queue[MeterSampled | SecurityEvent] = asyncio.Queue(maxsize=256)
         self._reports = Reports(self._call)
@@ -184,12 +188,22 @@ class Backend:
         """Ask about a token. Raises BackendUnreachable within the message time-out."""
         if len(token) > MAX_ID_TAG:
             return Authorization(AuthStatus.INVALID)
+        await self._about_to_be_online()
         try:
             async with asyncio.timeout(self._protocol.message_timeout_s):
                 answer = await self._call(call.Authorize(id_tag=token))
         except (*FAILURES, TimeoutError) as failure:
             raise BackendUnreachable(f"no answer about the badge: {failure}") from failure
         return authorization(answer["idTagInfo"])
+
+    async def _about_to_be_online(self) -> None:
+        """A badge shown just after the start, or while the registration is being answered, waits for it a little."""
+        now = asyncio.get_running_loop().time()
+        starting = self._started is None or now - self._started < STARTING_S
+        if self._registration.state is State.UNKNOWN and (starting or self._rpc is not None):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ACCEPTANCE_WAIT_S):
+                    await self._accepted.wait()
 
     def notify(self, event: DomainEvent) -> None:
         """Report an event, without blocking. Values outside a transaction are dropped while there is no link."""
@@ -215,6 +229,7 @@ class Backend:
 
     async def run(self) -> None:
         """Load the keys, then keep the link and everything on it; until cancelled."""
+        self._started = asyncio.get_running_loop().time()
         await self._configuration.load(self._config.ocpp.configuration)
         await self._security.load()
         await self._firmware.load()
@@ -249,6 +264,7 @@ class Backend:
             await reading
         finally:
             self._rpc = None
+            self._accepted.clear()
             self._security.peer = None
             self._sender.ready(False)
             self._status.online(False)
@@ -262,6 +278,7 @@ class Backend:
             if not self._registration.accepted:
                 await self._registration.obtain(rpc)
                 self._status.all_anew([self._present(connector) for connector in self._connectors.all])
+            self._accepted.set()
             self._status.online(True)
             self._sender.ready(True)
             self._reports.online()
