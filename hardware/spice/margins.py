@@ -47,7 +47,7 @@ def latencies() -> list[dict[str, str]]:
 def band_limits(band: Band, present: Band) -> tuple[float, float]:
     """Readings that are `band` when the present one is `present`: above the first, up to the second, V.
 
-    A boundary moves away from the present band: seen from below it is what the band below keeps, else `band`'s own edge.
+    A boundary moves away from the present band: from below it is what the band below keeps, else `band`'s own edge.
     """
     low, high = float("-inf"), float("inf")
     if band != Band.F:
