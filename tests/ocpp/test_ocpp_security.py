@@ -366,6 +366,13 @@ async def test_only_critical_events_are_sent_and_all_are_in_the_log(borne, centr
     assert kinds == ["StartupOfTheDevice", "InvalidMessages", "TamperDetectionActivated"]
 
 
+async def test_a_burst_of_malformed_frames_is_one_event(borne, central):
+    for _ in range(20):
+        await central.send_text("[not json")
+    await central.call("ClearCache")
+    assert sum("InvalidMessages" in line for line in await log_of(borne)) == 1
+
+
 async def test_the_security_log_rolls(borne, monkeypatch):
     monkeypatch.setattr(security_log, "MAX_EVENTS", 3)
     for number in range(5):

@@ -131,6 +131,7 @@ class Rpc:
     `handlers`: objects whose methods are routed with the `ocpp` package's `@on`; they take the payload's fields as
     snake_case keywords and return a message of `call_result` or a `Reply`, plainly or as a coroutine.
     `answer_timeout` (seconds) and `mute` (True: answer nothing, as a rejected charge point must) are asked each time.
+    `on_malformed` hears of the first of each burst of malformed frames.
     """
 
     def __init__(
@@ -141,7 +142,9 @@ class Rpc:
         *,
         answer_timeout: Callable[[], float] = lambda: 30.0,
         mute: Callable[[], bool] = lambda: False,
+        on_malformed: Callable[[str], None] = lambda reason: None,
     ) -> None:
+        self._on_malformed = on_malformed
         self._wire = wire
         self._dialect = dialect
         self._handlers = _routes(handlers)
@@ -181,7 +184,8 @@ class Rpc:
             else:
                 self._answered(kind, frame)
         except _Malformed as malformed:
-            self._count("malformed", reason=str(malformed), frame=_brief(message))
+            if self._count("malformed", reason=str(malformed), frame=_brief(message)):
+                self._on_malformed(str(malformed))
             if malformed.unique_id is not None:
                 refusal = Refusal(schema.FORMATION, str(malformed))
                 self._start(Call(malformed.unique_id, "", {}), self._refuse(malformed.unique_id, refusal))
@@ -352,13 +356,15 @@ class Rpc:
         except ConnectionClosed as closed:
             raise LinkLost(f"the connection ended: {closed}") from closed
 
-    def _count(self, what: str, **context: Any) -> None:
-        """Count, and log the first of each burst."""
+    def _count(self, what: str, **context: Any) -> bool:
+        """Count, and log the first of each burst (True: this was one)."""
         self.counters[what] += 1
         now = asyncio.get_running_loop().time()
         if now - self._logged.get(what, -LOG_EVERY_S) >= LOG_EVERY_S:
             self._logged[what] = now
             log.warning(what, count=self.counters[what], **context)
+            return True
+        return False
 
 
 class _Malformed(Exception):

@@ -252,6 +252,7 @@ class Backend:
             self._handlers,
             answer_timeout=lambda: self._protocol.message_timeout_s,
             mute=lambda: self._registration.muted,
+            on_malformed=lambda reason: self._emit("InvalidMessages", reason),
         )
         await self._security.connected(connection.transport.get_extra_info("ssl_object"))
         self._rpc = rpc
