@@ -26,6 +26,10 @@ async def central() -> AsyncIterator[CentralSystem]:
         assert system.violations == []
 
 
+async def registered(borne: Borne) -> bool:
+    return bool((await borne.status())["ocpp"].get("registration") == "Accepted")
+
+
 StartBorne = Callable[..., Awaitable[Borne]]
 
 
@@ -38,7 +42,7 @@ async def start_borne(central: CentralSystem) -> AsyncIterator[StartBorne]:
         borne = Borne(central.url, extra, edit)
         started.append(borne)
         await borne.start()
-        await central.wait_connected()
+        await borne.until(lambda: registered(borne), 20, "the central system to accept the borne")
         return borne
 
     yield start
