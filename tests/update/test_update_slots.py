@@ -223,6 +223,19 @@ def test_a_version_that_does_not_get_well_is_taken_back(
     assert borne.restarts == 2
 
 
+def test_services_that_cannot_be_restarted_bring_the_old_version_back(
+    tmp_path: Path, slots: Slots, config: Config, borne: Borne, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise BundleError("the services could not be restarted: no systemd")
+
+    monkeypatch.setattr(command, "_restart", refuse)
+    done = served(tmp_path, slots, config, packed(tmp_path, "1.1.0")).progress()
+    assert (done.step, done.text) == (Step.FAILED, "the services could not be restarted: no systemd")
+    assert slots.current() == "1.0.0"
+    assert slots.trial() is None
+
+
 def test_a_bundle_that_is_not_signed_by_us_never_reaches_the_disk(
     tmp_path: Path, slots: Slots, config: Config, borne: Borne
 ) -> None:

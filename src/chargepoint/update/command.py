@@ -26,7 +26,7 @@ def main(words: Sequence[str], config_file: Path) -> int:
     arguments = _parser().parse_args(words)
     try:
         status: int = arguments.run(arguments, config_file)
-    except BundleError as error:
+    except (BundleError, OSError) as error:
         print(f"chargepoint update: {error}", file=sys.stderr)
         return 1
     except ConfigError as error:
@@ -99,7 +99,12 @@ def _switch_and_watch(slots: Slots, config: Config, version: str, seconds: float
     before = health.station_status(config.station.run_dir)
     was_usable = before is not None and any(p.get("status") not in health.NOT_USABLE for p in before.get("evses", []))
     slots.switch(version)
-    _restart()
+    try:
+        _restart()
+    except BundleError:
+        if slots.trial() is not None:
+            slots.roll_back()
+        raise
     return _watch(slots, config, seconds, was_usable)
 
 
@@ -173,11 +178,15 @@ def serve_one(slots: Slots, config: Config, exchange: Exchange, request: Request
         say(Step.FAILED, str(error), manifest.version)
         return 1
     say(Step.TRIAL, version=version)
-    status = _switch_and_watch(slots, config, version, health.TRIAL_S)
+    failure = f"version {version} was not well and was taken back"
+    try:
+        status = _switch_and_watch(slots, config, version, health.TRIAL_S)
+    except BundleError as error:
+        status, failure = 1, str(error)
     if status == 0:
         say(Step.INSTALLED, version=version)
     else:
-        say(Step.FAILED, f"version {version} was not well and was taken back", version)
+        say(Step.FAILED, failure, version)
     exchange.incoming.unlink(missing_ok=True)
     return status
 
