@@ -44,7 +44,7 @@ class Loop:
             log.error("memory-damaged", file=str(self._memory_path), reason=remembered.damaged)
         self.borne = Borne(config, remembered, now)
         self._written: dict[int, PointMemory] = dict(remembered.points)
-        self._writer = Writer()
+        self._writer = Writer(realtime.follow)
         self._notifier = Notifier()
         self._next_alive = now
         self._server = Server(config.station.run_dir / SOCKET_NAME, self._problem)

@@ -86,7 +86,9 @@ def prune(directory: Path, suffix: str, keep: int) -> None:
 class Writer:
     """A thread that writes files when told. Only the newest contents of a path are written."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_start: Callable[[], None] | None = None) -> None:
+        """`on_start` is called in the thread before its first write."""
+        self._on_start = on_start
         self._wake = threading.Condition()
         self._pending: dict[Path, tuple[Callable[[], bytes], int]] = {}
         self._stopping = False
@@ -111,6 +113,8 @@ class Writer:
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
+        if self._on_start is not None:
+            self._on_start()
         while True:
             with self._wake:
                 while not self._pending and not self._stopping:

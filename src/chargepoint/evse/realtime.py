@@ -6,6 +6,9 @@ import os
 import sys
 
 PRIORITY = 50
+HELPER_PRIORITY = 10
+"""The file-writing thread's: under the loop's, but above everything that is not real-time. A thread that were put aside
+in favour of another program while it holds the interpreter would make the loop wait for that program."""
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 """On fault: what has been used once stays; memory that is only reserved costs nothing."""
 SWITCH_INTERVAL_S = 0.0005
@@ -14,7 +17,7 @@ SWITCH_INTERVAL_S = 0.0005
 
 def claim() -> dict[str, str]:
     """Take what is granted. Answers what was, for the log: a borne without it still works, measurably later."""
-    return {"scheduler": _fifo(), "memory": _lock_memory()}
+    return {"scheduler": _fifo(PRIORITY), "memory": _lock_memory()}
 
 
 def calm_interpreter() -> None:
@@ -28,12 +31,17 @@ def calm_interpreter() -> None:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
 
 
-def _fifo() -> str:
+def follow() -> None:
+    """To be called by a helping thread: below the loop, where the system grants it."""
+    _fifo(HELPER_PRIORITY)
+
+
+def _fifo(priority: int) -> str:
     try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
     except OSError as error:
         return f"not granted: {error.strerror}"
-    return f"SCHED_FIFO {PRIORITY}"
+    return f"SCHED_FIFO {priority}"
 
 
 def _lock_memory() -> str:

@@ -87,7 +87,7 @@ def contents(raw: bytes, evse: int, boot: str, reason: str, now: float) -> bytes
         "record": _RECORD.format, "analogue": _ANALOGUE, "flags": _FLAGS, "states": STATES, "blocked": BLOCKED,
         "faults": list(FAULTS),
     }  # fmt: skip
-    return json.dumps(header).encode() + b"\n" + zlib.compress(raw, 6)
+    return json.dumps(header).encode() + b"\n" + zlib.compress(raw, 3)
 
 
 def file_name(evse: int, reason: str, utc: datetime) -> str:
