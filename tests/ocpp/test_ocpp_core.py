@@ -215,6 +215,15 @@ async def test_any_transaction_id_is_used_also_with_a_token_that_is_not_accepted
     assert borne.station.asked[0] == ("token_learned", "TAG1", Authorization(AuthStatus.ACCEPTED))
 
 
+async def test_a_record_that_makes_no_message_is_left_out_and_those_behind_it_are_sent(borne, central):
+    stamp = Stamp(borne.journal.boot, 1.0, NOW.timestamp())
+    for broken in ({}, {"evse": 77, "values": []}, {"evse": 1, "values": [{"measurand": "Voltage", "value": None}]}):
+        await borne.journal.write(lambda db, broken=broken: outbox.add(db, "sampled", None, stamp, broken))
+    await borne.journal.write(lambda db: transactions.begin(db, 1, 1, "TAG1", None, None, "car", stamp, 10))
+    borne.backend.outbox_changed()
+    await central.wait_for("StartTransaction")
+
+
 async def test_values_outside_a_transaction_have_no_transaction_id(borne, central):
     values = (
         MeterValue("Energy.Active.Import.Register", 1234.0, "Wh", context="Sample.Clock"),

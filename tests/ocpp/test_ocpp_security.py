@@ -206,7 +206,7 @@ async def test_new_credentials_are_tried_first_then_the_old_in_turn_and_whicheve
     assert tried == ["new", "new", "old", "old", "new", "new"]
     assert await access.connected(access.current())
     assert access.key == "the old password of it"
-    assert not access.changing
+    assert access._candidate is None
 
 
 async def test_a_change_survives_a_crash_before_it_was_proved(access):
@@ -219,7 +219,7 @@ async def test_a_change_survives_a_crash_before_it_was_proved(access):
     third = Access(access._journal)
     await third.load(Credentials(0, "from the file"))
     assert third.current() == Credentials(1, "the new password of it")
-    assert not third.changing
+    assert third._candidate is None
 
 
 PASSWORD, NEW, HEX = "old-password-1234567", "new-password-1234567", "00112233445566778899aabbccddeeff"

@@ -54,11 +54,6 @@ class Access:
     def key(self) -> str:
         return (self._candidate or self._committed).key
 
-    @property
-    def changing(self) -> bool:
-        """A change waits for its proof."""
-        return self._candidate is not None
-
     def current(self) -> Credentials:
         """What to try next."""
         if self._candidate is None or (self._failures // TRIES) % 2:

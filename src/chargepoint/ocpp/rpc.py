@@ -36,7 +36,6 @@ Payload = dict[str, Any]
 Effect = Callable[[], Awaitable[None]]
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
-MAX_ID = 36
 MAX_SERVED: Final = 32
 """CALLs of the other side that may wait for their answers at once; OCPP-J allows one."""
 LOG_EVERY_S: Final = 60.0

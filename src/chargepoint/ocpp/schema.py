@@ -43,7 +43,6 @@ _CODE_OF_KEYWORD: Final[Mapping[str, str]] = {
 }
 """Which rule of a schema is which code of 1.6J table 7 (4.2.3), spelled as there."""
 
-STRUCTURAL: Final = frozenset({TYPE, PROTOCOL, OCCURRENCE, FORMATION})
 MAX_TEXT: Final = 255
 
 

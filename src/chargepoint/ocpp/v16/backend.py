@@ -371,7 +371,11 @@ class Backend:
 
     async def deliver(self, message: Outgoing) -> Taken:
         """Send one record of the outbox. A transaction's id may be 0."""
-        answer = await self._call(outgoing.request(message, self._connectors))
+        try:
+            request = outgoing.request(message, self._connectors)
+        except (KeyError, TypeError, ValueError) as error:
+            raise NotSendable(f"the record {message.entry} makes no message: {error!r}") from error
+        answer = await self._call(request)
         backend_id = str(answer["transactionId"]) if message.entry.kind == "started" else None
         info = answer.get("idTagInfo")
         return Taken(backend_id, authorization(info) if info else None)

@@ -24,6 +24,7 @@ MAX_VALUE: Final = 500
 MEASURANDS_MAX: Final = 10
 MAX_INT: Final = 2_147_483_647
 STOP_MAX_METER_VALUES: Final = 400
+"""Errata 3.91: more would make a frame some central systems refuse."""
 MAX_KEYS: Final = 100
 LOCAL_LIST_MAX: Final = 10_000
 SEND_LOCAL_LIST_MAX: Final = 500

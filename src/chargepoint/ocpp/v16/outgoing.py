@@ -10,10 +10,9 @@ from chargepoint.ocpp.queue import NEVER_DELIVERED, Outgoing, Sample
 from chargepoint.ocpp.timestamps import to_text
 from chargepoint.ocpp.v16.connectors import Connectors
 from chargepoint.ocpp.v16.dialect import meter_value
+from chargepoint.ocpp.v16.keys import STOP_MAX_METER_VALUES
 from chargepoint.station.api import MeterSampled, StatusChanged
 
-STOP_MAX_METER_VALUES: Final = 400
-"""StopTransactionMaxMeterValues (errata 3.91): more would make a frame some central systems refuse."""
 VENDOR_ID: Final = "chargepoint"
 MAX_INFO: Final = 50
 
