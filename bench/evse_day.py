@@ -24,9 +24,8 @@ def main() -> int:
     day = street.run(hours)
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     print(f"{hours:g} h: {day.passes} passes, {day.cars} cars, {day.closings} closings, {day.troubles} troubles,")
-    print(
-        f"{day.served} times served again, {len(day.faults)} kinds of fault, worst opening {day.worst_open_s * 1000:.0f} ms,"
-    )
+    print(f"{day.served} times served again, {len(day.faults)} kinds of fault,")
+    print(f"worst opening {day.worst_open_s * 1000:.0f} ms,")
     print(f"memory grew {grown} kB without the collector; {time.monotonic() - begun:.0f} s")
     return 0
 

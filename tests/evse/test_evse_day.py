@@ -4,6 +4,6 @@ from evse_day import Street
 
 
 def test_an_hour_of_random_cars_and_faults_misses_no_opening_and_leaves_no_point_stuck() -> None:
-    day = Street(seed=20).run(1.0)
+    day = Street(seed=20).run(0.6)
     assert day.cars >= 5
     assert day.worst_open_s <= 0.05
