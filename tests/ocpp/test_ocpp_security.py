@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from pki import Authority, weak_key
 
 from chargepoint.journal.journal import Journal
+from chargepoint.journal.stamp import Stamp
 from chargepoint.ocpp import security_log
 from chargepoint.ocpp.access import Access, Credentials
 from chargepoint.ocpp.certificates import HASHES
@@ -364,6 +365,19 @@ async def test_only_critical_events_are_sent_and_all_are_in_the_log(borne, centr
     ]
     kinds = [line.split()[1] for line in await log_of(borne)]
     assert kinds == ["StartupOfTheDevice", "InvalidMessages", "TamperDetectionActivated"]
+
+
+async def test_events_of_before_the_time_was_known_get_their_time_later(borne):
+    def write(db):
+        security_log.append(db, Stamp(7, 50.0, None), "TamperDetectionActivated", "door")
+        before = security_log.read(db, 1e9, 2e9)[-1]
+        db.execute("INSERT INTO boots (boot, boot_id, first_mono, last_mono, utc_offset) VALUES (7, 'x', 0, 99, 1.7e9)")
+        return before, security_log.read(db, 1.7e9, 1.7e9 + 60)[-1:], security_log.read(db, 0, 1e9)
+
+    before, inside, outside = await borne.journal.write(write)
+    assert before == "before-the-time-was-known TamperDetectionActivated door"
+    assert inside == ["2023-11-14T22:14:10.000Z TamperDetectionActivated door"]
+    assert outside == []
 
 
 async def test_a_burst_of_malformed_frames_is_one_event(borne, central):

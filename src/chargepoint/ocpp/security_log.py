@@ -1,10 +1,10 @@
 """The security log: every security event, in the journal, the oldest giving way (white paper, A04.FR.04)."""
 
 import sqlite3
-from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from chargepoint.journal import store
+from chargepoint.journal.stamp import Stamp, as_datetime, resolve
 from chargepoint.ocpp.timestamps import to_text
 
 AREA: Final = "security-log"
@@ -24,19 +24,22 @@ CRITICAL: Final = frozenset(
 """White paper, 8: these go to the central system; all others are in the log alone."""
 
 
-def append(db: sqlite3.Connection, at: datetime, kind: str, info: str) -> None:
+def append(db: sqlite3.Connection, stamp: Stamp, kind: str, info: str) -> None:
     """Note an event."""
     events = store.items(db, AREA)
     last = max((int(key) for key in events), default=0)
     for key in sorted(events)[: max(0, len(events) - MAX_EVENTS + 1)]:
         store.delete(db, AREA, key)
-    store.put(db, AREA, f"{last + 1:012d}", {"at": at.timestamp(), "kind": kind, "info": info})
+    event = {"boot": stamp.boot, "mono": stamp.mono, "utc": stamp.utc, "kind": kind, "info": info}
+    store.put(db, AREA, f"{last + 1:012d}", event)
 
 
 def read(db: sqlite3.Connection, since: float, until: float) -> list[str]:
-    """The events of a period as lines of text, oldest first."""
-    return [_line(event) for event in store.items(db, AREA).values() if since <= event["at"] <= until]
-
-
-def _line(event: dict[str, Any]) -> str:
-    return f"{to_text(datetime.fromtimestamp(event['at'], UTC))} {event['kind']} {event['info']}".rstrip()
+    """The events of a period (UTC seconds) as lines of text, oldest first; those of an unknown time are all in it."""
+    lines = []
+    for event in store.items(db, AREA).values():
+        at = resolve(db, Stamp(event["boot"], event["mono"], event["utc"]))
+        if at is None or since <= at <= until:
+            when = "before-the-time-was-known" if at is None else to_text(as_datetime(at))
+            lines.append(f"{when} {event['kind']} {event['info']}".rstrip())
+    return lines

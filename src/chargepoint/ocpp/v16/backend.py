@@ -424,7 +424,7 @@ class Backend:
         payload = {"kind": event.kind, "info": event.info}
 
         def write(db: sqlite3.Connection) -> None:
-            security_log.append(db, event.at, event.kind, event.info)
+            security_log.append(db, stamp, event.kind, event.info)
             if event.kind in security_log.CRITICAL:
                 outbox.add(db, "security", None, stamp, payload)
 
