@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from chargepoint.board.types import STEADY_HIGH, STEADY_LOW, BorneInputs, LockDrive, PointInputs, PointOutputs
 from chargepoint.config import EvseSection
 from chargepoint.evse import domestic
-from chargepoint.evse.contactor import Contactor, Trouble
+from chargepoint.evse.contactor import Contactor
+from chargepoint.evse.detect import let_faults_go, raise_faults
 from chargepoint.evse.domestic import Domestic
 from chargepoint.evse.lease import Lease
 from chargepoint.evse.lock import Lock, MotorArbiter
@@ -22,7 +23,7 @@ from chargepoint.evse.proximity import ProximityWatch
 from chargepoint.evse.register import FaultRegister
 from chargepoint.evse.selftest import WHAT, Seen, SelfTests
 from chargepoint.evse.wakeup import WakeUp
-from chargepoint.evse.watch import CoilWatchdogWatch, ConverterWatch, DutyWatch, VoltageWatch
+from chargepoint.evse.watch import CoilWatchdogWatch, ConverterWatch, DutyWatch, VoltageWatch, nominal
 from chargepoint.faults import Recover, stops
 from chargepoint.iec61851.pilot import GENERATOR_MAX_V, MIN_CURRENT_A, Band
 from chargepoint.iec61851.proximity import Proximity
@@ -35,6 +36,10 @@ MATING_S = 0.5
 TORN_S = 1.0
 """After C went to A at once under power: is the plug out too (torn out), or still in (cable cut)?"""
 LOCK_LOST_RESULTS = 2
+
+NEVER = float("-inf")
+CALM = PointOutputs()
+"""What a calm point puts out: the safe state."""
 
 BLOCKED = (
     "", "fault", "no-permission", "car", "wake-up", "current", "lock", "self-test", "other-connector", "diode", "board",
@@ -90,10 +95,11 @@ class Point:
         self.locked = False
         self.out_of_service = False
         """F is shown to an empty socket because a technician is needed."""
-        self._converter = ConverterWatch(now)
+        self.converter = ConverterWatch(now)
         self._voltage = VoltageWatch()
         self._duty_watch = DutyWatch(now)
-        self._watchdog = CoilWatchdogWatch(now)
+        self.watchdog = CoilWatchdogWatch(now)
+        self._calm_until = NEVER
         self._stop_since: float | None = None
         self._torn_at: float | None = None
         self._car_since = now
@@ -113,11 +119,13 @@ class Point:
 
     def permit(self, permit: Permit, now: float) -> None:
         """A permission for this point. While a release of the plug is under way, it changes nothing."""
+        self._calm_until = NEVER
         if not self.unlock_wanted:
             self.lease.grant(permit, now)
 
     def request_unlock(self) -> None:
         """Release the plug: x1, the contactor opens, then the lock. `unlock_wanted` falls when it is done."""
+        self._calm_until = NEVER
         self.unlock_wanted = True
         self.lease.revoke()
         self.lock.retry()
@@ -139,6 +147,7 @@ class Point:
             return "a plug is in the socket: unplug first"
         if what not in WHAT:
             return f"there is no self-test '{what}'; there are {', '.join(WHAT)}"
+        self._calm_until = NEVER
         self.self_tests.request(what)
         return ""
 
@@ -146,8 +155,13 @@ class Point:
 
     def step(self, i: PointInputs, b: BorneInputs, now: float) -> PointOutputs:
         """One pass of the loop."""
-        self._raise_faults(i, b, now)
-        if self._converter.trusted:
+        if self._calm_until != NEVER:
+            if now < self._calm_until and not self.faults.active and nominal(i, b, self.config.socket):
+                return CALM
+            self._calm_until = NEVER
+            self.watchdog.step(True, now)  # it was armed in every calm pass
+        raise_faults(self, i, b, now)
+        if self.converter.trusted:
             self._read_pilot(i, now)
             if self.config.socket:
                 self._read_proximity(i, now)
@@ -155,17 +169,40 @@ class Point:
         if self.lease.step(now):
             self.faults.set("lease-ended", True, now)
         if self.faults.active:
-            self._let_faults_go(now)
+            let_faults_go(self, now)
         self._set_pilot(now)
         self._watch_lock(i, now)
         self._switch(i, b, now)
         drive = self._drive_lock(i, now) if self.config.socket else LockDrive.OFF
         if self.domestic is not None:
             self._switch_domestic(self.domestic, i, b, now)
-        if self._converter.settled and not self.self_tests.quiet(now):
+        if self.converter.settled and not self.self_tests.quiet(now):
             self._test(i, now)
+        self._calm_until = self._calm()
         socket_2 = self.domestic is not None and self.domestic.contactor.commanded
         return PointOutputs(self.contactor.commanded, self.duty, drive, self.self_tests.rcd_output, socket_2)
+
+    def _calm(self) -> float:
+        """Until when nothing can change while all inputs are nominal: an empty point, wanting nothing, in order.
+
+        Most passes of a day are such; they are spared the rest. With a car, a permission, a fault or a movement there
+        are none.
+        """
+        quiet = (
+            self.state == "A1"
+            and self.duty == STEADY_HIGH
+            and not (self.car or self.unlock_wanted or self.faults.active or self.lease.wants or self.lease.hold_lock)
+            and self.domestic is None
+            and self.pilot.steady
+            and self.proximity.coding is Proximity.OPEN
+            and self.derating.factor == 1.0
+            and self.converter.settled
+            and self._torn_at is None
+            and self.contactor.open_confirmed
+            and self.lock.drive is LockDrive.OFF
+            and not self.lock.failed
+        )
+        return self.self_tests.due_at() if quiet else NEVER
 
     @property
     def vacant(self) -> bool:
@@ -181,54 +218,6 @@ class Point:
     def permitted(self, now: float) -> bool:
         return self.lease.allows(now) and not self.unlock_wanted
 
-    # --- faults ------------------------------------------------------------------------------------------------
-
-    def _raise_faults(self, i: PointInputs, b: BorneInputs, now: float) -> None:
-        faults = self.faults
-        silent = self._converter.step(i.reference_v, now)
-        unarmed = self._watchdog.step(b.coil_watchdog_armed, now)
-        real = not self.self_tests.tests_rcd
-        rcd, rdc = real and i.rcd_tripped, real and i.rdc_tripped
-        if not (faults.active or silent or unarmed or rcd or rdc or b.emergency_stop or b.door_open) and i.pe_ok:
-            tests, second = self.self_tests, self.domestic is not None and self.domestic.contactor.trouble.value
-            if tests.rcd_failed or tests.failed or second or self.contactor.trouble.value or self.lock.failed:
-                self._follow_parts(now)
-            return
-        faults.set("residual-current", rcd, now, "the 30 mA device has tripped")
-        faults.set("residual-current-dc", rdc, now, "the 6 mA detection has tripped")
-        faults.set("emergency-stop", b.emergency_stop, now)
-        faults.set("door-open", b.door_open, now)
-        faults.set("pe-lost", not i.pe_ok, now)
-        faults.set("coil-watchdog", unarmed, now)
-        faults.set("adc-silent", silent, now, f"reference {i.reference_v:.2f} V instead of 2.50 V")
-        self._follow_parts(now)
-
-    def _follow_parts(self, now: float) -> None:
-        faults, contactor = self.faults, self.contactor
-        faults.set("rcd-test-fails", self.self_tests.rcd_failed, now, self.self_tests.rcd_detail)
-        faults.set("self-test-failed", self.self_tests.failed, now, self.self_tests.detail)
-        second = self.domestic.contactor if self.domestic is not None else contactor
-        for trouble in (Trouble.STUCK_OPEN, Trouble.DROPS):
-            detail = contactor.detail if contactor.trouble is trouble else second.detail
-            faults.set(trouble.value, trouble in (contactor.trouble, second.trouble), now, detail)
-        faults.set(Trouble.WELDED.value, contactor.trouble is Trouble.WELDED, now, contactor.detail)
-        if self.domestic is not None:
-            faults.set("domestic-contactor", second.trouble is Trouble.WELDED, now, second.detail)
-        for told in (contactor, second):
-            if told.trouble is not Trouble.WELDED:
-                told.trouble = Trouble.NONE  # told; the row says how it goes
-        faults.set("lock-jam", self.lock.failed is LockDrive.CLOSE, now, "no confirmation from the end switch")
-        faults.set("lock-stuck", self.lock.failed is LockDrive.OPEN, now, "no confirmation from the end switch")
-
-    def _let_faults_go(self, now: float) -> None:
-        faults = self.faults
-        for name in ("lease-ended", "lock-opens", "cable-cut", "diode"):
-            if name in faults.active:
-                back = name == "lease-ended" and not self.lease.ran_out
-                faults.set(name, self.car and not back, now)
-        if faults.step(now, self.vacant):
-            self.contactor.wait_after_fault(now)
-
     # --- the car -----------------------------------------------------------------------------------------------
 
     def _read_pilot(self, i: PointInputs, now: float) -> None:
@@ -241,7 +230,7 @@ class Point:
             self._band_changed(before, self.pilot.band, now)
             fire(self, PILOT_TRIGGER[self.pilot.band], now)
         self._duty_watched(i, now)
-        if not self._converter.settled:
+        if not self.converter.settled:
             return
         faults, band = self.faults, self.pilot.band
         wrong = self._voltage.step(i, band, self.duty) or band is Band.F
@@ -256,7 +245,7 @@ class Point:
             faults.set("diode", True, now, f"low half of the pilot {i.cp_low_v:.1f} V instead of -12 V")
 
     def _duty_watched(self, i: PointInputs, now: float) -> None:
-        wrong = self._duty_watch.step(i.duty_measured, self.duty, now) and self._converter.settled
+        wrong = self._duty_watch.step(i.duty_measured, self.duty, now) and self.converter.settled
         if wrong or self.faults.active:
             detail = f"measured {i.duty_measured:.1f} %, commanded {self.duty:.1f} %"
             self.faults.set("pwm-wrong", wrong, now, detail)
@@ -419,7 +408,7 @@ class Point:
             return "car"
         if not self.diode.sound:
             return "diode"
-        if not (self._converter.trusted and self._converter.settled and armed):
+        if not (self.converter.trusted and self.converter.settled and armed):
             return "board"
         if now < self.contactor.may_close_at():
             return "reclose-delay"
@@ -463,7 +452,7 @@ class Point:
             contactor_open=self.contactor.open_confirmed and (self.domestic is None or not self.domestic.live),
             rcd=i.rcd_tripped,
             rdc=i.rdc_tripped,
-            reference_ok=self._converter.trusted,
+            reference_ok=self.converter.trusted,
             pilot_wrong="pwm-wrong" in self.faults.active,
             locked=self.locked,
             unlocked=i.lock_open and not i.lock_closed,

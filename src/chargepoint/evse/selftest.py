@@ -129,6 +129,12 @@ class SelfTests:
             case Phase.LOOK:
                 self._look(now, seen)
 
+    def due_at(self) -> float:
+        """When the next test is due, with none under way; minus infinity when it is."""
+        if self.running or self.due or self.rcd_passed_at is None:
+            return float("-inf")
+        return min(self._retry_at, self.rcd_passed_at + SELF_TEST_PERIOD_S)
+
     def quiet(self, now: float) -> bool:
         """Idle with nothing due: the common pass."""
         return self.phase is Phase.IDLE and not self.due and now < self._retry_at and self.in_date(now)

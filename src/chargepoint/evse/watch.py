@@ -1,7 +1,9 @@
 """Detectors: what the inputs of one pass say is wrong. Each keeps only what it needs to tell a glitch from a fault."""
 
-from chargepoint.board.types import PointInputs
+from chargepoint.board.types import STEADY_HIGH, BorneInputs, PointInputs
+from chargepoint.evse.offer import RESTORE_C, SENSOR_MIN_C
 from chargepoint.iec61851.pilot import GENERATOR_MAX_V, GENERATOR_MIN_V, Band
+from chargepoint.iec61851.proximity import OPEN_OHM
 
 REFERENCE_V = 2.5
 REFERENCE_TOLERANCE_V = 0.1
@@ -117,3 +119,19 @@ class CoilWatchdogWatch:
             self._since = now
             return False
         return now - self._since >= WATCHDOG_GRACE_S
+
+
+def nominal(i: PointInputs, b: BorneInputs, socket: bool) -> bool:
+    """Every input is what an empty, sound point shows at x1: no detector can have anything to say about them."""
+    return (
+        GENERATOR_MIN_V < i.cp_high_v <= GENERATOR_MAX_V
+        and i.cp_low_v > GENERATOR_MIN_V
+        and -REFERENCE_TOLERANCE_V <= i.reference_v - REFERENCE_V <= REFERENCE_TOLERANCE_V
+        and SENSOR_MIN_C < i.temperature_c <= RESTORE_C
+        and -DUTY_TOLERANCE <= i.duty_measured - STEADY_HIGH <= DUTY_TOLERANCE
+        and i.pe_ok
+        and b.coil_watchdog_armed
+        and not (i.rcd_tripped or i.rdc_tripped or i.contactor_closed or i.load_live or i.lock_closed)
+        and not (b.emergency_stop or b.door_open)
+        and (not socket or (i.lock_open and i.pp_ohm > OPEN_OHM))
+    )
