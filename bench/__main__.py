@@ -10,10 +10,13 @@ RUNS: dict[str, list[str]] = {
     "latency": ["--events", "2000", "--kinds", "C->B", "--loads", "idle,busy"],
     "energy": [],
     "meters": [],
+    "replay": [],
+    "badge": ["10"],
 }
 """Each with the arguments of a run that is long enough to mean something and ends within minutes.
 
-The longer campaigns (`latency` with every kind of event, `evse_day`, `power_cuts`) are run by their own names.
+The longer campaigns (`latency` with every kind of event, `evse_day`, `power_cuts`, `fuzz_ocpp`) are run by their own
+names.
 """
 LIMIT_S = 1800
 
