@@ -1,9 +1,11 @@
 """A whole borne with its central system, and a person at its console: 80 by 24 on a pseudo-terminal."""
 
 import asyncio
+import ctypes
 import fcntl
 import os
 import pty
+import signal
 import struct
 import sys
 import termios
@@ -51,6 +53,11 @@ pin_file = "{root}/pin"
 """
 
 
+def die_with_parent() -> None:
+    """Between fork and exec: no process of a test outlives it, however it ends."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
 async def poll(condition: Callable[[], Awaitable[Any]], interval_s: float) -> bool:
     """Ask again until it holds; False when patience ends."""
     end = time.monotonic() + PATIENCE_S
@@ -86,6 +93,7 @@ class Terminal:
             stderr=slave,
             env=environment,
             start_new_session=True,
+            preexec_fn=die_with_parent,
         )
         os.close(slave)
         self._master = master
@@ -158,6 +166,7 @@ class Rig:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                preexec_fn=die_with_parent,
             )
         self.processes.append(process)
         return process

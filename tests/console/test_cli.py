@@ -73,11 +73,28 @@ def test_asking_a_borne_that_does_not_run_fails(
     assert ".sock" in told.err
 
 
+def test_scanning_a_bus_that_is_not_there_fails(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["meters", "scan", "1-3", "-c", config]) == 1
+    assert "sim-meters cannot be used" in capsys.readouterr().err
+
+
 def test_the_file_may_be_named_before_the_command(config: str) -> None:
     assert main(["-c", config, "check"]) == 0
 
 
-@pytest.mark.parametrize("words", [[], ["fly"], ["why"], ["why", "one"], ["why", "1", "--lang", "de"], ["sim"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["fly"],
+        ["why"],
+        ["why", "one"],
+        ["why", "1", "--lang", "de"],
+        ["sim"],
+        ["meters"],
+        ["meters", "scan", "0-5"],
+    ],
+)
 def test_wrong_words_exit_2(words: list[str], config: str) -> None:
     try:
         status = main([*words, "-c", config] if words else words)

@@ -83,7 +83,8 @@ async def with_a_working_borne(root: Path) -> dict[str, Transcript]:
         await rig.until_status(2, "Available")
         await rig.central.wait_connected()
 
-        await charge(rig, 1, "SuspendedEV", wants_energy=False)
+        await charge(rig, 1, "Preparing", wants_energy=False)
+        await rig.until(lambda: says(rig, 1, "ne demande pas"), "the sleeping car")
         await person.asks("The car sleeps", 1)
         await rig.clear(1)
 

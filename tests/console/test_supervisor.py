@@ -1,5 +1,6 @@
 """`chargepoint run`: children are started again, stopped in order, and never left behind."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -55,7 +56,9 @@ class Bench:
         for name, text in scripts.items():
             (self.root / name).write_text(text)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", DRIVER, str(self.root)], stderr=(self.root / "stderr").open("wb")
+            [sys.executable, "-c", DRIVER, str(self.root)],
+            stderr=(self.root / "stderr").open("wb"),
+            preexec_fn=lambda: ctypes.CDLL(None).prctl(1, signal.SIGTERM),
         )
         return self.process
 

@@ -1,6 +1,5 @@
 """The console's commands that change something: each needs the PIN and is entered in the security log first."""
 
-import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -96,27 +95,15 @@ def link(session: Session, words: list[str]) -> Lines:
 
 
 def scan(session: Session, words: list[str]) -> Lines:
-    """Every Modbus unit that answers. The station must not hold the line meanwhile."""
-    from chargepoint.meter import scan as bus
+    """Every Modbus unit that answers."""
+    from chargepoint.console import busscan
 
-    first, _, last = (words[0] if words else "1-32").partition("-")
-    if not (first.isdecimal() and (last or first).isdecimal() and 1 <= int(first) <= int(last or first) <= 247):
-        raise Usage(session.t("scan 1-32: from and to a Modbus unit, 1 to 247"))
-    section = session.config.meter_bus
-    found: list[str] = []
-
-    async def look() -> None:
-        line = bus.scan_link(session.config.meter_port(), section.baudrate, section.parity)
-        try:
-            await bus.scan(
-                line, range(int(first), int(last or first) + 1), lambda unit: found.append(bus.describe(unit))
-            )
-        finally:
-            line.close()
-
-    session.note(f"scan {first}-{last}")
-    asyncio.run(look())
-    return [clean(line) for line in found] or [session.t("Nothing answers.")]
+    try:
+        wanted = busscan.units(words[0] if words else "1-32")
+    except ValueError as error:
+        raise Usage(session.t("scan 1-32: from and to a Modbus unit, 1 to 247")) from error
+    session.note("scan")
+    return busscan.scan(session.config, wanted) or [session.t("Nothing answers.")]
 
 
 def level(session: Session, words: list[str]) -> Lines:

@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     why.add_argument("evse", type=int, metavar="EVSE", help="number of the point")
     why.add_argument("--lang", choices=("en", "fr"), help="language, when not the configured one")
     add("console", _console, "open the technician's console on this terminal")
+    add_own("meters", _meters, "`meters scan [FROM-TO]` looks for meters on the bus, with the station stopped")
     add_own("provision", _elsewhere("chargepoint.provision.command"), "make the configuration bundles of a fleet")
     add_own("update", _elsewhere("chargepoint.update.command"), "install a signed update, or go back")
     demo = add("demo", _demo, "show one whole charge of two cars on a simulated borne of its own")
@@ -150,6 +151,27 @@ def _sim(arguments: argparse.Namespace) -> int:
     from chargepoint.console import sim
 
     return sim.act(config, words)
+
+
+@_with_config
+def _meters(config: Config, arguments: argparse.Namespace) -> int:
+    words: list[str] = arguments.words
+    if words[:1] != ["scan"] or len(words) > 2:
+        complain("meters scan [FROM-TO], like meters scan 1-32")
+        return WRONG_USE
+    from chargepoint.console import busscan
+
+    try:
+        units = busscan.units(words[1] if len(words) > 1 else "1-32")
+    except ValueError as error:
+        complain(str(error))
+        return WRONG_USE
+    try:
+        print("\n".join(busscan.scan(config, units)) or "nothing answers")
+    except OSError as error:
+        complain(f"{config.meter_port()} cannot be used: {error}")
+        return FAILED
+    return OK
 
 
 def _elsewhere(module: str) -> Callable[[argparse.Namespace], int]:

@@ -111,6 +111,8 @@ FRENCH: dict[str, str] = {
     "Drawn to {file}.": "Dessiné dans {file}.",
     "Written to {file}.": "Écrit dans {file}.",
     "There is none.": "Il n'y en a pas.",
+    "last badge, {seconds} s ago:": "dernier badge, il y a {seconds} s :",
+    "last badge: {badge} (its spellings need the PIN)": "dernier badge : {badge} (le code ouvre ses écritures)",
     "No mistake in {file}.": "Aucune erreur dans {file}.",
     "config show, config validate or config diff": "config show, config validate ou config diff",
     "ocpp, ocpp messages [COUNT] or ocpp certificates": "ocpp, ocpp messages [NOMBRE] ou ocpp certificates",

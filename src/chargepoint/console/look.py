@@ -14,6 +14,7 @@ from chargepoint.console.picture import Event, Picture, Series, Track
 from chargepoint.console.rpc import Refused, Unreachable
 from chargepoint.console.session import Command, Lines, Session, Usage
 from chargepoint.faults import FAULTS
+from chargepoint.reader.variants import variants
 from chargepoint.text import amps, clean, clean_all, mask, table
 
 DEAD_LOG_LINES = 5
@@ -301,14 +302,24 @@ def _trace_picture(session: Session, evse: int, samples: list[Any]) -> Picture:
 # --- devices, configuration, OCPP ----------------------------------------------------------------------------------
 
 
-def devices(method: str) -> Any:
-    """A command that shows what the station answers about its devices."""
+def meters(session: Session, words: list[str]) -> Lines:
+    """What the station reads, whatever the answer brings."""
+    return list(_tree(clean_all(session.borne.station.ask("meters")))) or [session.t("There is none.")]
 
-    def run(session: Session, words: list[str]) -> Lines:
-        answer = clean_all(session.borne.station.ask(method))
-        return list(_tree(answer)) or [session.t("There is none.")]
 
-    return run
+def reader(session: Session, words: list[str]) -> Lines:
+    """The readers; the last badge in every spelling, to who gave the PIN, and masked to others."""
+    lines: list[str] = []
+    for entry in clean_all(session.borne.station.ask("readers")):
+        last = entry.pop("last")
+        lines += _tree(entry)
+        if last is not None and session.who:
+            ago = session.t("last badge, {seconds} s ago:", seconds=f"{last['ago']:.0f}")
+            lines += [ago, *table([list(pair) for pair in variants(bytes.fromhex(last["uid"]))], "  ")]
+        elif last is not None:
+            lines.append(session.t("last badge: {badge} (its spellings need the PIN)", badge=mask(last["uid"])))
+        lines.append("")
+    return lines
 
 
 def tic(session: Session, words: list[str]) -> Lines:
@@ -400,8 +411,8 @@ LOOK = (
     ),
     Command("trace", "EVSE [SECONDS] [FILE.csv] [FILE.svg]", "pilot, duty, contactor, live", trace, live=True),
     Command("limits", "[EVSE]", "every limit, who set it and since when", limits),
-    Command("meters", "", "the energy meters and what they say", devices("meters")),
-    Command("reader", "", "the badge readers and the last badge", devices("readers")),
+    Command("meters", "", "the energy meters and what they say", meters),
+    Command("reader", "", "the badge readers and the last badge", reader),
     Command("tic", "", "what the Linky and the building's meter leave of the supply", tic),
     Command("config", "[show | validate | diff]", "the configuration and where each value comes from", config),
     Command("ocpp", "[messages [COUNT] | certificates]", "the link to the central system", ocpp),

@@ -174,7 +174,8 @@ class Control:
         shown = []
         for section in station.config.reader:
             trouble = station.readers.get(section.id)
-            token, at = station.last_badges.get(section.id, ("", now))
+            last = station.last_badges.get(section.id)
+            badge = None if last is None else {"uid": last.uid.hex().upper(), "ago": round(now - last.at, 1)}
             shown.append(
                 {
                     "id": section.id,
@@ -182,7 +183,7 @@ class Control:
                     "port": station.config.reader_port(section),
                     "answers": trouble == "",
                     "trouble": trouble or "",
-                    "last": {"token": token, "ago": round(now - at, 1)} if token else None,
+                    "last": badge,
                 }
             )
         return shown

@@ -30,7 +30,7 @@ from chargepoint.station.api import (
 )
 from chargepoint.station.charging_profiles import ChargingProfiles
 from chargepoint.station.clock import Clock
-from chargepoint.station.entrance import Entrance, masked
+from chargepoint.station.entrance import Entrance
 from chargepoint.station.evse_link import Link
 from chargepoint.station.faultlist import FaultList
 from chargepoint.station.health import Health
@@ -67,8 +67,8 @@ class StationCore:
         self.settings = settings
         self.link = link
         self.faults = FaultList()
-        self.last_badges: dict[int, tuple[str, float]] = {}
-        """By reader: the last badge, masked, and when (monotonic)."""
+        self.last_badges: dict[int, Badge] = {}
+        """By reader: the last badge shown."""
         self.readers: dict[int, str] = {}
         """By reader: why it does not work; empty when it does."""
         """Those of no point."""
@@ -343,7 +343,7 @@ class StationCore:
         """Somebody showed a badge."""
         section = next((r for r in self.config.reader if r.id == badge.reader), None)
         evses = self.config.reader_evses(section) if section is not None else tuple(self.points)
-        self.last_badges[badge.reader] = (masked(badge.token), self.clock.monotonic())
+        self.last_badges[badge.reader] = badge
         self._tell("badge", {"reader": badge.reader})
         self.entrance.badge(badge.token, evses)
         self._settle()
