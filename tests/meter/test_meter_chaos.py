@@ -39,7 +39,7 @@ class Told:
         pass
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 @pytest.mark.asyncio
 async def test_no_reading_ever_holds_a_number_that_is_not_its_own(tmp_path, seed):
     dice = random.Random(seed)
