@@ -1,10 +1,10 @@
-"""Looking for meters on the bus. The line must be free: the station holds it alone while it runs."""
+"""Looking for meters on the bus, while the station is stopped."""
 
 import asyncio
-import fcntl
-import os
+from pathlib import Path
 
 from chargepoint.config import Config
+from chargepoint.console.rpc import Refused, Station, Unreachable
 from chargepoint.meter import scan as bus
 from chargepoint.text import clean
 
@@ -18,21 +18,20 @@ def units(text: str) -> range:
     return range(int(first), int(last) + 1)
 
 
-def _free(port: str) -> None:
-    """Raises OSError when somebody holds the line; its drivers lock it while they have it open."""
-    descriptor = os.open(port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+def _free(config: Config) -> None:
+    """Raises OSError when the line is not there, or the station asks the meters on it: a bus has one master."""
+    Path(config.meter_port()).stat()
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise OSError("the station holds it; stop the station first") from None
-    finally:
-        os.close(descriptor)
+        Station(config).ask("status")
+    except (Unreachable, Refused):
+        return
+    raise OSError("the station uses it; stop the station first")
 
 
 def scan(config: Config, wanted: range) -> list[str]:
-    """A line for each unit that answers. Raises OSError when the line is not there, or held by the station."""
+    """A line for each unit that answers. Raises OSError when the line is not there, or in use."""
     found: list[str] = []
-    _free(config.meter_port())
+    _free(config)
 
     async def look() -> None:
         section = config.meter_bus
