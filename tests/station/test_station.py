@@ -221,6 +221,7 @@ def test_remote_start_and_stop(tmp_path: Path) -> None:
         assert await h.station.remote_start("ANY", 9) is Outcome.REJECTED
         assert await h.station.remote_start("ANY", 2) is Outcome.ACCEPTED
         await h.until_state("waiting_car", 2)
+        assert await h.station.remote_start("OTHER", 2) is Outcome.REJECTED
         h.plug(2)
         await h.until_status("Charging", 2)
         assert await h.station.remote_start("ANY", 2) is Outcome.REJECTED

@@ -82,7 +82,7 @@ class Entrance:
         now = self._shared.clock.monotonic()
         decision = badges.own(token, self._views(token, None, evses), now)
         if decision.meaning is not Meaning.AUTHORISE:
-            self._carry_out(decision, token, None, evses, None)
+            self._carry_out(decision, token, None, evses)
             return
         if token.casefold() in self._asking:
             return
@@ -109,9 +109,9 @@ class Entrance:
         for evse in evses:
             self.refused.pop(evse, None)
         decision = badges.accepted(token, answer.group, self._views(token, answer.group, evses), now)
-        self._carry_out(decision, token, answer.group, evses, None)
+        self._carry_out(decision, token, answer.group, evses)
 
-    def _carry_out(self, decision: Decision, token: str, group: str | None, evses: Sequence[int], profile: Any) -> None:
+    def _carry_out(self, decision: Decision, token: str, group: str | None, evses: Sequence[int]) -> None:
         now = self._shared.clock.monotonic()
         points = [self._points[evse] for evse in decision.evses]
         log.info("badge", token=masked(token), means=decision.meaning.value, evses=list(decision.evses))
@@ -130,7 +130,7 @@ class Entrance:
                     points[0].session.approved(grant, now)
                 self._show("accepted", decision.evses)
             case Meaning.START | Meaning.WAIT:
-                self.grant(Grant(token, group, "badge", profile=profile), decision.evses)
+                self.grant(Grant(token, group), decision.evses)
                 self._show("accepted", decision.evses)
             case _:
                 self._show("refused", evses)
@@ -145,9 +145,7 @@ class Entrance:
             return Outcome.REJECTED
         entry = authorisation.local(await self._known(token), self._shared.settings, self._shared.clock.utc())
         group = None if entry is None else entry.group
-        views = self._views(token, group, evses)
-        busy = ("starting", "running", "stopping")
-        if not any(v.usable and v.state not in busy for v in views):
+        if not self._startable(token, group, evses):
             return Outcome.REJECTED
         if self._shared.settings.authorize_remote_start:
             self._shared.spawn(self._ask_for_remote(token, evses, profile))
@@ -165,16 +163,25 @@ class Entrance:
             self._shared.changed()
 
     def _place_remote(self, token: str, group: str | None, evses: tuple[int, ...], profile: Any) -> None:
-        views = [v for v in self._views(token, group, evses) if v.usable]
+        views = self._startable(token, group, evses)
         plugged = [v for v in views if v.state in ("waiting_auth", "finished") and v.connected]
         waiting = [v for v in plugged if v.state == "waiting_auth"] or plugged
-        free = [v for v in views if v.state in ("idle", "waiting_auth", "finished", "waiting_car")]
-        chosen = [max(waiting, key=lambda v: v.plugged_at)] if waiting else free
+        chosen = [max(waiting, key=lambda v: v.plugged_at)] if waiting else views
         if chosen:
             chosen_evses = tuple(v.evse for v in chosen)
             self.grant(Grant(token, group, "remote", profile=profile), chosen_evses)
             self._show("accepted", chosen_evses)
         self._shared.changed()
+
+    def _startable(self, token: str, group: str | None, evses: tuple[int, ...]) -> list[View]:
+        """Points at which this token may be started: usable, and neither in use nor waiting for somebody else's car."""
+        return [
+            v
+            for v in self._views(token, group, evses)
+            if v.usable
+            and v.state not in ("starting", "running", "stopping")
+            and (v.state != "waiting_car" or badges.same(v.token, token))
+        ]
 
     def plugged(self, evse: int) -> None:
         """Plugged in: that is enough in a dedicated bay and, offline, for a fleet whose reservation holds the point."""

@@ -12,6 +12,7 @@ import structlog
 from chargepoint.journal import history, outbox, store
 from chargepoint.journal.history import Event
 from chargepoint.journal.journal import Journal
+from chargepoint.journal.salvage import Loss
 from chargepoint.station.clock import Clock
 from chargepoint.station.faultlist import FaultList
 from chargepoint.station.kpis import Kpis
@@ -52,7 +53,7 @@ class Health:
         self._metrics_at = now
         self._tidy_at = now + TIDY_S
         self._active: dict[tuple[int, str], str] = {}
-        self._told_trouble = ""
+        self._told_loss: Loss | None = None
 
     async def recover(self) -> None:
         """The figures of before, and how the last run ended."""
@@ -60,10 +61,15 @@ class Health:
         self.kpis.load(kept)
         self.kpis.add("starts_total", cause=self._cause(run))
         await self._mark("running")
+        self._tell_loss(self._clock.monotonic())
+
+    def _tell_loss(self, now: float) -> None:
+        """Found at the start, or while running: told once each, until a technician has seen it."""
         loss = self._journal.loss
-        if loss is not None:
+        if loss is not None and loss is not self._told_loss:
+            self._told_loss = loss
             log.error("the journal was damaged", what=loss.sentence())
-            self._faults.own("database-damaged", True, self._clock.monotonic(), loss.sentence())
+            self._faults.own("database-damaged", True, now, loss.sentence())
 
     def _cause(self, run: Mapping[str, Any] | None) -> str:
         if run is None:
@@ -83,6 +89,7 @@ class Health:
 
     def tick(self, points: Mapping[int, Point], online: bool, now: float) -> None:
         """A second has passed."""
+        self._tell_loss(now)
         trouble = self._journal.trouble
         if self._faults.own("disk-full", bool(trouble), now, trouble):
             log.error("disk", trouble=trouble or "takes writes again")
