@@ -342,13 +342,13 @@ _row(
 )  # fmt: skip
 _row(
     "disk-full", "", "InternalError", _ERROR, _REPORT, _SELF, owner=Owner.STATION, whole_borne=True,
-    en="The disk is full: no new session can be recorded.",
-    fr="Le disque est plein : aucune nouvelle session ne peut être enregistrée.",
+    en="The disk takes no writes: sessions go on in memory, and would be lost in a power cut.",
+    fr="Le disque n'accepte plus d'écriture : les sessions vivent en mémoire et seraient perdues en cas de coupure.",
 )  # fmt: skip
 _row(
     "database-damaged", "", "InternalError", _CRITICAL, _REPORT, _TECHNICIAN, owner=Owner.STATION, whole_borne=True,
-    en="The journal was damaged and has been set aside; a new one was begun.",
-    fr="Le journal était endommagé et a été mis de côté ; un nouveau a été commencé.",
+    en="The journal was damaged; what could be read of it was kept.",
+    fr="Le journal était endommagé ; ce qui pouvait en être lu a été conservé.",
 )  # fmt: skip
 _row(
     "clock-unsynchronised", "", "OtherError", _WARNING, _REPORT, _SELF, owner=Owner.STATION, whole_borne=True,
