@@ -493,3 +493,16 @@ def test_a_restart_of_the_safety_process_keeps_the_session(tmp_path: Path) -> No
         assert await h.kinds() == ["started"]
 
     play(tmp_path, body, Settings(sample_interval_s=0))
+
+
+def test_a_stop_in_the_middle_of_everything_ends_in_good_order(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.plug(2)
+        h.badge("TAG2")
+        h.unplug(1)
+        h.station.stop_running()
+        h.advance(61)
+        h.unplug(2)
+
+    play(tmp_path, body)

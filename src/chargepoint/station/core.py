@@ -218,7 +218,9 @@ class StationCore:
         self._settle()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        if self._tasks is None:
+        if self._stopping.is_set():
+            work.close()  # what it would have done is in the journal's open transactions, for the next start
+        elif self._tasks is None:
             self._early.append(work)
         else:
             self._tasks.create_task(work)
