@@ -10,13 +10,14 @@ import structlog
 from chargepoint.energy.limits import Limit
 from chargepoint.evse.messages import Trace
 from chargepoint.journal import history
+from chargepoint.journal.stamp import as_datetime
 from chargepoint.jsonrpc import Peer, RpcError, Server
 from chargepoint.logs import raise_level
 from chargepoint.station.api import Outcome, SecurityEvent, StopReason
 from chargepoint.station.evse_link import LinkLost
 from chargepoint.station.point import Point
 from chargepoint.station.station import Station
-from chargepoint.station.view import station_status
+from chargepoint.station.view import rfc3339, station_status
 from chargepoint.station.why import Surroundings, why
 
 log = structlog.get_logger()
@@ -53,6 +54,7 @@ class Control:
                 "meters": self.meters,
                 "readers": self.readers,
                 "messages": self.messages,
+                "history": self.history,
                 "audit": self.audit,
                 "log_level": self.log_level,
                 "reset": self.reset,
@@ -191,6 +193,20 @@ class Control:
     def messages(self, count: int = 20) -> list[dict[str, str]]:
         """The last messages to and from the central system, redacted."""
         return self._station.backend.messages(count)
+
+    async def history(self, limit: int = 50) -> list[dict[str, Any]]:
+        """Faults as they came and went, and what technicians did; newest first, `at` null while the time is unknown."""
+        found = await self._station.journal.read(lambda db: history.newest(db, max(1, min(limit, 500))))
+        return [
+            {
+                "at": None if utc is None else rfc3339(as_datetime(utc)),
+                "evse": event.evse,
+                "name": event.name,
+                "event": event.event,
+                "detail": event.detail,
+            }
+            for utc, event in found
+        ]
 
     async def audit(self, who: str, action: str, evse: int | None = None) -> dict[str, bool]:
         """Enter in the journal and the security log what a technician does, before it is done."""
