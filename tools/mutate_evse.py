@@ -31,9 +31,10 @@ MODULES = (
     "iec61851.proximity",
 )  # fmt: skip
 TESTS = (
-    "tests/iec61851", "tests/evse/test_evse_charging.py", "tests/evse/test_evse_lease_lock.py",
-    "tests/evse/test_evse_faults.py", "tests/evse/test_evse_parts.py", "tests/evse/test_evse_properties.py",
+    "tests/iec61851/test_iec61851_tables.py", "tests/evse/test_evse_parts.py", "tests/evse/test_evse_charging.py",
+    "tests/evse/test_evse_lease_lock.py", "tests/evse/test_evse_faults.py", "tests/evse/test_evse_properties.py",
 )  # fmt: skip
+"""Quickest first: most mutants do not get far."""
 CHILD_LIMIT_S = 240
 NEIGHBOUR = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}
 OPPOSITE = {
@@ -125,7 +126,10 @@ def survives(mutant: Mutant) -> bool:
         sys.meta_path.insert(0, _Altered(f"chargepoint.{mutant.module}", mutant.source))
         import pytest
 
-        os._exit(0 if pytest.main(["-x", "-q", "-p", "no:cacheprovider", *TESTS]) == 0 else 1)
+        for test in TESTS:
+            if pytest.main(["-x", "-q", "-p", "no:cacheprovider", test]) != 0:
+                os._exit(1)
+        os._exit(0)
     limit = time.monotonic() + CHILD_LIMIT_S
     while time.monotonic() < limit:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -159,6 +163,10 @@ def main() -> int:
     import pytest  # noqa: F401
     import transitions  # noqa: F401
 
+    sound = PACKAGE / "evse" / "contactor.py"
+    if not survives(Mutant("evse.contactor", 0, "nothing", sound.read_text(encoding="utf-8"))):
+        print("the tests fail without any alteration: nothing can be told", file=sys.stderr)
+        return 2
     end = time.monotonic() + arguments.minutes * 60
     run = survivors = 0
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from chargepoint.evse.messages import Permit
 
-CALM = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+CALM = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
 EVENTS = st.sampled_from(
     ["A", "B", "C", "D", "E", "plug", "unplug", "permit", "withdraw", "hold", "silence", "release", "weld", "unweld",
@@ -101,7 +101,7 @@ def test_a_sound_car_with_permission_gets_power_within_three_seconds(
     rig.world.pilot, rig.world.high_v = "C", c_v
     assert rig.until(lambda: rig.point.contactor.confirmed, 3.0) <= 3.0
     assert rig.faults == set()
-    assert 6.0 <= rig.point.offer.current_a <= min(amperes, cable if socket else 80)
+    assert 6.0 <= rig.point.offer.current_a <= min(amperes, cable if socket else 80) + 1e-6
 
 
 @CALM
