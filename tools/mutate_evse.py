@@ -5,7 +5,7 @@
 For every module below: each `if`, conditional expression and `while` is taken as true and as false, each part of an
 `and`/`or` is left out, each comparison is turned round (with --neighbours also `<` to `<=`), each `not` is dropped, and
 each number that is bound to a capital name is made half as much again and half. A child process runs the tests with
-that one module altered in memory; the sources are never touched. Prints the survivors; exit status 1 when there are any.
+that one module altered in memory; the sources are never touched. Prints the survivors; exit status 1 if any.
 """
 
 import argparse
