@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from chargepoint.energy.allocator import CHANGE_S, Phases, wiring
 
-wirings = st.sampled_from(["RST", "STR", "TRS", "RTS", "R", "S", "T"]).map(lambda word: wiring(word))
+wirings = st.sampled_from(["RST", "STR", "RST", "TRS", "RTS", "R", "S", "T"]).map(lambda word: wiring(word))
 amperes = st.integers(0, 700).map(lambda tenths: tenths / 10)
+supplies = st.tuples(amperes, amperes, amperes) | st.integers(100, 600).map(lambda tenths: (tenths / 10,) * 3)
 
 
 @st.composite
@@ -17,8 +18,8 @@ def cars(draw: st.DrawFn) -> Car:
     begin = draw(st.integers(0, 600))
     return Car(
         phases=draw(st.sampled_from([1, 1, 3, 3, 2])),
-        max_a=draw(st.sampled_from([6.0, 10.0, 13.0, 16.0, 20.0, 32.0])),
-        lag_s=draw(st.integers(0, 5)),
+        max_a=draw(st.sampled_from([32.0, 32.0, 32.0, 16.0, 10.0, 6.0])),
+        lag_s=draw(st.sampled_from([5, 5, 0, 1, 2, 4])),
         need_wh=draw(st.sampled_from([1e9, 1e9, 500.0, 3000.0])),
         idle=draw(
             st.sampled_from([(), ((begin, begin + 200.0),), ((begin, begin + 20.0), (begin + 90.0, begin + 95.0))])
@@ -32,19 +33,23 @@ def sites(draw: st.DrawFn) -> Site:
         Slot(
             id=i,
             wiring=draw(wirings),
-            cap_a=draw(st.sampled_from([6.0, 16.0, 20.0, 32.0])),
+            cap_a=draw(st.sampled_from([32.0, 32.0, 20.0, 16.0, 6.0])),
             weight=draw(st.sampled_from([1.0, 1.0, 2.0, 0.5])),
             metered=draw(st.sampled_from([True, True, False])),
         )
-        for i in range(1, draw(st.integers(1, 4)) + 1)
+        for i in range(1, draw(st.integers(2, 4)) + 1)
     ]
     return Site(slots)
 
 
 events = st.lists(
     st.tuples(
-        st.integers(1, 120), st.sampled_from(["plug", "unplug", "limit", "limit", "cap"]), st.integers(0, 3), st.data()
+        st.integers(1, 12) | st.integers(20, 120),
+        st.sampled_from(["plug", "plug", "plug", "unplug", "limit", "limit", "cap"]),
+        st.integers(0, 3),
+        st.data(),
     ),
+    min_size=3,
     max_size=14,
 )
 
@@ -56,7 +61,7 @@ def act(site: Site, kind: str, which: int, data: st.DataObject) -> None:
     elif kind == "unplug":
         slot.unplug()
     elif kind == "limit":
-        site.limit_a = data.draw(st.tuples(amperes, amperes, amperes))
+        site.limit_a = data.draw(supplies)
     elif kind == "cap":
         slot.cap_a = data.draw(st.sampled_from([0.0, 5.9, 6.0, 10.0, 32.0]))
 
