@@ -216,11 +216,10 @@ def test_a_meter_beside_the_borne_counts_whole() -> None:
     assert source.room(59.0).amps == trio(36)
 
 
-def test_the_tightest_source_names_itself() -> None:
+def test_every_phase_has_the_least_of_all_sources() -> None:
     tic, building = Room((40.0, 30.0, 60.0), "tic"), Room((45.0, 45.0, 45.0), "building-meter")
-    assert tightest([tic, building], LIMIT) == ((40.0, 30.0, 45.0), tic)
-    assert tightest([Room(trio(60), "tic")], LIMIT) == (LIMIT, None)
-    assert tightest([], LIMIT) == (LIMIT, None)
+    assert tightest([tic, building], LIMIT) == (40.0, 30.0, 45.0)
+    assert tightest([], LIMIT) == LIMIT
 
 
 def test_grid_signals_are_read_from_relay_bits() -> None:

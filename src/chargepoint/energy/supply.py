@@ -246,19 +246,10 @@ def _names(phases: Sequence[int]) -> str:
     return ", ".join(f"L{i + 1}" for i in phases)
 
 
-def tightest(rooms: Sequence[Room], static_a: Phases) -> tuple[Phases, Room | None]:
-    """What all sources and the fixed supply leave per phase, and the source that leaves least where it counts.
-
-    None: the fixed supply is the tightest on every phase.
-    """
+def tightest(rooms: Sequence[Room], static_a: Phases) -> Phases:
+    """What all sources and the fixed supply leave per phase."""
     amps = [min([static_a[i], *(room.amps[i] for room in rooms)]) for i in range(3)]
-    winner: Room | None = None
-    worst = float("inf")
-    for room in rooms:
-        for i in range(3):
-            if room.amps[i] < static_a[i] and room.amps[i] < worst:
-                winner, worst = room, room.amps[i]
-    return (amps[0], amps[1], amps[2]), winner
+    return (amps[0], amps[1], amps[2])
 
 
 @dataclass(frozen=True, slots=True)

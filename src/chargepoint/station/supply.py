@@ -130,7 +130,7 @@ class SupplyWatch:
         for source in self.sources.values():
             source.borne(now, borne)
         self.rooms = {name: source.room(now) for name, source in self.sources.items()}
-        amps, _ = tightest(list(self.rooms.values()), self.static_a)
+        amps = tightest(list(self.rooms.values()), self.static_a)
         most = self._profiles.station_limit_a(now)
         if most is not None:
             amps = (min(amps[0], most[0]), min(amps[1], most[0]), min(amps[2], most[0]))
