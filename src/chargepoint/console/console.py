@@ -123,12 +123,8 @@ def execute(session: Session, line: str) -> None:
                 session.terminal.page(lines, session.t("-- more: any key, or q --"))
     except Forbidden:
         session.terminal.write(session.t("That needs the PIN: login first."))
-    except Unreachable as error:
-        dead = "The business process is not running, so nothing may charge: {why}"
-        session.terminal.write(session.t(dead, why=session.silence(error)))
-    except SafetySilent as error:
-        text = "The safety process does not answer either: {why}"
-        session.terminal.write(session.t(text, why=session.silence(error)))
+    except (Unreachable, SafetySilent) as error:
+        session.terminal.write(session.silence(error))
     except (Usage, Refused, JournalUnreadable) as error:
         session.terminal.write(clean(error, 400))
     except (ValueError, OSError, sqlite3.Error) as error:

@@ -91,7 +91,7 @@ FRENCH: dict[str, str] = {
     "The business process is not running, so nothing may charge: {why}":
         "Le processus station ne tourne pas, donc rien ne peut charger : {why}",
     "Its last log lines:": "Ses dernières lignes de journal :",
-    "The safety process does not answer either: {why}": "Le processus de sécurité ne répond pas non plus : {why}",
+    "The safety process does not answer: {why}": "Le processus de sécurité ne répond pas : {why}",
     "there is no {path}": "{path} n'existe pas",
     "nobody listens on {path}": "personne n'écoute sur {path}",
     "{path} is open to the group of the service alone: use sudo, or join it":

@@ -40,7 +40,7 @@ def _screen(session: Session) -> list[str]:
 
 
 def _station_dead(session: Session, error: Unreachable) -> list[str]:
-    lines = [session.t("The business process is not running, so nothing may charge: {why}", why=session.silence(error))]
+    lines = [session.silence(error)]
     events = [event for event in session.borne.log_lines(200) if event["process"] == "station"][-DEAD_LOG_LINES:]
     if events:
         lines.append(session.t("Its last log lines:"))
@@ -53,7 +53,7 @@ def _points_alone(session: Session) -> list[str]:
     try:
         points, borne = session.borne.reports()
     except SafetySilent as error:
-        return [session.t("The safety process does not answer either: {why}", why=session.silence(error))]
+        return [session.silence(error)]
     rows = [[session.t(word) for word in ("point", "pilot", "contactor", "lock", "offered", "faults")]]
     for report in points.values():
         faults = ", ".join(fault.name for fault in report.faults) or "-"
@@ -76,7 +76,7 @@ def _why_alone(session: Session, evse: int) -> list[str]:
     try:
         report = session.borne.reports()[0].get(evse)
     except SafetySilent as error:
-        return [session.t("The safety process does not answer either: {why}", why=session.silence(error))]
+        return [session.silence(error)]
     if report is None or not report.faults:
         return []
     return [_sentence(session, fault.name) for fault in report.faults]

@@ -61,8 +61,11 @@ class Session:
         return value
 
     def silence(self, error: Silent) -> str:
-        """Why a process does not answer, in the person's language."""
-        return clean(self.t(error.text, **error.words), 300)
+        """Which process does not answer, and why, in the person's language."""
+        why = clean(self.t(error.text, **error.words), 300)
+        if isinstance(error, Unreachable):
+            return self.t("The business process is not running, so nothing may charge: {why}", why=why)
+        return self.t("The safety process does not answer: {why}", why=why)
 
     def audit(self, action: str, evse: int | None = None) -> None:
         """Enter an action in the security log before it is done. An action that cannot be entered is not done."""
