@@ -1,5 +1,6 @@
 """The loop over a board, with real sockets and files; only the clock and the board are the test's."""
 
+import gc
 import json
 import socket
 from collections.abc import Iterator
@@ -301,3 +302,19 @@ def test_the_log_file_is_short(tmp_path: Path) -> None:
     assert max(sizes) < 300 * 1024
     log.info("after the stream was closed")
     assert log.lost == 1
+
+
+def test_passes_leave_no_garbage_behind(bench: Bench) -> None:
+    permit = charging(bench)
+    bench.run(5.0, permit)
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(gc.get_objects())
+        for pilot in "BCABCABC":
+            bench.board.rigs[1].world.pilot = pilot
+            bench.run(6.0, permit)
+        grown = len(gc.get_objects()) - before
+    finally:
+        gc.enable()
+    assert grown < 100, f"{grown} objects more after {4800} passes without the collector"

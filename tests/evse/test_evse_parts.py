@@ -346,3 +346,12 @@ def test_lamps_play_their_pattern() -> None:
     player.play(((True, False, False, 500), (False, True, False, 500)), 10.0)
     shown = [player.step(10.0 + n / 4) for n in range(5)]
     assert shown == [(True, False, False), None, (False, True, False), None, (True, False, False)]
+
+
+def test_opening_what_is_open_costs_no_pause() -> None:
+    made = _open(0.0)
+    made.open(1.0, under_load=True)
+    assert made.may_close_at() == float("-inf")
+    assert made.openings_under_load == 0
+    made.step(1.01, True, False, False)
+    assert made.commanded

@@ -74,7 +74,8 @@ def test_coded_resistances(coding: Proximity) -> None:
 
 @pytest.mark.parametrize(
     ("ohm", "expected"),
-    [(59, "short"), (60, "63"), (141, "63"), (150, "32"), (310, "32"), (350, "20"), (943, "20"), (1000, "13"), (3000, "13"), (4500, "13"), (4501, "open"),
+    [(59, "short"), (60, "63"), (141, "63"), (150, "32"), (310, "32"), (350, "20"),
+     (943, "20"), (1000, "13"), (3000, "13"), (4500, "13"), (4501, "open"),
      (math.inf, "open"), (math.nan, "short"), (-1, "short")],
 )  # fmt: skip
 def test_between_two_codings_the_lower_current_counts(ohm: float, expected: str) -> None:

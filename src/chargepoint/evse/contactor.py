@@ -61,8 +61,6 @@ class Contactor:
     def new_car(self) -> None:
         """The tries belong to one plug-in."""
         self._tries = 0
-        if self.trouble is not Trouble.WELDED:
-            self.trouble = Trouble.NONE
 
     def open(self, now: float, under_load: bool) -> None:
         """Open at once. `under_load`: the car may be drawing current."""

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 FILE_NAME = "evse.json"
 VERSION = 1
 STACK_BYTES = 256 * 1024
@@ -58,7 +60,8 @@ def load(path: Path) -> Remembered:
 def dump(points: dict[int, PointMemory]) -> bytes:
     """The file's contents, as `load` reads them."""
     body = {str(evse): {"latched": m.latched, "counters": m.counters} for evse, m in points.items()}
-    return json.dumps({"version": VERSION, "points": body}, indent=1, sort_keys=True).encode() + b"\n"
+    packed = msgspec.json.encode({"version": VERSION, "points": body}, order="sorted")
+    return msgspec.json.format(packed, indent=1) + b"\n"
 
 
 def write(path: Path, contents: bytes) -> None:

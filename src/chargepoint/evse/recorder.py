@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from chargepoint.board.types import BorneInputs, PointInputs, PointOutputs
 from chargepoint.evse.machine import STATES
 from chargepoint.evse.point import BLOCKED, Point
@@ -87,7 +89,7 @@ def contents(raw: bytes, evse: int, boot: str, reason: str, now: float) -> bytes
         "record": _RECORD.format, "analogue": _ANALOGUE, "flags": _FLAGS, "states": STATES, "blocked": BLOCKED,
         "faults": list(FAULTS),
     }  # fmt: skip
-    return json.dumps(header).encode() + b"\n" + zlib.compress(raw, 3)
+    return msgspec.json.encode(header) + b"\n" + zlib.compress(raw, 3)
 
 
 def file_name(evse: int, reason: str, utc: datetime) -> str:
