@@ -26,7 +26,7 @@ from types import ModuleType
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "chargepoint"
 MODULES = (
-    "evse.point", "evse.contactor", "evse.lock", "evse.lease", "evse.pilot", "evse.proximity", "evse.offer",
+    "evse.point", "evse.detect", "evse.contactor", "evse.lock", "evse.lease", "evse.pilot", "evse.proximity", "evse.offer",
     "evse.wakeup", "evse.watch", "evse.domestic", "evse.selftest", "evse.register", "iec61851.timing", "iec61851.pilot",
     "iec61851.proximity",
 )  # fmt: skip

@@ -85,6 +85,9 @@ def test_any_sign_of_a_closed_contact_against_the_command_is_a_weld_after_one_se
     for tick in range(100, 103):
         contactor.step(tick / 100, False, mirror, live)
     assert contactor.trouble is Trouble.WELDED
+    assert contactor.detail == (
+        f"commanded open; mirror contact {'closed' if mirror else 'open'}, load side {'live' if live else 'dead'}"
+    )
     assert not contactor.open_confirmed
 
 
