@@ -1,0 +1,118 @@
+"""Guards that stand behind other guards: each is tried alone."""
+
+import pytest
+from evse_rig import Rig
+
+from chargepoint.evse.contactor import Contactor, Trouble
+
+
+def quiet(now: float = 0.0) -> Contactor:
+    """A contactor that is confirmed open."""
+    contactor = Contactor(now)
+    for tick in range(5):
+        contactor.step(now + tick / 100, False, False, False)
+    return contactor
+
+
+def closed(now: float = 0.0) -> Contactor:
+    contactor = quiet(now)
+    contactor.step(now + 1.0, True, False, False)
+    contactor.step(now + 1.1, False, True, True)
+    assert contactor.confirmed
+    return contactor
+
+
+@pytest.mark.parametrize(("mirror", "live"), [(True, False), (False, True)])
+def test_it_never_closes_what_is_not_confirmed_open(mirror: bool, live: bool) -> None:
+    contactor = quiet()
+    contactor.step(1.0, True, mirror, live)
+    assert not contactor.commanded
+    fresh = Contactor(0.0)
+    fresh.step(0.0, True, False, False)
+    assert not fresh.commanded
+
+
+def test_it_never_closes_with_a_trouble_that_was_not_told() -> None:
+    contactor = quiet()
+    contactor.trouble = Trouble.STUCK_OPEN
+    contactor.step(1.0, True, False, False)
+    assert not contactor.commanded
+
+
+def test_it_keeps_its_own_pause() -> None:
+    contactor = closed()
+    contactor.open(10.0, under_load=False)
+    for tick in range(499):
+        contactor.step(10.01 + tick / 100, True, False, False)
+        assert not contactor.commanded
+    contactor.step(15.01, True, False, False)
+    assert contactor.commanded
+
+
+def test_an_opening_before_it_was_closed_is_not_under_load() -> None:
+    contactor = quiet()
+    contactor.step(1.0, True, False, False)
+    contactor.open(1.05, under_load=True)
+    assert contactor.openings_under_load == 0
+
+
+def test_a_short_loss_of_feedback_opens_nothing() -> None:
+    contactor = closed()
+    for tick in range(9):
+        contactor.step(5.0 + tick / 100, False, False, True)
+    assert contactor.commanded and contactor.trouble is Trouble.NONE
+    contactor.step(5.2, False, True, True)
+    contactor.step(9.0, False, False, False)
+    assert contactor.commanded
+
+
+def test_a_weld_that_came_loose_is_no_longer_present() -> None:
+    contactor = quiet()
+    for tick in range(120):
+        contactor.step(1.0 + tick / 100, False, True, True)
+    assert contactor.trouble is Trouble.WELDED
+    contactor.step(3.0, False, False, False)
+    assert contactor.trouble is Trouble.NONE
+
+
+def test_a_permit_given_during_a_release_is_void_after_it() -> None:
+    rig = Rig().charging(hold_lock=True)
+    permit = rig.permission
+    assert permit is not None
+    rig.permission = None
+    rig.point.request_unlock()
+    rig.run(0.1)
+    rig.point.permit(permit, rig.now)
+    rig.world.pilot = "B"
+    rig.until(lambda: not rig.point.unlock_wanted, 3.0)
+    rig.run(6.0)
+    assert rig.point.state == "B1"
+    assert rig.world.lock_at == 0.0
+
+
+def test_a_refused_acknowledgement_changes_nothing() -> None:
+    rig = Rig().run(3.0)
+    assert rig.point.acknowledge("residual-current", rig.now)
+    assert rig.point.contactor.may_close_at() < rig.now
+    assert not rig.point.self_tests.due
+
+
+def test_readings_of_a_converter_that_lies_are_not_believed() -> None:
+    rig = Rig().charging()
+    rig.world.reference_v, rig.world.high_v, rig.world.pp_ohm = 1.0, 12.0, 1e9
+    rig.run(0.02)
+    assert rig.point.state == "C2" and rig.out.contactor
+    rig.world.reference_v, rig.world.high_v, rig.world.pp_ohm = 2.5, None, None
+    rig.run(1.0)
+    assert rig.out.contactor and rig.faults == set()
+
+
+def test_a_fault_that_waits_for_the_unplug_waits_on_a_tethered_point_too() -> None:
+    rig = Rig(socket=False).run(3.0).permit()
+    rig.world.diode = False
+    rig.plug(cable=0, pilot="C").run(1.0)
+    rig.world.diode = True
+    rig.run(60.0)
+    assert rig.faults == {"diode"}
+    rig.unplug().run(0.1)
+    assert rig.faults == set()
