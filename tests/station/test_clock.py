@@ -1,6 +1,7 @@
 """The station's time: steps and late synchronisation disturb nothing, and stamps come right in the end."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,30 @@ def test_a_session_of_before_the_time_was_known_is_stamped_right(tmp_path: Path)
             assert utc == pytest.approx(UTC0 + 1000.0)
             assert h.status(1) == "Charging"
             assert any(isinstance(e, SecurityEvent) and e.kind == "SettingSystemTime" for e in h.backend.events)
+
+    asyncio.run(main())
+
+
+def test_only_a_step_of_the_clock_is_a_security_event(tmp_path: Path) -> None:
+    async def main() -> None:
+        time = FakeTime()
+        time.ntp = False
+        async with station(tmp_path, time=time) as h:
+
+            def told() -> list[str]:
+                events = (e for e in h.backend.events if isinstance(e, SecurityEvent))
+                return [e.info for e in events if e.kind == "SettingSystemTime"]
+
+            h.station.clock_offered(h.clock.now() + timedelta(milliseconds=1))
+            assert (h.clock.source, told()) == ("backend", [])
+            h.station.clock_offered(h.clock.now() + timedelta(seconds=1.9))
+            assert told() == []
+            h.station.clock_offered(h.clock.now() + timedelta(seconds=2.5))
+            assert len(told()) == 1
+            time.ntp = True
+            h.advance(61)
+            assert (h.clock.source, len(told())) == ("ntp", 2)
+            assert told()[-1].endswith("(ntp)")
 
     asyncio.run(main())
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from station_harness import FakeTime, Harness, station
 
-from chargepoint.station.api import Authorization, AuthStatus, Outcome, StopReason
+from chargepoint.station.api import Authorization, AuthStatus, Outcome, SecurityEvent, StopReason
 from chargepoint.station.settings import Settings
 
 Body = Callable[[Harness], Coroutine[Any, Any, None]]
@@ -448,6 +448,8 @@ def test_a_reset_ends_sessions_and_asks_for_a_restart(tmp_path: Path) -> None:
         assert await h.station.reset(hard=False) is Outcome.ACCEPTED
         await h.until(lambda: h.station.restart_requested)
         assert (await h.entries())[-1].payload["reason"] == StopReason.SOFT_RESET.value
+        told = [(e.kind, e.info) for e in h.backend.events if isinstance(e, SecurityEvent)]
+        assert ("ResetOrReboot", "soft") in told
 
     play(tmp_path, body)
 

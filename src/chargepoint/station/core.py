@@ -7,6 +7,7 @@ supervisor starts it again and the journal knows what was open.
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from typing import Any, Final
 
 import structlog
@@ -25,11 +26,12 @@ from chargepoint.station.api import (
     Backend,
     ConnectorStatus,
     MeterSampled,
+    SecurityEvent,
     StatusChanged,
     StopReason,
 )
 from chargepoint.station.charging_profiles import ChargingProfiles
-from chargepoint.station.clock import Clock
+from chargepoint.station.clock import STEP_S, Clock
 from chargepoint.station.entrance import Entrance
 from chargepoint.station.evse_link import Link
 from chargepoint.station.faultlist import FaultList
@@ -204,9 +206,9 @@ class StationCore:
             point.tick(now)
         if now - self._clock_checked_at >= CLOCK_CHECK_S:
             self._clock_checked_at = now
+            before = self.clock.now()
             if self.clock.check():
-                self._spawn(self._keep_offset())
-                self._schedule_aligned()
+                self._clock_set(before)
         if self.clock.utc() >= self._aligned_at:
             self._aligned_due()
         self.faults.own("clock-unsynchronised", not self.clock.synchronised, now)
@@ -368,6 +370,16 @@ class StationCore:
         shown = worst or next((f for f in self.faults if f.name not in _NOT_TOLD), None)
         name, detail = (shown.name, shown.detail) if shown is not None else (None, "")
         return StatusChanged(0, status, name, detail, self.clock.now())
+
+    def _clock_set(self, before: datetime) -> None:
+        """The clock found a source, or was moved. It is a security event only when it was a step."""
+        now = self.clock.now()
+        log.info("clock set", source=self.clock.source, was=before.isoformat(), now=now.isoformat())
+        self._spawn(self._keep_offset())
+        self._schedule_aligned()
+        if abs((now - before).total_seconds()) >= STEP_S:
+            info = f"{before.isoformat()} to {now.isoformat()} ({self.clock.source})"
+            self.backend.notify(SecurityEvent("SettingSystemTime", info, now))
 
     async def _keep_offset(self) -> None:
         if not self.clock.synchronised:

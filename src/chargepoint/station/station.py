@@ -134,6 +134,7 @@ class Station(StationCore):
 
     async def _reset(self, hard: bool) -> None:
         log.info("reset", hard=hard)
+        self.backend.notify(SecurityEvent("ResetOrReboot", "hard" if hard else "soft", self.clock.now()))
         self.entrance.closed = True
         now = self.clock.monotonic()
         points = list(self.points.values())
@@ -232,8 +233,4 @@ class Station(StationCore):
     def clock_offered(self, utc: datetime) -> None:
         before = self.clock.now()
         if self.clock.offer(utc.timestamp()):
-            log.info("clock set", source=self.clock.source, was=before.isoformat(), now=utc.isoformat())
-            self._spawn(self._keep_offset())
-            self._schedule_aligned()
-            info = f"{before.isoformat()} to {utc.isoformat()}"
-            self.backend.notify(SecurityEvent("SettingSystemTime", info, self.clock.now()))
+            self._clock_set(before)
