@@ -116,3 +116,36 @@ def test_a_fault_that_waits_for_the_unplug_waits_on_a_tethered_point_too() -> No
     assert rig.faults == {"diode"}
     rig.unplug().run(0.1)
     assert rig.faults == set()
+
+
+def test_a_release_is_not_done_because_the_car_end_was_pulled() -> None:
+    rig = Rig().charging()
+    rig.permission = None
+    rig.world.lock_moves = False
+    rig.point.request_unlock()
+    rig.run(0.1)
+    rig.world.pilot = "B"
+    rig.run(0.1)
+    rig.world.pilot = "A"
+    rig.run(1.0)
+    assert rig.point.unlock_wanted
+    rig.unplug().run(0.1)
+    assert not rig.point.unlock_wanted
+
+
+def test_the_next_plug_in_has_its_own_recoveries() -> None:
+    rig = Rig().run(3.0).permit()
+    for _ in range(2):
+        raised = 0
+        rig.plug().run(1.0)
+        for _ in range(3):
+            rig.borne(door_open=True)
+            rig.world.pe_ok = False
+            rig.run(0.1)
+            raised += "pe-lost" in rig.faults
+            rig.borne(door_open=False)
+            rig.world.pe_ok = True
+            rig.run(6.0)
+            assert rig.faults == set()
+        rig.unplug().run(2.0)
+        assert raised == 3
