@@ -16,6 +16,7 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import Draft4Validator, extend
 from ocpp.messages import get_validator
 
+from chargepoint.ocpp import quick_schema
 from chargepoint.ocpp.timestamps import from_text
 
 Direction = Literal["request", "response"]
@@ -84,8 +85,16 @@ def _validator(version: str, direction: Direction, action: str) -> Any:
     return _Validator(loaded.schema, format_checker=_FORMATS)
 
 
+@lru_cache(maxsize=256)
+def _quick(version: str, direction: Direction, action: str) -> quick_schema.Check | None:
+    return quick_schema.compiled(_validator(version, direction, action).schema)
+
+
 def check(version: str, direction: Direction, action: str, payload: Any) -> Violation | None:
     """The first violation of the schema of a known action's message, or None. Structural ones come first."""
+    quick = _quick(version, direction, action)
+    if quick is not None and quick(payload):
+        return None
     found: Violation | None = None
     for error in _validator(version, direction, action).iter_errors(payload):
         place = ".".join(str(part) for part in error.absolute_path)
