@@ -3,7 +3,8 @@
     ./dev run python bench/replay.py [TRANSACTIONS] [VALUES]
 
 The charge point's side (journal, queue, rendering, schema check, WebSocket) runs here; the central system in a process
-of its own. Prints messages per second and how much memory the replay took at its peak.
+of its own. Prints messages per second, how much memory the replay took at its peak, and how long the charge point took
+to answer questions that it was asked all the while.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ import structlog
 from websockets.asyncio.server import ServerConnection, serve
 
 sys.path.insert(0, str(Path(__file__).parent))
-from common import save, table
+from common import percentiles, save, table
 from stub_station import StubStation, stub_config
 
 from chargepoint.journal import outbox, transactions
@@ -30,6 +31,7 @@ from chargepoint.journal.stamp import Stamp
 from chargepoint.ocpp.v16.backend import Backend
 from chargepoint.station.clock import Clock
 
+ASK_EVERY_S = 0.05
 WEEK_S = 7 * 86_400.0
 VALUES = [
     {"measurand": "Energy.Active.Import.Register", "value": 123456.0, "unit": "Wh", "location": "Outlet"},
@@ -46,12 +48,25 @@ VALUES = [
 
 
 def central(pipe: Connection) -> None:
-    """A central system that only answers."""
+    """A central system that answers, and asks something now and then."""
+
+    async def ask(connection: ServerConnection, asked: dict[str, float]) -> None:
+        while True:
+            await asyncio.sleep(ASK_EVERY_S)
+            name = f"question-{len(asked)}"
+            asked[name] = time.monotonic()
+            await connection.send(json.dumps([2, name, "GetLocalListVersion", {}]))
 
     async def answer(connection: ServerConnection) -> None:
         number = 0
+        asked: dict[str, float] = {}
+        took: list[float] = []
+        asking = asyncio.create_task(ask(connection, asked))
         async for message in connection:
             frame = json.loads(message)
+            if frame[0] == 3:
+                took.append(1000 * (time.monotonic() - asked[frame[1]]))
+                continue
             now = "2026-01-01T00:00:00Z"
             number += 1
             payload: dict[str, Any] = {
@@ -59,6 +74,8 @@ def central(pipe: Connection) -> None:
                 "StartTransaction": {"transactionId": number, "idTagInfo": {"status": "Accepted"}},
             }.get(frame[2], {})
             await connection.send(json.dumps([3, frame[1], payload]))
+        asking.cancel()
+        pipe.send(took)
 
     async def listen() -> None:
         async with serve(answer, "127.0.0.1", 0, subprotocols=["ocpp1.6"], compression=None) as server:  # type: ignore[list-item]
@@ -124,6 +141,10 @@ def main(count: int, samples: int) -> None:
     server.start()
     with tempfile.TemporaryDirectory() as directory:
         rows = [asyncio.run(replay(Path(directory), ours.recv(), count, samples))]
+    if not ours.poll(10):
+        raise SystemExit("the central system does not say how long its questions took")
+    answers = percentiles(ours.recv())
+    rows[0] |= {f"answers {name} ms": answers[name] for name in ("p50", "p99", "max")}
     server.terminate()
     table("replay after a week offline", rows)
     save("replay", rows)
