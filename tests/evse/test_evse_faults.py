@@ -67,6 +67,7 @@ def test_a_contactor_that_does_not_close_gets_one_retry() -> None:
     rig.world.contactor_follows = False
     rig.until(lambda: "contactor-stuck-open" in rig.faults, 20.0)
     assert rig.point.contactor.closings == 2
+    assert "mirror contact open, load side dead" in rig.point.faults.active["contactor-stuck-open"].detail
     rig.run(60.0)
     assert not rig.out.contactor
     rig.world.contactor_follows = True

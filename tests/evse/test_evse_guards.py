@@ -62,6 +62,7 @@ def test_a_short_loss_of_feedback_opens_nothing() -> None:
         contactor.step(5.0 + tick / 100, False, False, True)
     assert contactor.commanded and contactor.trouble is Trouble.NONE
     contactor.step(5.2, False, True, True)
+    assert contactor.closed_at == 1.1
     contactor.step(9.0, False, False, False)
     assert contactor.commanded
 
