@@ -65,6 +65,9 @@ class StubStation:
     def transaction_of(self, evse: int) -> int | None:
         return None
 
+    def key_figures(self) -> dict[str, Any]:
+        return {}
+
     async def transaction_answered(self, *what: Any) -> None:
         pass
 

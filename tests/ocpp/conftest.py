@@ -128,6 +128,9 @@ class FakeStation:
     def transaction_of(self, evse: int) -> int | None:
         return None
 
+    def key_figures(self) -> dict[str, Any]:
+        return {"figures": {"sessions_total": 3.0}, "days": {}}
+
     async def transaction_answered(self, tx: int, backend_id: str | None, authorization: Authorization) -> None:
         self.answered.append((tx, backend_id, authorization))
 

@@ -1,6 +1,7 @@
 """Core profile over a real WebSocket, judged by the official schemas."""
 
 import asyncio
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -381,6 +382,7 @@ GOOD_BAD = {
     "MeterValueSampleInterval": ("10", "ten"),
     "MinimumStatusDuration": ("0", "-3"),
     "ResetRetries": ("2", "x"),
+    "KpiInterval": ("86400", "-1"),
     "ResumeTransactionAfterRestart": ("false", "off"),
     "RetryBackOffRandomRange": ("0", "-1"),
     "RetryBackOffRepeatTimes": ("3", "99"),
@@ -460,3 +462,15 @@ async def test_a_bad_initial_value_is_left_out_and_the_rest_applied(start, centr
 async def _value(central: CentralSystem, name: str) -> str:
     answer = await central.call("GetConfiguration", {"key": [name]})
     return str(answer["configurationKey"][0]["value"])
+
+
+async def test_key_figures_are_sent_at_their_interval_and_not_unless_asked_for(borne, central):
+    assert central.calls("DataTransfer") == []
+    await central.call("ChangeConfiguration", {"key": "KpiInterval", "value": "1"})
+    sent = (await central.wait_for("DataTransfer")).payload
+    assert (sent["vendorId"], sent["messageId"]) == ("chargepoint", "KPIs")
+    assert json.loads(sent["data"]) == {"figures": {"sessions_total": 3.0}, "days": {}}
+    await central.call("ChangeConfiguration", {"key": "KpiInterval", "value": "0"})
+    count = len(central.calls("DataTransfer"))
+    await asyncio.sleep(1.2)
+    assert len(central.calls("DataTransfer")) == count

@@ -236,6 +236,9 @@ class StationApi(Protocol):
     async def token_learned(self, token: str, authorization: Authorization) -> None:
         """The central system told, unasked, what it thinks of a token: the cache is updated."""
 
+    def key_figures(self) -> dict[str, Any]:
+        """Counters since the first start, and the availability of the last days, as JSON has them."""
+
     async def setting_changed(self, name: str) -> None:
         """A setting was changed and stored: timers restart."""
 

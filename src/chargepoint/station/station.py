@@ -224,6 +224,9 @@ class Station(StationCore):
         """The central system said something of a token in passing."""
         await self.entrance.learn(token, authorization)
 
+    def key_figures(self) -> dict[str, Any]:
+        return self.health.kpis.as_json()
+
     async def setting_changed(self, name: str) -> None:
         now = self.clock.monotonic()
         for point in self.points.values():

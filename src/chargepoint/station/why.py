@@ -20,6 +20,10 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "unavailable": ("The point is out of service by order.", "Le point est hors service sur ordre."),
     "reserved": ("The point is reserved and waits for its holder.", "Le point est réservé et attend son bénéficiaire."),
     "idle": ("No car is plugged in.", "Aucun véhicule n'est branché."),
+    "badge": (
+        "A badge was accepted: plug the car in here or at another free point.",
+        "Badge accepté : branchez le véhicule ici ou à un autre point libre.",
+    ),
     "waiting_auth": (
         "A cable is plugged in and waits for a badge.",
         "Un câble est branché et attend un badge.",
@@ -119,6 +123,8 @@ class Surroundings:
     """There is a central system, and it cannot be reached."""
     trouble: str = ""
     """Why not, as the link says it."""
+    badge_waits: bool = False
+    """An accepted badge waits for a plug at this point or at another."""
 
 
 def _say(key: str, lang: str, **words: str) -> str:
@@ -151,6 +157,8 @@ def why(
     hindrance = _hindrance(point, now, lang, around) if state in ("idle", "waiting_auth", "finished") else ""
     if hindrance:
         return hindrance
+    if state == "idle" and around.badge_waits:
+        return _say("badge", lang)
     if state == "finished" and point.session.retained:
         return _say("retained", lang)
     return _say(state, lang)

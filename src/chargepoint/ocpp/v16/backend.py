@@ -31,6 +31,7 @@ from chargepoint.ocpp.v16.core import Core
 from chargepoint.ocpp.v16.dialect import DIALECT, MAX_ID_TAG, authorization
 from chargepoint.ocpp.v16.firmware import Firmware
 from chargepoint.ocpp.v16.keys import Key, Owners, ProtocolSettings
+from chargepoint.ocpp.v16.kpi_reports import KpiReports
 from chargepoint.ocpp.v16.local_list import LocalList
 from chargepoint.ocpp.v16.logs import Logs
 from chargepoint.ocpp.v16.registration import Registration, State
@@ -106,6 +107,7 @@ class Backend:
         self._errands: set[asyncio.Task[None]] = set()
         self._notes: asyncio.Queue[MeterSampled | SecurityEvent] = asyncio.Queue(maxsize=256)
         self._reports = Reports(self._call)
+        self._kpis = KpiReports(lambda: self._protocol.kpi_interval_s, station.key_figures, self._send_if_online)
         self._logs = Logs(config.station.id, self._log_content, self._reports.add, clock.utc)
         self._firmware = Firmware(
             journal,
@@ -240,6 +242,7 @@ class Backend:
             tasks.create_task(self._sender.keep_bound())
             tasks.create_task(self._status.run())
             tasks.create_task(self._reports.run())
+            tasks.create_task(self._kpis.run())
             tasks.create_task(self._note_events())
             tasks.create_task(self._renew_certificate())
 
@@ -321,6 +324,7 @@ class Backend:
     async def _key_changed(self, key: Key) -> None:
         self._link.policy_changed()
         self._heartbeat_changed.set()
+        self._kpis.interval_changed()
         if key.secret:
             await self._security.key_changed(key.name)
         if key.neutral is not None:
@@ -447,6 +451,11 @@ class Backend:
             await self._call(request)
         except (*FAILURES, NotSendable) as failure:
             log.warning("message not delivered", action=type(request).__name__, reason=str(failure))
+
+    async def _send_if_online(self, request: Any) -> None:
+        """What is out of date by the time the link is back."""
+        if self.online:
+            await self._send_loose(request)
 
     # --- triggers: these may be sent while the registration is pending ------------------------------------------------
 

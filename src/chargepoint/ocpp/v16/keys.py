@@ -54,6 +54,8 @@ class ProtocolSettings:
     heartbeat_interval_s: int = 300
     message_timeout_s: int = 30
     reset_retries: int = 1
+    kpi_interval_s: int = 0
+    """0: none are sent."""
     cpo_name: str = ""
     key_is_text: bool = False
     """The AuthorizationKey is the password itself, even when it looks hexadecimal."""
@@ -298,6 +300,7 @@ SECURITY: Final[Sequence[Key]] = (
 
 OURS: Final[Sequence[Key]] = (
     _protocol("AuthorizationKeyIsText", "key_is_text", boolean),
+    _protocol("KpiInterval", "kpi_interval_s", integer(most=2_592_000)),
     _setting("ResumeTransactionAfterRestart", "resume_after_restart", boolean),
     _link("RetryBackOffRandomRange", "random_range_s", integer(most=3600)),
     _link("RetryBackOffRepeatTimes", "repeat_times", integer(most=20)),
