@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from chargepoint.board.pins import Line, PinError, load_pins, parse_line
@@ -69,9 +70,17 @@ def test_all_mistakes_are_named_at_once() -> None:
 
 
 def test_a_third_point_needs_lines_of_its_own() -> None:
-    with pytest.raises(PinError, match=r"contactor_3: no line"):
+    with pytest.raises(PinError, match=r"^point 3 has no lines; [^;]*$"):
         load_pins(config(points=3))
 
 
 def test_expander_lines_count_on_over_the_chips() -> None:
     assert parse_line("EXP16") == Line(2, 0)
+
+
+def test_points_numbered_otherwise_take_the_lines_that_are_free() -> None:
+    other = config()
+    points = tuple(msgspec.structs.replace(evse, id=number) for evse, number in zip(other.evse, (7, 1), strict=True))
+    pins = load_pins(msgspec.structs.replace(other, evse=points))
+    assert pins.line("contactor", 1) == Line(0, 16)
+    assert pins.line("contactor", 7) == Line(0, 17)

@@ -17,6 +17,8 @@ from chargepoint.config import Config, EvseSection
 EXPANDER_LINES = 16
 """Lines of one MCP23017."""
 EXPANDERS = 2
+POINTS = 2
+"""Points that the reference map has lines for."""
 HEADER_LINES = 28
 PULLED_UP_AT_BOOT = range(9)
 """Header lines with pull-ups until the kernel has started: no contactor and no heartbeat here."""
@@ -151,7 +153,7 @@ def signals_of_point(evse: EvseSection) -> dict[str, Signal]:
 def load_pins(config: Config) -> PinMap:
     """The reference map with the configuration's overrides. Raises `PinError` naming every mistake."""
     text = resources.files(__package__).joinpath("pins.toml").read_text(encoding="utf-8")
-    table: dict[str, str] = tomllib.loads(text)
+    table: dict[str, str] = _numbered(tomllib.loads(text), [evse.id for evse in config.evse])
     wanted: dict[str, Signal] = dict(BORNE_SIGNALS)
     known = set(BORNE_SIGNALS)
     for evse in config.evse:
@@ -160,6 +162,11 @@ def load_pins(config: Config) -> PinMap:
     mistakes = [f"board.pins.{name}: there is no such signal" for name in config.board.pins if name not in known]
     table |= config.board.pins
     lines: dict[str, str] = {}
+    for evse in config.evse:
+        names = {signal_name(name, evse.id) for name in signals_of_point(evse)}
+        if names.isdisjoint(table):
+            mistakes.append(f"point {evse.id} has no lines; the map has those of {POINTS} points: add its own")
+            wanted = {name: signal for name, signal in wanted.items() if name not in names}
     for name, signal in wanted.items():
         if name not in table:
             mistakes.append(f"board.pins.{name}: no line is given for it")
@@ -171,6 +178,24 @@ def load_pins(config: Config) -> PinMap:
     if mistakes:
         raise PinError("; ".join(mistakes))
     return PinMap(lines)
+
+
+def _numbered(table: Mapping[str, str], ids: list[int]) -> dict[str, str]:
+    """The reference map with its points' numbers exchanged for those of the configuration.
+
+    A point keeps the lines of its own number; one with a number that the map does not have takes the next free ones.
+    """
+    places = [place for place in range(1, POINTS + 1) if place not in ids]
+    number = {place: place for place in range(1, POINTS + 1) if place in ids}
+    number |= dict(zip(places, [own for own in ids if own > POINTS], strict=False))
+    numbered: dict[str, str] = {}
+    for name, text in table.items():
+        signal, _, place = name.rpartition("_")
+        if not place.isdigit():
+            numbered[name] = text
+        elif int(place) in number:
+            numbered[signal_name(signal, number[int(place)])] = text
+    return numbered
 
 
 def _mistake(signal: Signal, text: str, contactor: bool) -> str:
