@@ -176,6 +176,7 @@ class GridSignalSection(_Section, frozen=True, kw_only=True):
 
 class OcppSection(_Section, frozen=True, kw_only=True):
     version: Literal["1.6", "2.0.1"] = "1.6"
+    """This release speaks 1.6; `check` refuses the other."""
     url: str = ""
     """ws:// or wss:// address without the identity; empty means no central system."""
     security_profile: Literal[0, 1, 2, 3] = 2

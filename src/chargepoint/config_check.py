@@ -423,6 +423,8 @@ def _unknown_points(path: str, named: tuple[int, ...], points: set[int]) -> Iter
 
 def _check_backend(config: Config) -> Iterator[tuple[str, str]]:
     ocpp = config.ocpp
+    if ocpp.version != "1.6":
+        yield "ocpp.version", f'is "{ocpp.version}", which this release does not speak yet: write "1.6"'
     if not ocpp.url:
         return
     profile = ocpp.security_profile

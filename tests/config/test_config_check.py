@@ -198,3 +198,8 @@ def test_serial_devices_have_names_of_their_own_on_either_board() -> None:
     real = parse(GOOD.replace("simulated", "raspberry-pi").replace("profile = 0", "profile = 0\nallow_insecure = true"))
     assert real.meter_port() == "/dev/chargepoint-meters"
     assert real.reader_port(real.reader[0]) == "/dev/chargepoint-reader"
+
+
+def test_a_version_that_is_not_spoken_is_refused_instead_of_speaking_another() -> None:
+    with pytest.raises(ConfigError, match=r'ocpp.version: is "2.0.1", which this release does not speak yet'):
+        parse(GOOD + 'version = "2.0.1"\n')

@@ -55,6 +55,13 @@ def test_check_warns_of_what_has_no_effect(config: str, capsys: pytest.CaptureFi
     assert "evse[0].meter: is missing" in told
 
 
+def test_check_names_values_that_their_keys_do_not_take(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+    file = Path(config)
+    file.write_text(file.read_text().replace("HeartbeatIntervall", "ConnectionTimeOut = 'soon'\nHeartbeatIntervall"))
+    assert main(["check", "-c", config]) == 2
+    assert "ocpp.configuration.ConnectionTimeOut: 'soon' is not an integer" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "command", [["run"], ["evse"], ["station"], ["status"], ["why", "1"], ["sim", "show"], ["console"]]
 )

@@ -12,7 +12,7 @@ def run(path: Path) -> int:
     """Print what is wrong. Exit status 2 when something is, 0 when the file can be used."""
     try:
         config = load(path)
-        wrong = missing_files(config) + _pins(config)
+        wrong = missing_files(config) + _pins(config) + list(_ocpp_values(config))
         if wrong:
             raise ConfigError(path, wrong)
     except ConfigError as error:
@@ -25,11 +25,9 @@ def run(path: Path) -> int:
 
 
 def _pins(config: Config) -> list[Mistake]:
-    """Every mistake in the pin map and its overrides, where there are pins."""
+    """Every mistake in the pin map and its overrides: the simulated borne has the same lines."""
     from chargepoint.board.pins import PinError, load_pins
 
-    if config.simulated and not config.board.pins:
-        return []
     try:
         load_pins(config)
     except PinError as error:
@@ -48,6 +46,35 @@ def warnings(config: Config) -> Iterator[Mistake]:
     if not config.ocpp.url:
         yield Mistake("ocpp.url", "is empty: the borne has no central system and knows only local badges")
     yield from _ocpp_keys(config)
+
+
+def _ocpp_values(config: Config) -> Iterator[Mistake]:
+    """Initial values of OCPP 1.6 keys that their keys do not take: the station would log them and go on without."""
+    if not config.ocpp.configuration:
+        return
+    from chargepoint.ocpp.v16 import keys
+    from chargepoint.station.settings import Settings
+
+    owners = keys.Owners(config, Settings(), keys.ProtocolSettings(), _NoSecurity())
+    table = {key.name.casefold(): key for key in keys.ALL}
+    for name, value in config.ocpp.configuration.items():
+        key = table.get(name.casefold())
+        if key is None or key.write is None or key.secret:
+            continue
+        try:
+            key.write(owners, keys.show(value))
+        except ValueError as error:
+            yield Mistake(f"ocpp.configuration.{name}", str(error))
+
+
+class _NoSecurity:
+    """Takes what the owner of the security keys would look at when it is put into effect."""
+
+    profile = 0
+
+    def propose_profile(self, profile: int) -> None: ...
+
+    def propose_key(self, key: str) -> None: ...
 
 
 def _ocpp_keys(config: Config) -> Iterator[Mistake]:
