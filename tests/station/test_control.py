@@ -48,6 +48,15 @@ def test_status_has_what_the_surface_promises(tmp_path: Path) -> None:
     play(tmp_path, body)
 
 
+def test_why_tells_who_waits_for_a_plug_after_a_badge(tmp_path: Path) -> None:
+    async def body(h: Harness, client: Client) -> None:
+        h.badge()
+        await h.until(lambda: h.station.entrance.waiting)
+        assert "A badge was accepted" in await client.call("why", evse=2, lang="en")
+
+    play(tmp_path, body)
+
+
 def test_why_names_the_true_cause_in_both_languages(tmp_path: Path) -> None:
     async def body(h: Harness, client: Client) -> None:
         async def why(lang: str = "en") -> str:
