@@ -32,13 +32,12 @@ def set_clock() -> None:
 
 def main() -> None:
     found = {
-        "internet socket": tried(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM).close()),
         "unix socket": tried(lambda: socket.socket(socket.AF_UNIX, socket.SOCK_STREAM).close()),
         "raw socket": tried(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW).close()),
         "write /etc": tried(lambda: Path("/etc/probe").write_text("x")),
         "write /usr": tried(lambda: Path("/usr/probe").write_text("x")),
-        "write state": tried(lambda: Path("/var/lib/chargepoint/probe").write_text("x")),
-        "write run": tried(lambda: Path("/run/chargepoint/probe").write_text("x")),
+        "write state": tried(lambda: Path(f"/var/lib/chargepoint/probe-{sys.argv[1]}").write_text("x")),
+        "write run": tried(lambda: Path(f"/run/chargepoint/probe-{sys.argv[1]}").write_text("x")),
         "read configuration": tried(lambda: Path("/etc/chargepoint/chargepoint.toml").read_text()),
         "see /home": tried(lambda: list(Path("/root").iterdir())),
         "kernel memory": tried(lambda: Path("/dev/mem").open("rb").close()),

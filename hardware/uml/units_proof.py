@@ -53,7 +53,7 @@ def the_sandboxes_let_through_what_is_needed_and_nothing_else() -> None:
     shutil.copy("/root/probe.py", "/run/probe.py")
     os.chmod("/run/probe.py", 0o644)  # noqa: PTH101
     needed = {"unix socket", "write state", "write run", "read configuration"}
-    may = {"evse": needed | {"real-time", "writable code"}, "station": needed | {"internet socket", "boot id"}}
+    may = {"evse": needed | {"real-time", "writable code"}, "station": needed | {"boot id"}}
     for unit, wanted in may.items():
         said = shell("systemctl", "start", f"probe-{unit}.service")
         found = json.loads((RUN / f"probe-{unit}.json").read_text())
@@ -78,7 +78,7 @@ def a_hung_safety_process_is_bitten_by_the_watchdog() -> None:
 
 def a_crash_loop_ends_in_safe_mode() -> None:
     folder = Path("/etc/systemd/system/chargepoint-evse.service.d")
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "broken.conf").write_text("[Service]\nType=simple\nExecStart=\nExecStart=/bin/false\n")
     shell("systemctl", "daemon-reload")
     shell("systemctl", "restart", "--no-block", "chargepoint-evse")
