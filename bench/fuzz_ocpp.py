@@ -1,9 +1,11 @@
 """Mutated OCPP-J frames in both directions: calls to the charge point, and answers to its own calls.
 
-    ./dev run python bench/fuzz_ocpp.py [FRAMES] [SEED]      # 200,000 frames by default
+    ./dev run python bench/fuzz_ocpp.py [FRAMES] [SEED]              # 200,000 frames by default
+    ./dev run python bench/fuzz_ocpp.py --whole [FRAMES] [SEED]      # 20,000, against the whole program
 
 A real `Backend` with its journal talks over a real WebSocket to a server that sends nothing right. It must answer
-what can be answered and go on; afterwards a plain question is answered and a plain call succeeds.
+what can be answered and go on; afterwards a plain question is answered and a plain call succeeds. With `--whole` it is
+the program as `chargepoint run` starts it, on a simulated borne: no process may end, and the next car is charged.
 """
 
 import asyncio
@@ -22,7 +24,9 @@ import structlog
 from websockets.asyncio.server import ServerConnection, serve
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "e2e"))
 from common import save, table
+from harness import Borne, children
 from stub_station import StubStation, stub_config
 
 from chargepoint.journal.journal import Journal
@@ -88,6 +92,11 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "StartTransaction": {"transactionId": 1, "idTagInfo": {"status": "Accepted"}},
     "StopTransaction": {"idTagInfo": {"status": "Accepted"}},
 }
+GOOD_ANSWERS = ANSWERS | {"Authorize": {"idTagInfo": {"status": "Accepted"}}}
+ACTING = ("Reset", "ChangeAvailability", "ReserveNow", "UnlockConnector", "RemoteStartTransaction")
+"""What would end or occupy the borne, as it should; left out of a run against the whole program."""
+WINDOW = 16
+"""Frames that are sent to the whole program before it is given time: more at once, and it drops the surplus."""
 STRANGE: list[Any] = [
     None, True, False, 0, -1, 1.5, 1e308, 10**30, "", "\ud800", "x" * 3000, [], {}, [[[[]]]], {"": None}, "0", "NaN",
     "2026-13-45T99:99:99Z", "Accepted", ["a"], {"a": {"b": {"c": []}}}, "\x00", "'; DROP TABLE tx;--", "%s%n", "../..",
@@ -155,8 +164,11 @@ class Mutator:
 class Server:
     """The other side: breaks its calls and its answers, and counts what comes back."""
 
-    def __init__(self, frames: int, seed: int) -> None:
+    def __init__(self, frames: int, seed: int, calls: list[tuple[str, dict[str, Any]]] = CALLS) -> None:
         self.frames = frames
+        self.calls = calls
+        self.window = 0
+        """If given: after so many frames, the answer to a plain question is awaited."""
         self.mutator = Mutator(seed)
         self.random = random.Random(seed + 1)
         self.sent = 0
@@ -175,10 +187,11 @@ class Server:
                 self.counts["results" if frame[0] == 3 else frame[2]] += 1
                 if frame[1] == "proof" and self.proof is not None and not self.proof.done():
                     self.proof.set_result(frame)
+                    self.counts["results"] -= 1
         calls.cancel()
 
     async def _answer(self, connection: ServerConnection, frame: list[Any]) -> None:
-        answer = [3, frame[1], ANSWERS.get(frame[2], {})]
+        answer = [3, frame[1], GOOD_ANSWERS.get(frame[2], {}) if self.calm else ANSWERS.get(frame[2], {})]
         if not self.calm and frame[2] != "BootNotification":
             broken = [4, frame[1], "GenericError", "", {}] if self.random.random() < 0.2 else answer
             await connection.send(self.mutator.frame(broken))
@@ -187,13 +200,22 @@ class Server:
 
     async def _call(self, connection: ServerConnection) -> None:
         while self.sent < self.frames:
-            action, payload = self.random.choice(CALLS)
+            action, payload = self.random.choice(self.calls)
             await connection.send(self.mutator.frame([2, f"q{self.sent}", action, payload]))
             self.sent += 1
-            if self.sent % 20 == 0:
+            if self.window and self.sent % self.window == 0:
+                await self.prove(connection, "GetLocalListVersion", {})
+            elif self.sent % 20 == 0:
                 await asyncio.sleep(0)
         self.calm = True
         self.done.set()
+
+    async def prove(self, connection: ServerConnection, action: str, payload: dict[str, Any]) -> None:
+        """A good call is answered. Raises TimeoutError or AssertionError."""
+        self.proof = asyncio.get_running_loop().create_future()
+        await connection.send(json.dumps([2, "proof", action, payload]))
+        frame = await asyncio.wait_for(self.proof, 30)
+        assert frame[0] == 3, frame
 
 
 async def fuzz(frames: int, seed: int, directory: Path) -> dict[str, Any]:
@@ -215,11 +237,8 @@ async def fuzz(frames: int, seed: int, directory: Path) -> dict[str, Any]:
             talking.cancel()
             took = time.monotonic() - began
             await asyncio.sleep(0.5)
-            server.proof = asyncio.get_running_loop().create_future()
             (connection,) = listening.connections
-            await connection.send(json.dumps([2, "proof", "GetLocalListVersion", {}]))
-            proof = await asyncio.wait_for(server.proof, 30)
-            assert proof[0] == 3, proof
+            await server.prove(connection, "GetLocalListVersion", {})
             assert (await backend.authorize("TAG")).accepted
             assert not running.done(), running.exception()
             assert sum(server.counts.values()) <= server.sent + 1, "more answers than calls"
@@ -238,13 +257,52 @@ async def _talk(backend: Backend) -> None:
         await asyncio.sleep(0)
 
 
-def main(frames: int, seed: int) -> None:
+async def fuzz_whole(frames: int, seed: int) -> dict[str, Any]:
+    """The same against the whole program, which must charge a car in the end with the processes it began with."""
+    server = Server(frames, seed, [call for call in CALLS if call[0] not in ACTING])
+    server.window = WINDOW
+    async with serve(server, "127.0.0.1", 0, subprotocols=["ocpp1.6"], ping_interval=None) as listening:  # type: ignore[list-item]
+        borne = Borne(f"ws://127.0.0.1:{next(iter(listening.sockets)).getsockname()[1]}")
+        try:
+            await borne.start()
+            before, kib = children(borne.processes["run"].pid), _resident_kib(borne.child("station"))
+            began = time.monotonic()
+            await asyncio.wait_for(server.done.wait(), 60 + frames / 20)
+            took = time.monotonic() - began
+            (connection,) = listening.connections
+            await server.prove(connection, "ClearChargingProfile", {})
+            await borne.sim("plug", evse=1)
+            await borne.until_status(1, "Preparing", "Charging")
+            await borne.sim("badge", uid="04A1B2C3D4E5F6")
+            await borne.until_status(1, "Charging", timeout_s=60)
+            assert children(borne.processes["run"].pid) == before, "a process was started anew"
+            grown = _resident_kib(borne.child("station")) - kib
+        finally:
+            await borne.stop()
+            borne.remove()
+    assert sum(server.counts.values()) <= server.sent, "more answers than calls"
+    return {"frames": server.sent, "seconds": round(took, 1), "station grew KiB": grown, **server.counts}
+
+
+def _resident_kib(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
+
+
+def main(whole: bool, frames: int, seed: int) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    with tempfile.TemporaryDirectory() as directory:
-        rows = [asyncio.run(fuzz(frames, seed, Path(directory)))]
-    table(f"{frames} broken frames, seed {seed}", rows)
-    save("fuzz_ocpp", rows)
+    if whole:
+        rows = [asyncio.run(fuzz_whole(frames, seed))]
+    else:
+        with tempfile.TemporaryDirectory() as directory:
+            rows = [asyncio.run(fuzz(frames, seed, Path(directory)))]
+    where = "the whole program" if whole else "the backend"
+    table(f"{frames} broken frames to {where}, seed {seed}", rows)
+    save("fuzz_ocpp_whole" if whole else "fuzz_ocpp", rows)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200_000, int(sys.argv[2]) if len(sys.argv) > 2 else 1)
+    words = [word for word in sys.argv[1:] if word != "--whole"]
+    is_whole = "--whole" in sys.argv
+    standard = 20_000 if is_whole else 200_000
+    main(is_whole, int(words[0]) if words else standard, int(words[1]) if len(words) > 1 else 1)
