@@ -1,11 +1,13 @@
 """The command line: exit status, where text goes, and what is refused."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from chargepoint.config_check import load
 from chargepoint.console.cli import main
 
 CONFIG = """\
@@ -115,3 +117,15 @@ def test_only_the_command_asked_for_is_imported() -> None:
     code = f"import sys, chargepoint.console.cli; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_simulated_borne_that_runs_already_is_told_in_a_sentence(
+    config: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = load(Path(config)).station.run_dir
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as first:
+        first.bind(str(run_dir / "sim.sock"))
+        first.listen()
+        assert main(["sim", "serve", "-c", config]) == 1
+    assert "another process already listens here" in capsys.readouterr().err

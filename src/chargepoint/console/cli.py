@@ -143,14 +143,27 @@ def _sim(arguments: argparse.Namespace) -> int:
     if config is None:
         return WRONG_USE
     if words == ["serve"]:
-        import asyncio
-
-        from chargepoint.sim.serve import serve
-
-        return asyncio.run(serve(config))
+        return _serve(config)
     from chargepoint.console import sim
 
     return sim.act(config, words)
+
+
+def _serve(config: Config) -> int:
+    import asyncio
+
+    from chargepoint.board.pins import PinError
+    from chargepoint.jsonrpc import SocketBusy
+    from chargepoint.sim.serve import serve
+
+    try:
+        return asyncio.run(serve(config))
+    except PinError as error:
+        complain(f"sim: {error}")
+        return WRONG_USE
+    except (SocketBusy, OSError) as error:
+        complain(f"sim: {error}")
+        return FAILED
 
 
 @_with_config

@@ -22,9 +22,7 @@ async def serve(config: Config) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(serve_until(config, stop))
-    return running.result()
+    return await serve_until(config, stop)
 
 
 async def serve_until(config: Config, stop: asyncio.Event) -> int:
