@@ -5,9 +5,11 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from station_harness import Harness, station
 
+from chargepoint.config import OcppSection
 from chargepoint.jsonrpc import Client, RpcError
 from chargepoint.station.control import SOCKET_NAME, Control
 
@@ -44,6 +46,19 @@ def test_status_has_what_the_surface_promises(tmp_path: Path) -> None:
         assert (one["transaction"], one["id_token"]) == (1, "TAG")
         assert {limit["name"] for limit in one["limits"]} >= {"socket", "cable"}
         assert two["faults"] == [] and two["transaction"] is None
+
+    play(tmp_path, body)
+
+
+def test_why_tells_that_the_central_system_has_not_accepted_the_borne(tmp_path: Path) -> None:
+    async def body(h: Harness, client: Client) -> None:
+        config = h.station.config
+        h.station.config = msgspec.structs.replace(config, ocpp=OcppSection(url="ws://127.0.0.1:1"))
+        h.backend.online = False
+        h.backend.status = lambda: {"connected": True, "registration": "Pending"}  # type: ignore[method-assign]
+        h.plug(1)
+        await h.until_status("Preparing")
+        assert "has not accepted this borne yet" in await client.call("why", evse=1, lang="en")
 
     play(tmp_path, body)
 

@@ -104,6 +104,7 @@ _TROUBLES: Final[dict[str, tuple[str, str]]] = {
     "getaddrinfo": ("its name is not found", "son nom est introuvable"),
     "Name or service": ("its name is not found", "son nom est introuvable"),
     "HTTP 401": ("it refuses the password", "il refuse le mot de passe"),
+    "registration": ("it has not accepted this borne yet", "il n'a pas encore accepté cette borne"),
     "HTTP 404": ("it does not know this borne", "il ne connaît pas cette borne"),
 }
 """What a failed connection says, in part, and how a person would say it. The first that fits."""
