@@ -9,7 +9,7 @@ import pytest_asyncio
 from chargepoint.journal import outbox, transactions
 from chargepoint.journal.journal import Journal
 from chargepoint.journal.stamp import Stamp, set_offset
-from chargepoint.ocpp.queue import OutboxSender, RetryPolicy, Taken
+from chargepoint.ocpp.queue import BATCH, OutboxSender, RetryPolicy, Taken
 from chargepoint.ocpp.rpc import AnswerTimeout, CallFailed, LinkLost, NotSendable
 from chargepoint.station.api import Authorization, AuthStatus
 
@@ -252,3 +252,28 @@ async def test_a_full_outbox_loses_every_second_meter_value_and_never_a_start_or
     assert [tx for kind, tx, _ in told if kind == "ended"] == transactions_begun
     assert 0 < sum(kind == "sampled" for kind, _, _ in told) < 40
     await bench.close()
+
+
+async def test_what_has_not_been_answered_is_in_the_journal_and_an_answered_start_is_not(bench):
+    deliver, kept = bench.courier.deliver, []
+
+    async def looking(message):
+        """At each transmission: what a power cut now would leave of what was sent before, and the known id."""
+        waiting = {entry.seq for entry in await bench.journal.read(lambda db: outbox.upcoming(db, 0, 1000))}
+        assert message.entry.seq in waiting
+        kept.append([sent.entry.kind for sent in bench.courier.carried if sent.entry.seq in waiting])
+        if message.entry.kind != "started":
+            assert await bench.journal.read(lambda db: outbox.backend_id(db, message.entry.tx)) == message.backend_id
+        return await deliver(message)
+
+    bench.courier.deliver = looking
+    for number in range(2):
+        tx = await bench.begin(at=T0 + 1000 * number)
+        for second in range(50):
+            await bench.sample(tx, T0 + 1000 * number + second)
+        await bench.end(tx, T0 + 1000 * number + 60)
+    bench.sender.ready(True)
+    await bench.drained()
+    assert len(kept) == 104
+    assert all(set(kinds) <= {"sampled"} for kinds in kept)
+    assert 0 < max(len(kinds) for kinds in kept) < BATCH
