@@ -60,7 +60,8 @@ def source(job: Job, folder: Path) -> Path:
     archive = folder / "source.tar"
     run("git", "archive", "--output", str(archive), job.commit)
     with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
+        tar.extraction_filter = getattr(tarfile, "data_filter", None)  # Debian 12 has a Python without filters
+        tar.extractall(folder)
     archive.unlink()
     return folder
 

@@ -193,8 +193,11 @@ class EvseLink:
                     await self._listen(connection)
                 finally:
                     renewing.cancel()
-        except* (OSError, LinkLost) as errors:
-            raise errors.exceptions[0] from None
+        except ExceptionGroup as group:
+            lost, bugs = group.split((OSError, LinkLost))
+            if lost is None or bugs is not None:
+                raise
+            raise LinkLost(str(lost.exceptions[0])) from None
         finally:
             with contextlib.suppress(OSError):
                 connection.close()
