@@ -394,6 +394,7 @@ GOOD_BAD = {
     "TransactionMessageAttempts": ("5", "0"),
     "TransactionMessageRetryInterval": ("0", "-60"),
     "UnlockConnectorOnEVSideDisconnect": ("false", "2"),
+    "UpdateFirmwareAllowed": ("false", "1"),
     "WebSocketPingInterval": ("30", "-1"),
     "WebSocketPongTimeout": ("5", "0"),
 }

@@ -500,6 +500,15 @@ async def test_unsigned_firmware_only_without_a_security_profile(updated, centra
     assert failure.value.code == "NotSupported"
 
 
+async def test_unsigned_firmware_can_be_refused_altogether(updated, central, web, installer):
+    await central.call("ChangeConfiguration", {"key": "UpdateFirmwareAllowed", "value": "false"})
+    request = {"location": web.url + "/fw.bin", "retrieveDate": "2020-01-01T00:00:00Z"}
+    with pytest.raises(CallFailed) as failure:
+        await central.call("UpdateFirmware", request)
+    assert failure.value.code == "NotSupported"
+    assert statuses(central, "FirmwareStatusNotification") == []
+
+
 async def test_an_image_nobody_installs_is_told_as_failed(borne, central, web, monkeypatch):
     monkeypatch.setattr(installer_module, "NOTICED_S", 0.2)
     monkeypatch.setattr(installer_module, "POLL_S", 0.1)

@@ -118,7 +118,7 @@ class Backend:
             self._reports.add,
             self._emit,
             clock.utc,
-            lambda: self._security.profile == 0,
+            lambda: self._security.profile == 0 and self._protocol.update_firmware_allowed,
         )
         self._handlers = (
             Core(station, self._connectors, self._configuration, self._registration, clock.utc),

@@ -54,6 +54,8 @@ class ProtocolSettings:
     heartbeat_interval_s: int = 300
     message_timeout_s: int = 30
     reset_retries: int = 1
+    update_firmware_allowed: bool = True
+    """Take UpdateFirmware where there is no security profile; the white paper's L01.FR.20 to the letter: do not."""
     kpi_interval_s: int = 0
     """0: none are sent."""
     cpo_name: str = ""
@@ -305,6 +307,7 @@ OURS: Final[Sequence[Key]] = (
     _link("RetryBackOffRandomRange", "random_range_s", integer(most=3600)),
     _link("RetryBackOffRepeatTimes", "repeat_times", integer(most=20)),
     _link("RetryBackOffWaitMinimum", "wait_minimum_s", integer(most=3600)),
+    _protocol("UpdateFirmwareAllowed", "update_firmware_allowed", boolean),
     _link("WebSocketPongTimeout", "pong_timeout_s", integer(1, 600)),
 )
 """Keys of no standard; the back-off is named as OCPP 2.0.1 names it."""
