@@ -54,6 +54,19 @@ def test_a_residual_current_latches_until_a_technician_acknowledges_without_a_pl
     assert rig.point.state == "A1"
 
 
+def test_a_test_pulse_left_by_the_process_before_is_no_trip_but_a_trip_that_stays_is_one() -> None:
+    rig = Rig()
+    rig.world.rcd = rig.world.rdc = True
+    rig.run(0.3)
+    rig.world.rcd = rig.world.rdc = False
+    rig.run(1.0)
+    assert rig.faults == set()
+    rig = Rig()
+    rig.world.rdc = True
+    rig.run(1.0)
+    assert rig.faults == {"residual-current-dc"}
+
+
 def test_a_weld_is_seen_within_a_second_or_so_and_latches() -> None:
     rig = Rig().charging()
     rig.world.welded = True

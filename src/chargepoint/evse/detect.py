@@ -15,7 +15,9 @@ def raise_faults(point: "Point", i: PointInputs, b: BorneInputs, now: float) -> 
     faults = point.faults
     silent = point.converter.step(i.reference_v, now)
     unarmed = point.watchdog.step(b.coil_watchdog_armed, now)
-    real = not point.self_tests.tests_rcd
+    # A test pulse of the process before this one may still be on the lines at the start. Until the front end has settled
+    # nothing can be closed, and a trip that is one is still there afterwards.
+    real = point.converter.settled and not point.self_tests.tests_rcd
     rcd, rdc = real and i.rcd_tripped, real and i.rdc_tripped
     if not (faults.active or silent or unarmed or rcd or rdc or b.emergency_stop or b.door_open) and i.pe_ok:
         tests, second = point.self_tests, point.domestic is not None and point.domestic.contactor.trouble.value
