@@ -15,7 +15,7 @@ def raise_faults(point: "Point", i: PointInputs, b: BorneInputs, now: float) -> 
     faults = point.faults
     silent = point.converter.step(i.reference_v, now)
     unarmed = point.watchdog.step(b.coil_watchdog_armed, now)
-    # A test pulse of the process before this one may still be on the lines at the start. Until the front end has settled
+    # A test pulse of the process before may still be on the lines at the start. Until the front end has settled
     # nothing can be closed, and a trip that is one is still there afterwards.
     real = point.converter.settled and not point.self_tests.tests_rcd
     rcd, rdc = real and i.rcd_tripped, real and i.rdc_tripped
