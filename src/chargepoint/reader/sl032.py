@@ -4,44 +4,20 @@ Host: BA, length, command, data, exclusive or of all before. Reader: BD, length,
 The length counts from the command to the check byte. (EmbeddedFab RFID_Tiva; the speed is a jumper of the module.)
 """
 
+from chargepoint.reader.asked import Asked
+
 SELECT = bytes.fromhex("BA0201B9")
 """Command 01: select a card and tell its UID."""
 HEAD = 0xBD
 OK, NO_TAG = 0x00, 0x01
-POLL_S = 0.2
-ANSWER_S = 0.5
-SILENT_AFTER = 3
-"""Missing answers before the reader is called silent."""
 
 
-class Sl032:
-    """Polls; every answer, also that there is no card, shows that the reader lives."""
+class Sl032(Asked):
+    """The protocol of one such reader."""
 
     baudrate = 115200
-
-    def __init__(self) -> None:
-        self.malformed = 0
-        self.trouble: str | None = None
-        self.away: bool | None = False
-        self._empty = False
-        self._buffer = b""
-        self._due = 0.0
-        self._asked = False
-        self._missing = 0
-
-    def start(self, now: float) -> bytes:
-        self._buffer, self._asked, self._due = b"", True, now + ANSWER_S
-        return SELECT
-
-    def due(self) -> float | None:
-        return self._due
-
-    def tick(self, now: float) -> bytes:
-        if self._asked:
-            self._missing += 1
-            if self._missing >= SILENT_AFTER:
-                self.trouble = "the reader does not answer"
-        return self.start(now)
+    question = SELECT
+    answer_s = 0.5
 
     def receive(self, data: bytes, now: float) -> list[bytes]:
         self._buffer += data
@@ -49,8 +25,7 @@ class Sl032:
         while (content := self._take()) is not None:
             if not content:
                 continue
-            self.trouble, self._missing = "", 0
-            self._asked, self._due = False, now + POLL_S
+            self._answered(now)
             uids += self._uid(content)
         return uids
 
@@ -60,13 +35,11 @@ class Sl032:
         if content[0] != SELECT[2]:
             return []
         if status == NO_TAG:
-            self._empty = True
-            return []
+            return self._none()
         if status != OK or len(uid) not in (4, 7, 10):
             self.malformed += 1
             return []
-        self.away, self._empty = self._empty, False
-        return [uid]
+        return self._one(uid)
 
     def _take(self) -> bytes | None:
         """Content of the next frame; empty when bytes were skipped; None when more are needed."""

@@ -4,44 +4,20 @@ SearchTag is `0500` with the room for the UID; the answer is an error byte (00),
 type, length in bits, length in bytes and UID. (From descriptions of the protocol alone; untried on a reader.)
 """
 
+from chargepoint.reader.asked import Asked
+
 SEARCH = b"050010\r"
 """SearchTag, room for 16 bytes."""
 END = b"\r"
-POLL_S = 0.2
-ANSWER_S = 1.0
-SILENT_AFTER = 3
-"""Missing answers before the reader is called silent."""
 MAX_LINE = 80
 
 
-class Twn4:
-    """Asks for a tag; every answer, also that there is none, shows that the reader lives."""
+class Twn4(Asked):
+    """The protocol of one such reader."""
 
     baudrate = 9600
-
-    def __init__(self) -> None:
-        self.malformed = 0
-        self.trouble: str | None = None
-        self.away: bool | None = False
-        self._empty = False
-        self._buffer = b""
-        self._due = 0.0
-        self._asked = False
-        self._missing = 0
-
-    def start(self, now: float) -> bytes:
-        self._buffer, self._asked, self._due = b"", True, now + ANSWER_S
-        return SEARCH
-
-    def due(self) -> float | None:
-        return self._due
-
-    def tick(self, now: float) -> bytes:
-        if self._asked:
-            self._missing += 1
-            if self._missing >= SILENT_AFTER:
-                self.trouble = "the reader does not answer"
-        return self.start(now)
+    question = SEARCH
+    answer_s = 1.0
 
     def receive(self, data: bytes, now: float) -> list[bytes]:
         *lines, self._buffer = (self._buffer + data).split(END)
@@ -52,8 +28,7 @@ class Twn4:
         for line in lines:
             answer = self._parse(line.strip(b"\n"))
             if answer is not None:
-                self.trouble, self._missing = "", 0
-                self._asked, self._due = False, now + POLL_S
+                self._answered(now)
                 uids += answer
         return uids
 
@@ -64,10 +39,8 @@ class Twn4:
         except ValueError:
             raw = b""
         if raw == b"\x00\x00":
-            self._empty = True
-            return []
+            return self._none()
         if len(raw) < 6 or raw[:2] != b"\x00\x01" or len(raw) != 5 + raw[4]:
             self.malformed += 1
             return None
-        self.away, self._empty = self._empty, False
-        return [raw[5:]]
+        return self._one(raw[5:])
