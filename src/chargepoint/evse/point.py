@@ -438,6 +438,7 @@ class Point:
         may_close = (
             self.lease.allows(now, domestic.CONNECTOR)
             and not self.faults.stops
+            and self.converter.settled
             and b.coil_watchdog_armed
             and not self.self_tests.running
             and self.self_tests.in_date(now)
