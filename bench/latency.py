@@ -1,14 +1,20 @@
 """From an event at an input to the contactor's command at its pin.
 
     ./dev run python bench/latency.py [--events 2000] [--kinds C->B,C->A,...] [--loads idle,busy,storm]
+    ./dev run python bench/latency.py --events 10000 --loads storm --bornes 3 --minutes 10 --into FILE    (repeat)
 
 The bench is the borne's electrics: it writes ADC counts and levels on the simulated wires at a random moment of the
 loop's period and reads the time stamp that the board puts on the contactor line. The safety process is the product's
-(see `latency_evse.py` for the pauses that are shortened). Both points are exercised at once.
+(see `latency_evse.py` for the pauses that are shortened). Both points are exercised at once, and so are several bornes
+with `--bornes`: their safety processes share the machine, which only makes it harder for each.
+
+With `--into` every latency is kept in a file of one JSON line per chunk; a run goes on where the last one ended, and
+the table is made of all of them.
 """
 
 import argparse
 import contextlib
+import json
 import os
 import random
 import socket
@@ -37,6 +43,10 @@ VOLTS = {"A": 12.0, "B": 9.0, "C": 6.0, "E": 0.3}
 POLL_S = 0.001
 PERMIT_EVERY_S = 2.0
 GIVE_UP_S = 8.0
+CHUNK = 500
+"""Events between two fresh safety processes."""
+LOAD_NICE = 10
+"""Of the processes beside it: they take what is left of both cores, always."""
 
 CONFIG = """
 [station]
@@ -166,7 +176,6 @@ class Bench:
         self._read_all()
         for front in self.fronts:
             front.follow()
-        time.sleep(POLL_S)
 
     def trace(self) -> None:
         """Ask for the busiest traffic the socket knows."""
@@ -242,19 +251,20 @@ def until(bench: Bench, front: Front, closed: bool) -> Iterator[None]:
         yield
 
 
-def measure(bench: Bench, kind: str, count: int) -> list[float]:
+def measure(benches: list[Bench], kind: str, count: int) -> list[float]:
     """Latencies in ms of `count` events of a kind."""
     found: list[float] = []
-    fronts = bench.fronts[:1] if kind == "emergency-stop" else bench.fronts
-    runs = [events(bench, front, kind, count, found) for front in fronts]
+    runs = []
+    for bench in benches:
+        fronts = bench.fronts[:1] if kind == "emergency-stop" else bench.fronts
+        runs += [events(bench, front, kind, count, found) for front in fronts]
     while len(found) < count:
         for run in runs:
             next(run, None)
-        bench.tick()
-    for front in bench.fronts:
-        calm(bench, front)
-        front.car = "A"
-    return found
+        for bench in benches:
+            bench.tick()
+        time.sleep(POLL_S)
+    return found[:count]
 
 
 def start_load(load_name: str) -> list[subprocess.Popen[bytes]]:
@@ -263,25 +273,66 @@ def start_load(load_name: str) -> list[subprocess.Popen[bytes]]:
     loads = [] if load_name == "idle" else [hog, hog]
     if load_name == "storm":
         loads.append([sys.executable, str(Path(__file__).with_name("storm.py"))])
-    return [subprocess.Popen(command) for command in loads]
+    return [subprocess.Popen(["nice", "-n", str(LOAD_NICE), *command], stderr=subprocess.DEVNULL) for command in loads]
 
 
-def run(count: int, kinds: list[str], loads: list[str]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for load_name in loads:
-        for kind in kinds:
-            bench = Bench()
-            beside = start_load(load_name)
-            try:
-                if load_name == "storm":
-                    bench.trace()
-                rows.append({"load": load_name, "event": kind, **percentiles(measure(bench, kind, count))})
-            finally:
-                for process in beside:
-                    process.terminate()
-                    process.wait(10)
-                bench.close()
-    return rows
+def chunk(kind: str, load_name: str, count: int, bornes: int) -> list[float]:
+    """`count` events of a kind under a load, on fresh safety processes."""
+    beside = start_load(load_name)
+    benches: list[Bench] = []
+    try:
+        benches += [Bench() for _ in range(bornes)]
+        if load_name == "storm":
+            for bench in benches:
+                bench.trace()
+        found = measure(benches, kind, count)
+        if any(process.poll() is not None for process in beside):
+            raise RuntimeError("a load beside the bench ended before it")
+        return found
+    finally:
+        for process in beside:
+            process.terminate()
+            process.wait(10)
+        for bench in benches:
+            bench.close()
+
+
+class Kept:
+    """All latencies so far: in memory, and in a file when there is one."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self.values: dict[tuple[str, str], list[float]] = {}
+        if path is not None and path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                said = json.loads(line)
+                self.values.setdefault((said["load"], said["event"]), []).extend(said["ms"])
+
+    def count(self, load_name: str, kind: str) -> int:
+        return len(self.values.get((load_name, kind), ()))
+
+    def add(self, load_name: str, kind: str, found: list[float]) -> None:
+        self.values.setdefault((load_name, kind), []).extend(found)
+        if self._path is not None:
+            said = {"load": load_name, "event": kind, "load_average": os.getloadavg()[0], "ms": found}
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(said) + "\n")
+
+    def rows(self) -> list[dict[str, Any]]:
+        return [{"load": load, "event": kind, **percentiles(ms)} for (load, kind), ms in self.values.items()]
+
+
+def run(kept: Kept, options: argparse.Namespace) -> None:
+    """Chunk after chunk, always of what has the fewest, until there are enough or the time is over."""
+    end = time.monotonic() + options.minutes * 60
+    pairs = [(load, kind) for load in options.loads.split(",") for kind in options.kinds.split(",")]
+    while time.monotonic() < end:
+        pair = min(pairs, key=lambda each: kept.count(*each))
+        missing = options.events - kept.count(*pair)
+        if missing <= 0:
+            return
+        load_name, kind = pair
+        kept.add(load_name, kind, chunk(kind, load_name, min(CHUNK, missing), options.bornes))
 
 
 def claim_priority() -> None:
@@ -295,9 +346,14 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=200, help="of each kind under each load")
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--loads", default="idle,busy")
+    parser.add_argument("--bornes", type=int, default=1, help="so many safety processes at once")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no chunk after so long")
+    parser.add_argument("--into", type=Path, help="keep every latency here, and go on from what is there")
     options = parser.parse_args()
     claim_priority()
-    rows = run(options.events, options.kinds.split(","), options.loads.split(","))
+    kept = Kept(options.into)
+    run(kept, options)
+    rows = kept.rows()
     table("Event to contactor command at the pin, ms (simulated wires; front end's own filter not included)", rows)
     save("latency", rows)
     return 0
