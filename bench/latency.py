@@ -1,6 +1,6 @@
 """From an event at an input to the contactor's command at its pin.
 
-    ./dev run python bench/latency.py [--events 2000] [--kinds C->B,C->A,...] [--loads idle,busy,storm]
+    ./dev run python bench/latency.py [--events 2000] [--kinds C->B,C->A,...] [--loads idle,busy,storm,console]
     ./dev run python bench/latency.py --events 10000 --loads storm --bornes 3 --minutes 10 --into FILE    (repeat)
 
 The bench is the borne's electrics: it writes ADC counts and levels on the simulated wires at a random moment of the
@@ -38,7 +38,7 @@ from chargepoint.config_check import load
 from chargepoint.evse.messages import SOCKET_NAME, Permit, Trace, encode
 
 KINDS = ("C->B", "C->A", "C->E", "RCD", "emergency-stop")
-LOADS = ("idle", "busy", "storm")
+LOADS = ("idle", "busy", "storm", "console")
 VOLTS = {"A": 12.0, "B": 9.0, "C": 6.0, "E": 0.3}
 POLL_S = 0.001
 PERMIT_EVERY_S = 2.0
@@ -67,6 +67,8 @@ max_current = 32
 socket = false
 [ocpp]
 security_profile = 0
+[console]
+pin_file = "{root}/pin"
 """
 
 
@@ -133,7 +135,7 @@ class Bench:
 
     def __init__(self) -> None:
         self._root = tempfile.TemporaryDirectory(prefix="latency-")
-        path = Path(self._root.name) / "bench.toml"
+        self.path = path = Path(self._root.name) / "bench.toml"
         path.write_text(CONFIG.format(root=self._root.name))
         self.config = load(path)
         run_dir = self.config.station.run_dir
@@ -270,10 +272,16 @@ def measure(benches: list[Bench], kind: str, count: int) -> list[float]:
 def start_load(load_name: str) -> list[subprocess.Popen[bytes]]:
     """Processes beside the safety process: two that never sleep, or those and a station in an OCPP storm."""
     hog = [sys.executable, "-c", "while True: pass"]
-    loads = [] if load_name == "idle" else [hog, hog]
+    loads = [hog, hog] if load_name in ("busy", "storm") else []
     if load_name == "storm":
         loads.append([sys.executable, str(Path(__file__).with_name("storm.py"))])
     return [subprocess.Popen(["nice", "-n", str(LOAD_NICE), *command], stderr=subprocess.DEVNULL) for command in loads]
+
+
+def start_consoles(config: Path) -> subprocess.Popen[bytes]:
+    """A technician's `trace`, `log -f` and `bundle` on a borne, as wanted as anybody: no lower priority."""
+    command = [sys.executable, str(Path(__file__).with_name("console_load.py")), str(config)]
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
 
 def chunk(kind: str, load_name: str, count: int, bornes: int) -> list[float]:
@@ -285,6 +293,8 @@ def chunk(kind: str, load_name: str, count: int, bornes: int) -> list[float]:
         if load_name == "storm":
             for bench in benches:
                 bench.trace()
+        if load_name == "console":
+            beside += [start_consoles(bench.path) for bench in benches]
         found = measure(benches, kind, count)
         if any(process.poll() is not None for process in beside):
             raise RuntimeError("a load beside the bench ended before it")
