@@ -12,7 +12,7 @@ class Invariants:
     """Looks at one rig after each pass. Keeps the pass before, for what only a change shows."""
 
     def __init__(self) -> None:
-        self.closed = False
+        self.closed = self.domestic = False
         self.duty = 100.0
         self.x1_since: float | None = None
 
@@ -40,11 +40,20 @@ class Invariants:
                 "domestic socket live without plug or lease"
             )
             assert not point.faults.stops, "domestic socket live with a fault"
+            assert point.lease.current_a >= point.config.domestic_a, "domestic socket live with less than it may draw"
+            assert not (seen.contactor_closed or seen.load_live), "domestic socket live beside the other connector"
+            assert seen.pe_ok and not (seen.rcd_tripped or seen.rdc_tripped), "domestic socket live in spite of a trip"
+            assert not out.rcd_test, "domestic socket live during the residual current test"
+            borne = rig.world.borne
+            assert borne.coil_watchdog_armed and not (borne.emergency_stop or borne.door_open)
+            if not self.domestic:
+                assert point.self_tests.in_date(now), "domestic socket on without the test in date"
+                assert not seen.domestic_closed, "domestic socket closing although it is not open"
         if out.lock is LockDrive.OPEN:
             assert not out.contactor, "unlocking while the contactor is closed"
             assert not (seen.contactor_closed or seen.load_live), "unlocking while the socket is live"
         self._offer(rig)
-        self.closed, self.duty = out.contactor, out.duty
+        self.closed, self.duty, self.domestic = out.contactor, out.duty, out.domestic_contactor
 
     def _x1(self, state: str, now: float) -> None:
         if state.endswith("2"):

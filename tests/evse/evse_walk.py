@@ -25,7 +25,9 @@ from chargepoint.faults import FaultRow, Recover, fault
 copyreg.pickle(FaultRow, lambda row: (fault, (row.name,)))
 copyreg.pickle(BorneInputs, lambda b: (BorneInputs, (b.emergency_stop, b.door_open, b.coil_watchdog_armed)))
 copyreg.pickle(PointOutputs, lambda o: (PointOutputs, (o.contactor, o.duty, o.lock, o.rcd_test, o.domestic_contactor)))
-copyreg.pickle(PointConfig, lambda c: (PointConfig, (c.id, c.max_current_a, c.socket, c.ventilated, c.domestic)))
+copyreg.pickle(
+    PointConfig, lambda c: (PointConfig, (c.id, c.max_current_a, c.socket, c.ventilated, c.domestic, c.domestic_a))
+)
 
 AGES: dict[str, tuple[float, ...]] = {
     "PilotFilter.since": (0.1, 0.5),

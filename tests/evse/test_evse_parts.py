@@ -303,46 +303,6 @@ def test_the_lock_is_moved_on_request_only() -> None:
     assert rig.point.self_tests.failed and "lock" in rig.point.self_tests.detail
 
 
-def test_a_domestic_socket_is_live_only_with_plug_lease_and_the_other_open() -> None:
-    rig = Rig(domestic=True).run(4.0)
-    rig.permit(10.0, connector=2).run(1.0)
-    assert not rig.out.domestic_contactor
-    rig.world.domestic_plug = True
-    assert 0.45 < rig.until(lambda: rig.out.domestic_contactor, 2.0) < 0.55
-    rig.plug(pilot="C").run(3.0)
-    assert rig.out.duty == 100.0 and not rig.out.contactor
-    rig.world.rcd = True
-    rig.step()
-    assert not rig.out.domestic_contactor
-
-
-@pytest.mark.parametrize("how", ["unplug", "withdraw", "silence", "emergency"])
-def test_a_domestic_socket_opens_at_once(how: str) -> None:
-    rig = Rig(domestic=True).run(4.0).permit(10.0, connector=2)
-    rig.world.domestic_plug = True
-    rig.run(2.0)
-    assert rig.out.domestic_contactor
-    if how == "unplug":
-        rig.world.domestic_plug = False
-    elif how == "withdraw":
-        rig.permit(0.0, allowed=False)
-    elif how == "silence":
-        rig.silence().run(10.0)
-    else:
-        rig.borne(emergency_stop=True)
-    rig.run(0.02)
-    assert not rig.out.domestic_contactor
-
-
-def test_a_welded_domestic_contactor_blocks_the_point_and_latches() -> None:
-    rig = Rig(domestic=True).run(4.0)
-    rig.world.domestic_welded = True
-    rig.run(1.2)
-    assert "domestic-contactor" in rig.faults and "domestic-contactor" in rig.point.faults.latched()
-    rig.permit().plug(pilot="C").run(5.0)
-    assert rig.point.contactor.closings == 0
-
-
 def test_lamps_play_their_pattern() -> None:
     player = LampPlayer()
     assert player.step(0.0) == (False, False, False)

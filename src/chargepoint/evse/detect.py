@@ -40,7 +40,7 @@ def _follow_parts(point: "Point", now: float) -> None:
     faults.set("self-test-failed", point.self_tests.failed, now, point.self_tests.detail)
     second = point.domestic.contactor if point.domestic is not None else contactor
     for trouble in (Trouble.STUCK_OPEN, Trouble.DROPS):
-        detail = contactor.detail if contactor.trouble is trouble else second.detail
+        detail = contactor.detail if contactor.trouble is trouble else f"domestic socket: {second.detail}"
         faults.set(trouble.value, trouble in (contactor.trouble, second.trouble), now, detail)
     faults.set(Trouble.WELDED.value, contactor.trouble is Trouble.WELDED, now, contactor.detail)
     if point.domestic is not None:
@@ -55,9 +55,11 @@ def _follow_parts(point: "Point", now: float) -> None:
 def let_faults_go(point: "Point", now: float) -> None:
     """Causes that end with the car, and recoveries whose time has come."""
     faults = point.faults
-    for name in ("lease-ended", "lock-opens", "cable-cut", "diode"):
+    for name in ("lock-opens", "cable-cut", "diode"):
         if name in faults.active:
-            back = name == "lease-ended" and not point.lease.ran_out
-            faults.set(name, point.car and not back, now)
+            faults.set(name, point.car, now)
+    if "lease-ended" in faults.active:
+        waits = point.car or (point.domestic is not None and point.domestic.plugged)
+        faults.set("lease-ended", waits and point.lease.ran_out, now)
     if faults.step(now, point.vacant):
-        point.contactor.wait_after_fault(now)
+        point.wait_after_fault(now)

@@ -1,40 +1,74 @@
 """The domestic socket (Type E/F) of a point, its connector 2: no pilot, so current only under the station's lease.
 
 It shares the point's residual current devices and its permission; of a point's two contactors at most one is
-commanded closed, and it closes only when the other is confirmed open.
+commanded closed, and it closes only when the other is confirmed open. Nothing tells the appliance what it may draw: the
+lease must grant the whole current the socket is made for, or there is none.
 """
 
 from chargepoint.evse.contactor import Contactor, Trouble
 
 CONNECTOR = 2
 PLUG_S = 0.5
-"""The plug (or lid) switch must hold for so long: it bounces while a plug goes in."""
+"""The plug (or lid) switch must hold for so long: it bounces while a plug goes in, and when somebody leans on it."""
 
 
 class Domestic:
-    """One domestic socket."""
+    """One domestic socket.
 
-    __slots__ = ("_since", "contactor", "plugged")
+    Two views of one switch: as it is (nothing is on with an open switch), and `plugged`, which has held
+    for `PLUG_S` and is what is told and counted.
+    """
+
+    __slots__ = ("_since", "contactor", "plug", "plug_count", "plugged")
 
     def __init__(self, now: float) -> None:
         self.contactor = Contactor(now)
+        self.plug: bool | None = None
+        """The switch, as the last pass read it."""
         self.plugged = False
-        self._since: float | None = None
+        self.plug_count = 0
+        """Plugs that came since the start; one that is in at the start is the first."""
+        self._since = now
+        """When the switch last changed."""
 
     @property
     def live(self) -> bool:
         """Commanded closed, or not confirmed open: connector 1 must stay off."""
         return self.contactor.commanded or not self.contactor.open_confirmed
 
-    def step(self, now: float, plug: bool, closed: bool, may_close: bool) -> Trouble:
-        """One pass. `may_close`: everything but the plug allows it. Without that it opens at once."""
+    @property
+    def calm(self) -> bool:
+        """Empty, off, and nothing about to change."""
+        return not (self.plug or self.plugged or self.live) and self.contactor.trouble is Trouble.NONE
+
+    def stable(self, now: float) -> bool:
+        """The switch says that a plug is in, and has said so long enough."""
+        return bool(self.plug) and now - self._since >= PLUG_S
+
+    def see(self, plug: bool, now: float) -> bool:
+        """The switch in this pass; True when a plug has come, or has gone, for good."""
+        if plug != self.plug:
+            first = self.plug is None
+            self.plug, self._since = plug, now
+            if first and plug:  # in since before the start: it does not bounce
+                return self._now(True)
+        if self.plug != self.plugged and now - self._since >= PLUG_S:
+            return self._now(plug)
+        return False
+
+    def _now(self, plugged: bool) -> bool:
+        self.plugged = plugged
+        if plugged:
+            self.plug_count += 1
+            self.contactor.new_car()
+        return True
+
+    def step(self, now: float, closed: bool, allowed: bool) -> None:
+        """One pass, after `see`. `closed`: as the mirror contact says; `allowed`: everything but the plug allows it.
+
+        Without either it opens at once.
+        """
         contactor = self.contactor
-        if plug != self.plugged:
-            self.plugged = plug
-            self._since = now if plug else None
-            contactor.new_car()
-        stable = self._since is not None and now - self._since >= PLUG_S
-        if contactor.commanded and not (plug and may_close):
-            contactor.open(now, under_load=plug)
-        contactor.step(now, stable and may_close, closed, closed)
-        return contactor.trouble
+        if contactor.commanded and not (self.plug and allowed):
+            contactor.open(now, under_load=True)  # an appliance is not asked to stop first
+        contactor.step(now, allowed and self.stable(now), closed, closed)

@@ -51,5 +51,5 @@ class Lease:
         return self.wants and now < self._until and self.connector == connector
 
     def holds(self, now: float) -> bool:
-        """A live lease wants the plug kept."""
-        return self.hold_lock and now < self._until
+        """A live lease wants the plug kept: the Type 2 socket's, which alone has a lock."""
+        return self.hold_lock and now < self._until and self.connector == 1

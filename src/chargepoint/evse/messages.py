@@ -30,7 +30,8 @@ class Permit(msgspec.Struct, tag="permit", tag_field="type", frozen=True):
     hold_lock: bool = False
     """Keep the plug locked as long as this lease lives, whatever the pilot says (a session is open)."""
     connector: int = 1
-    """1: Type 2. 2: the point's domestic socket. At most one of a point is permitted at a time."""
+    """1: Type 2. 2: the point's domestic socket, which needs the whole current it is made for. At most one of a point
+    is permitted at a time."""
     wake_up: bool = True
     """The wake-up pulse (state F for 4 s, once per plug-in) may be used."""
 
@@ -136,11 +137,11 @@ class PointReport(msgspec.Struct, tag="point", tag_field="type", frozen=True):
     permitted: bool
     """A live lease allows charging."""
     closed_at: float | None
-    """When the contactor was last confirmed closed, and since then not opened."""
+    """When the contactor (of either connector) was last confirmed closed, and since then not opened."""
     opened_at: float | None
-    """When it was last confirmed open after having been closed."""
+    """When one was last confirmed open after having been closed."""
     waiting: str
-    """Why the contactor is not closed, as a key; empty when it is.
+    """Why the contactor of the connector in use is not closed, as a key; empty when it is.
 
     `no-permission`, `car`, `lock`, `diode`, `reclose-delay`, `fault`, `self-test`, `wake-up`, ...
     """
@@ -156,11 +157,14 @@ class PointReport(msgspec.Struct, tag="point", tag_field="type", frozen=True):
     connector: int = 1
     """The connector that is, or was last, in use."""
     domestic_plug: bool = False
+    """A plug is in the domestic socket, and has been for long enough not to be its switch's bouncing."""
     counters: dict[str, int] = {}
     """contactor_closings, openings_under_load, lock_moves, trips, wake_ups, ..."""
     domestic_commanded: bool = False
     """The domestic socket's contactor; the `contactor_` fields are the Type 2 socket's."""
     domestic_closed: bool = False
+    domestic_count: int = 0
+    """Plugs in the domestic socket since `boot`."""
 
 
 class BorneReport(msgspec.Struct, tag="borne", tag_field="type", frozen=True):

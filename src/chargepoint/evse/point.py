@@ -5,7 +5,7 @@ what the car says (pilot, proximity), then what the station permits, then what t
 then the contactor and the lock, which thus never act on knowledge older than this pass.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chargepoint.board.types import STEADY_HIGH, STEADY_LOW, BorneInputs, LockDrive, PointInputs, PointOutputs
 from chargepoint.config import EvseSection
@@ -43,7 +43,7 @@ CALM = PointOutputs()
 
 BLOCKED = (
     "", "fault", "no-permission", "car", "wake-up", "current", "lock", "self-test", "other-connector", "diode", "board",
-    "reclose-delay",
+    "reclose-delay", "plug",
 )  # fmt: skip
 """What can stand in the way of the contactor, as keys."""
 
@@ -58,10 +58,14 @@ class PointConfig:
     ventilated: bool = False
     domestic: bool = False
     """It has a domestic socket, connector 2."""
+    domestic_a: float = 10.0
+    """What that is made for: less than this cannot be signalled there, so less is nothing."""
 
     @classmethod
     def of(cls, section: EvseSection) -> "PointConfig":
-        return cls(section.id, section.max_current, section.socket, section.ventilated, section.domestic is not None)
+        second = section.domestic
+        own = cls(section.id, section.max_current, section.socket, section.ventilated)
+        return own if second is None else replace(own, domestic=True, domestic_a=second.max_current)
 
 
 class Point:
@@ -118,16 +122,17 @@ class Point:
     # --- what the station says ---------------------------------------------------------------------------------
 
     def permit(self, permit: Permit, now: float) -> None:
-        """A permission for this point. While a release of the plug is under way, it changes nothing."""
+        """A permission for this point. While a release of the plug is under way, it changes nothing for that plug."""
         self._calm_until = NEVER
-        if not self.unlock_wanted:
+        if not self.unlock_wanted or permit.connector == domestic.CONNECTOR:
             self.lease.grant(permit, now)
 
     def request_unlock(self) -> None:
         """Release the plug: x1, the contactor opens, then the lock. `unlock_wanted` falls when it is done."""
         self._calm_until = NEVER
         self.unlock_wanted = True
-        self.lease.revoke()
+        if self.lease.connector != domestic.CONNECTOR:  # the plug of the other socket is none of this lease's
+            self.lease.revoke()
         self.lock.retry()
 
     def acknowledge(self, name: str, now: float) -> str:
@@ -136,10 +141,16 @@ class Point:
             self.faults.set(name, False, now)
         refused = self.faults.acknowledge(name, self.vacant)
         if not refused:
-            self.contactor.wait_after_fault(now)
+            self.wait_after_fault(now)
             if name in ("rcd-test-fails", "residual-current", "residual-current-dc"):
                 self.self_tests.request("all")
         return refused
+
+    def wait_after_fault(self, now: float) -> None:
+        """A fault that kept the point from charging has just gone: neither contactor closes for a while."""
+        self.contactor.wait_after_fault(now)
+        if self.domestic is not None:
+            self.domestic.contactor.wait_after_fault(now)
 
     def request_self_test(self, what: str) -> str:
         """Run a self-test in the next passes. Answers why it is refused; empty when it begins."""
@@ -161,6 +172,9 @@ class Point:
             self._calm_until = NEVER
             self.watchdog.step(True, now)  # it was armed in every calm pass
         raise_faults(self, i, b, now)
+        if self.domestic is not None and self.domestic.see(i.domestic_plug, now) and not self.domestic.plugged:
+            self.self_tests.due = True
+            self._vacated()
         if self.converter.trusted:
             self._read_pilot(i, now)
             if self.config.socket:
@@ -192,7 +206,7 @@ class Point:
             self.state == "A1"
             and self.duty == STEADY_HIGH
             and not (self.car or self.unlock_wanted or self.faults.active or self.lease.wants or self.lease.hold_lock)
-            and self.domestic is None
+            and (self.domestic is None or self.domestic.calm)
             and self.pilot.steady
             and self.proximity.coding is Proximity.OPEN
             and self.derating.factor == 1.0
@@ -434,18 +448,31 @@ class Point:
             self._stop_since = None
         contactor.step(now, may_close, i.contactor_closed, i.load_live)
 
+    def domestic_blocked_by(self, socket: Domestic, now: float, armed: bool = True) -> str:
+        """Why the domestic socket may not be on now, as a key; empty when nothing stands in the way."""
+        if self.faults.stops:
+            return "fault"
+        if not self.lease.allows(now, domestic.CONNECTOR):
+            return "no-permission"
+        if self.lease.current_a < self.config.domestic_a:
+            return "current"
+        if self.contactor.commanded or not self.contactor.open_confirmed:
+            return "other-connector"
+        if not (self.converter.settled and armed):
+            return "board"
+        if socket.contactor.commanded:
+            return "" if socket.plug else "plug"
+        if self.self_tests.running or not self.self_tests.in_date(now):
+            return "self-test"
+        if not socket.stable(now):
+            return "plug"
+        return "reclose-delay" if now < socket.contactor.may_close_at() else ""
+
     def _switch_domestic(self, socket: Domestic, i: PointInputs, b: BorneInputs, now: float) -> None:
-        may_close = (
-            self.lease.allows(now, domestic.CONNECTOR)
-            and not self.faults.stops
-            and self.converter.settled
-            and b.coil_watchdog_armed
-            and not self.self_tests.running
-            and self.self_tests.in_date(now)
-            and self.contactor.open_confirmed
-            and not self.contactor.commanded
-        )
-        socket.step(now, i.domestic_plug, i.domestic_closed, may_close)
+        blocked = self.domestic_blocked_by(socket, now, b.coil_watchdog_armed)
+        if socket.plugged and self.lease.connector == domestic.CONNECTOR:
+            self.blocked = blocked
+        socket.step(now, i.domestic_closed, not blocked)
 
     def _test(self, i: PointInputs, now: float) -> None:
         seen = Seen(

@@ -1,6 +1,7 @@
 """What a point tells: its `PointReport`, made only when somebody is to get it."""
 
 from chargepoint.board.types import LockDrive, PointInputs
+from chargepoint.evse.contactor import Contactor
 from chargepoint.evse.domestic import CONNECTOR
 from chargepoint.evse.machine import READY
 from chargepoint.evse.messages import Fault, LockState, PointReport, Sample
@@ -25,16 +26,35 @@ def changed_key(point: Point, i: PointInputs, now: float) -> tuple[object, ...]:
     return (
         point.state, point.duty, point.car, point.proximity.coding, contactor.commanded, i.contactor_closed,
         contactor.confirmed, contactor.open_confirmed, point.locked, point.lock.drive, point.faults.changes,
-        point.permitted(now), i.bay_occupied, i.domestic_plug, i.domestic_closed, point.wake_up.count,
-        point.unlock_wanted,
+        point.permitted(now), i.bay_occupied, i.domestic_closed, point.wake_up.count, point.unlock_wanted,
+        _domestic_key(point, now),
     )  # fmt: skip
+
+
+def _domestic_key(point: Point, now: float) -> tuple[object, ...]:
+    second = point.domestic
+    if second is None:
+        return ()
+    made = second.contactor
+    return second.plugged, made.commanded, made.confirmed, made.open_confirmed, point.lease.allows(now, CONNECTOR)
+
+
+def _times(contactors: list[Contactor]) -> tuple[float | None, float | None]:
+    """When the one that is closed was confirmed so, and when one was last confirmed open."""
+    closed = [c.closed_at for c in contactors if c.closed_at is not None]
+    opened = [c.opened_at for c in contactors if c.opened_at is not None]
+    return max(closed, default=None), max(opened, default=None)
 
 
 def report(point: Point, i: PointInputs, now: float, boot: str, carried: dict[str, int]) -> PointReport:
     """The whole state of a point. `carried`: counters of earlier runs."""
-    contactor = point.contactor
-    second = point.domestic.contactor if point.domestic is not None else None
-    used = second if second is not None and point.lease.connector == CONNECTOR else contactor
+    contactor, domestic = point.contactor, point.domestic
+    second = domestic.contactor if domestic is not None else None
+    closed_at, opened_at = _times([contactor] if second is None else [contactor, second])
+    if domestic is not None and point.lease.connector == CONNECTOR:
+        on, waiting = domestic.contactor.commanded, point.domestic_blocked_by(domestic, now)
+    else:
+        on, waiting = contactor.commanded, point.blocked_by(now)
     return PointReport(
         evse=point.config.id,
         t=now,
@@ -49,9 +69,9 @@ def report(point: Point, i: PointInputs, now: float, boot: str, carried: dict[st
         contactor_closed=i.contactor_closed,
         lock=lock_state(point, i),
         permitted=point.lease.allows(now, point.lease.connector) and not point.unlock_wanted,
-        closed_at=used.closed_at,
-        opened_at=used.opened_at,
-        waiting="" if contactor.commanded else point.blocked_by(now),
+        closed_at=closed_at,
+        opened_at=opened_at,
+        waiting="" if on else waiting,
         cp_high_v=round(i.cp_high_v, 2),
         cp_low_v=round(i.cp_low_v, 2),
         temperature_c=round(i.temperature_c, 1),
@@ -60,10 +80,11 @@ def report(point: Point, i: PointInputs, now: float, boot: str, carried: dict[st
         faults=tuple(Fault(a.row.name, a.since, a.detail) for a in point.faults.active.values()),
         bay_occupied=i.bay_occupied,
         connector=point.lease.connector,
-        domestic_plug=i.domestic_plug,
+        domestic_plug=domestic is not None and domestic.plugged,
         counters=counters(point, carried),
         domestic_commanded=second is not None and second.commanded,
         domestic_closed=i.domestic_closed,
+        domestic_count=domestic.plug_count if domestic is not None else 0,
     )
 
 
@@ -76,7 +97,7 @@ def counters(point: Point, carried: dict[str, int]) -> dict[str, int]:
         "lock_moves": point.lock.moves,
         "wake_ups": point.wake_ups_ever,
         "trips": point.faults.trips,
-        "plug_ins": point.plug_count,
+        "plug_ins": point.plug_count + (point.domestic.plug_count if point.domestic else 0),
         "self_tests": point.self_tests.runs,
     }
     return {name: carried.get(name, 0) + value for name, value in own.items()}

@@ -1,0 +1,204 @@
+"""The domestic socket of a point: when it is live, when it is not, and what the two connectors owe each other."""
+
+import pytest
+from evse_invariants import Invariants
+from evse_rig import Rig
+
+from chargepoint.board.types import PointInputs
+from chargepoint.evse.report import report
+
+
+def live(**permit: object) -> Rig:
+    """A rig whose domestic socket has been on for a second and more; every pass is held against the invariants."""
+    rig = watched().run(4.0).permit(10.0, connector=2, **permit)
+    rig.world.domestic_plug = True
+    return rig.run(2.0)
+
+
+def watched() -> Rig:
+    rig, invariants = Rig(domestic=True), Invariants()
+    rig.watch = lambda seen: invariants.check(seen, seen.now - 0.010)  # type: ignore[assignment]
+    return rig
+
+
+def told(rig: Rig) -> object:
+    assert isinstance(rig.seen, PointInputs)
+    return report(rig.point, rig.seen, rig.now, "boot", {})
+
+
+def test_a_domestic_socket_is_live_only_with_plug_lease_and_the_other_open() -> None:
+    rig = Rig(domestic=True).run(4.0)
+    rig.permit(10.0, connector=2).run(1.0)
+    assert not rig.out.domestic_contactor
+    rig.world.domestic_plug = True
+    assert 0.45 < rig.until(lambda: rig.out.domestic_contactor, 2.0) < 0.55
+    rig.plug(pilot="C").run(3.0)
+    assert rig.out.duty == 100.0 and not rig.out.contactor
+    rig.world.rcd = True
+    rig.step()
+    assert not rig.out.domestic_contactor
+
+
+@pytest.mark.parametrize("how", ["unplug", "withdraw", "silence", "emergency"])
+def test_a_domestic_socket_opens_at_once(how: str) -> None:
+    rig = Rig(domestic=True).run(4.0).permit(10.0, connector=2)
+    rig.world.domestic_plug = True
+    rig.run(2.0)
+    assert rig.out.domestic_contactor
+    if how == "unplug":
+        rig.world.domestic_plug = False
+    elif how == "withdraw":
+        rig.permit(0.0, allowed=False)
+    elif how == "silence":
+        rig.silence().run(10.0)
+    else:
+        rig.borne(emergency_stop=True)
+    rig.run(0.02)
+    assert not rig.out.domestic_contactor
+
+
+def test_a_welded_domestic_contactor_blocks_the_point_and_latches() -> None:
+    rig = Rig(domestic=True).run(4.0)
+    rig.world.domestic_welded = True
+    rig.run(1.2)
+    assert "domestic-contactor" in rig.faults and "domestic-contactor" in rig.point.faults.latched()
+    rig.permit().plug(pilot="C").run(5.0)
+    assert rig.point.contactor.closings == 0
+
+
+def test_a_bouncing_plug_switch_closes_nothing_and_is_told_once() -> None:
+    rig = watched().run(4.0).permit(10.0, connector=2)
+    for _ in range(20):
+        rig.world.domestic_plug = not rig.world.domestic_plug
+        rig.run(0.2)
+    assert rig.point.domestic is not None
+    assert rig.point.domestic.contactor.closings == 0 and rig.point.domestic.plug_count == 0
+    rig.world.domestic_plug = True
+    rig.run(1.0)
+    assert rig.out.domestic_contactor and rig.point.domestic.plug_count == 1
+
+
+def test_a_blip_of_the_switch_opens_at_once_and_is_no_unplugging() -> None:
+    rig = live()
+    assert rig.point.domestic is not None
+    rig.world.domestic_plug = False
+    rig.step()
+    assert not rig.out.domestic_contactor and rig.point.domestic.plugged
+    rig.world.domestic_plug = True
+    assert 4.9 < rig.until(lambda: rig.out.domestic_contactor, 8.0) < 5.1
+    assert rig.point.domestic.plug_count == 1
+
+
+def test_a_bouncing_switch_gives_a_contactor_that_does_not_close_no_further_tries() -> None:
+    rig = watched().run(4.0).permit(10.0, connector=2)
+    rig.world.domestic_follows = False
+    rig.world.domestic_plug = True
+    for _ in range(20):
+        rig.run(7.0)
+        rig.world.domestic_plug = False
+        rig.step()
+        rig.world.domestic_plug = True
+    assert "contactor-stuck-open" in rig.faults
+    assert rig.point.domestic is not None and rig.point.domestic.contactor.closings <= 3
+    assert rig.point.faults.active["contactor-stuck-open"].detail.startswith("domestic socket")
+    rig.world.domestic_follows, rig.world.domestic_plug = True, False
+    rig.run(1.0)
+    assert rig.faults == set()
+
+
+def test_less_than_its_current_is_nothing() -> None:
+    rig = watched().run(4.0).permit(9.9, connector=2)
+    rig.world.domestic_plug = True
+    rig.run(3.0)
+    assert not rig.out.domestic_contactor and told(rig).waiting == "current"  # type: ignore[attr-defined]
+
+
+def test_a_permission_that_moves_to_the_domestic_socket_waits_until_the_car_is_off() -> None:
+    rig = watched().charging()
+    rig.world.domestic_plug = True
+    rig.permit(10.0, connector=2)
+    rig.run(5.0)
+    assert rig.out.contactor and rig.out.duty == 100.0 and not rig.out.domestic_contactor
+    rig.until(lambda: not rig.out.contactor, 2.0)
+    rig.until(lambda: rig.out.domestic_contactor, 1.0)
+    assert rig.point.contactor.open_confirmed
+
+
+def test_a_permission_that_moves_to_the_car_opens_the_domestic_socket_first() -> None:
+    rig = live().plug(pilot="C")
+    rig.permit()
+    rig.run(0.03)
+    assert not rig.out.domestic_contactor and not rig.out.contactor
+    rig.until(lambda: rig.out.contactor, 5.0)
+
+
+def test_a_welded_type_2_contactor_keeps_the_domestic_socket_off() -> None:
+    rig = live()
+    rig.world.welded = True
+    rig.run(0.02)
+    assert not rig.out.domestic_contactor
+    rig.run(2.0)
+    assert "contactor-welded" in rig.faults and not rig.out.domestic_contactor
+
+
+def test_the_residual_current_test_runs_with_a_plug_in_and_nothing_live() -> None:
+    rig = watched()
+    rig.world.domestic_plug = True
+    rig.permit(10.0, connector=2)
+    rig.until(lambda: rig.out.rcd_test, 5.0)
+    assert not rig.out.domestic_contactor
+    rig.until(lambda: rig.out.domestic_contactor, 5.0)
+    assert not rig.point.self_tests.running
+
+
+def test_unplugging_the_domestic_socket_tests_the_residual_current_devices_again() -> None:
+    rig = live()
+    passed = rig.point.self_tests.rcd_passed_at
+    rig.world.domestic_plug = False
+    rig.run(4.0)
+    assert rig.point.self_tests.rcd_passed_at != passed
+
+
+def test_releasing_the_type_2_plug_leaves_the_domestic_socket_on() -> None:
+    rig = live()
+    rig.point.request_unlock()
+    rig.run(5.0)
+    assert rig.out.domestic_contactor
+    assert rig.point.domestic is not None and rig.point.domestic.contactor.closings == 1
+
+
+def test_a_permission_for_the_domestic_socket_locks_nobody_elses_cable() -> None:
+    rig = live(hold_lock=True).plug()
+    rig.run(3.0)
+    assert not rig.point.locked and rig.world.lock_at == 0.0
+
+
+def test_a_fault_that_goes_keeps_the_domestic_socket_off_for_half_a_minute() -> None:
+    rig = live()
+    rig.world.pe_ok = False
+    rig.run(1.0)
+    rig.world.pe_ok = True
+    assert 34.0 < rig.until(lambda: rig.out.domestic_contactor, 60.0) < 36.0
+
+
+def test_a_dead_station_opens_and_the_plug_waits_for_its_return() -> None:
+    rig = live().silence()
+    rig.until(lambda: not rig.out.domestic_contactor, 11.0)
+    assert "lease-ended" in rig.faults
+    rig.permit(10.0, connector=2).run(6.0)
+    assert rig.out.domestic_contactor and rig.faults == set()
+
+
+def test_a_plug_that_was_in_at_the_start_is_told_at_once() -> None:
+    rig = watched()
+    rig.world.domestic_plug = True
+    rig.step()
+    assert told(rig).domestic_plug and told(rig).domestic_count == 1  # type: ignore[attr-defined]
+
+
+def test_an_empty_domestic_socket_spares_the_passes_of_an_empty_point() -> None:
+    rig = watched().run(10.0)
+    assert rig.point._calm_until > rig.now
+    rig.world.domestic_plug = True
+    rig.run(0.6)
+    assert rig.point.domestic is not None and rig.point.domestic.plugged
