@@ -1,0 +1,40 @@
+"""The borne in one process on its own clock: it does what the borne does, and the same at every run."""
+
+from pathlib import Path
+
+import pytest
+from one_process import WholeBorne
+
+from chargepoint.sim.central_system import CentralSystem
+
+UID = "0012345678"
+
+
+async def a_charge(root: Path) -> tuple[list[float], list[str]]:
+    """Ten minutes of charging; when things happened, and the actions the central system saw, with their times."""
+    async with CentralSystem(tags=[UID]) as central, WholeBorne(root, central, "[tic]", begin=8 * 3600.0) as borne:
+        await borne.run(15)
+        borne.plug(1)
+        await borne.until(lambda: borne.point(1).session.state == "waiting_auth", 10)
+        borne.badge(UID)
+        await borne.until(lambda: borne.contactor(1), 30)
+        times = [borne.now]
+        await borne.run(600)
+        borne.badge(UID)
+        await borne.until(lambda: not borne.sim.points[1].lock.holds, 20)
+        borne.unplug(1)
+        await borne.until(lambda: borne.point(1).status.value == "Available", 10)
+        times.append(borne.now)
+        await borne.until(lambda: central.transactions[0].stopped is not None, 10)
+        transaction = central.transactions[0]
+        assert transaction.meter_stop == borne.sim.points[1].register_wh
+        assert transaction.energy_wh == pytest.approx(32 * 230 * 3 / 6, rel=0.02)
+        assert central.violations == [] and not list(borne.station.faults)
+        sent = [f"{call.action} {call.payload.get('timestamp', '')}" for call in central.received]
+        return times, sent
+
+
+@pytest.mark.asyncio
+async def test_a_charge_on_its_own_clock_is_billed_as_the_meter_shows_and_repeats_exactly(tmp_path: Path) -> None:
+    first = await a_charge(tmp_path / "a")
+    assert first == await a_charge(tmp_path / "b")
