@@ -29,7 +29,7 @@ async def once(borne: Borne, central: CentralSystem, tag: str) -> dict[str, floa
     await borne.sim("plug", evse=1)
     await borne.until_status(1, "Preparing")
     began = time.monotonic()
-    contactor = asyncio.create_task(borne.sim("wait", evse=1, contactor=True, timeout=20))
+    contactor = asyncio.create_task(borne.sim("wait", evse=1, contactor=True, timeout=60))
     await borne.sim("badge", uid=tag)
     asked = await central.wait_for("Authorize", after=mark)
     asked_at = time.monotonic()

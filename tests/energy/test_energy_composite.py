@@ -278,5 +278,5 @@ def test_the_composite_is_what_the_text_says_for_every_second(items: list[Profil
 @given(st.lists(profiles(), max_size=6))
 def test_painting_leaves_no_hole_and_no_overlap(items: list[Profile]) -> None:
     spans = paint(items, NOON, NOON + SPAN, NOON)
-    assert spans[0].begin == NOON and spans[-1].end == NOON + SPAN
-    assert all(a.end == b.begin and a.begin < a.end for a, b in pairwise(spans))
+    assert spans[0][0] == NOON and spans[-1][1] == NOON + SPAN
+    assert all(a[1] == b[0] and a[0] < a[1] for a, b in pairwise(spans))

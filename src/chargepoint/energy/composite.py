@@ -5,17 +5,18 @@ window from the highest precedence down, each profile only where none before it 
 period is looked at once. Times are whole UTC seconds. No I/O, no clock.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import floor
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import NamedTuple
 
 from chargepoint.energy.profiles import DAY_S, Profile, Profiles
 
 DEFAULT_PHASES = 3
+_START = attrgetter("start")
 
 
 class Level(NamedTuple):
@@ -41,12 +42,8 @@ class Level(NamedTuple):
         return self.amps(volt) if unit == "A" else self.watts(volt)
 
 
-class Span(NamedTuple):
-    """From `begin` to `end` (excluded) a limit holds, or none does."""
-
-    begin: int
-    end: int
-    level: Level | None
+Span = tuple[int, int, Level | None]
+"""From the first instant to the second (excluded) a limit holds, or none does. A plain tuple: thousands are made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +126,7 @@ def composite(
         points = [point for point in caps if point != 0]
         own = _total([_capped(profiles, p, begin, end, caps, running, volt) for p in points], unit, volt)
         if 0 in caps:
-            own = _lower(own, [Span(begin, end, caps[0].level())], volt)
+            own = _lower(own, [(begin, end, caps[0].level())], volt)
     else:
         own = _capped(profiles, evse, begin, end, caps, running, volt)
     return _report(_lower(own, limits, volt), begin, duration, unit, volt)
@@ -159,8 +156,8 @@ def paint(chain: Sequence[Profile], begin: int, end: int, started: int | None) -
                         left.append((inner_end, gap_end))
                 last += 1
             gaps[first:last] = left
-    spans.extend(Span(gap_begin, gap_end, None) for gap_begin, gap_end in gaps)
-    spans.sort(key=itemgetter(0))
+    spans.extend((gap_begin, gap_end, None) for gap_begin, gap_end in gaps)
+    spans.sort(key=_begin)
     return spans
 
 
@@ -183,18 +180,20 @@ def runs(profile: Profile, begin: int, end: int, started: int | None) -> Iterato
             yield run, max(begin, run), min(end, run + length)
 
 
+def _begin(span: Span) -> int:
+    return span[0]
+
+
 def _add_spans(spans: list[Span], profile: Profile, base: int, begin: int, end: int) -> None:
     """Append the periods of one run between two instants within it."""
-    periods = profile.periods
-    first = bisect_right(periods, begin - base, key=attrgetter("start")) - 1
-    at = begin
-    for index in range(first, len(periods)):
-        period = periods[index]
-        until = min(base + periods[index + 1].start, end) if index + 1 < len(periods) else end
-        spans.append(Span(at, until, Level(period.limit, profile.unit, period.phases, profile.id)))
-        at = until
-        if at >= end:
-            return
+    periods, unit, id = profile.periods, profile.unit, profile.id
+    first = bisect_right(periods, begin - base, key=_START) - 1
+    last = bisect_left(periods, end - base, lo=first + 1, key=_START)
+    shown = periods[first:last]
+    begins = [base + period.start for period in shown]
+    begins[0] = begin
+    levels = [Level(period.limit, unit, period.phases, id) for period in shown]
+    spans.extend(zip(begins, [*begins[1:], end], levels, strict=True))
 
 
 def _point_spans(profiles: Profiles, evse: int, begin: int, end: int, running: Running | None) -> list[Span]:
@@ -204,11 +203,11 @@ def _point_spans(profiles: Profiles, evse: int, begin: int, end: int, running: R
 
 
 def _first(spans: Sequence[Span]) -> Now:
-    level, until = spans[0].level, spans[0].end
-    for span in spans[1:]:
-        if span.level != level:
+    _, until, level = spans[0]
+    for _, end, other in spans[1:]:
+        if other != level:
             break
-        until = span.end
+        until = end
     return Now(level, until)
 
 
@@ -222,59 +221,66 @@ def _capped(
     volt: float,
 ) -> list[Span]:
     own = _point_spans(profiles, evse, begin, end, running.get(evse))
-    return _lower([Span(begin, end, caps[evse].level())], own, volt)
+    return _lower([(begin, end, caps[evse].level())], own, volt)
 
 
 def _lower(first: Sequence[Span], second: Sequence[Span], volt: float) -> list[Span]:
     """The lower of two at every instant, in A per phase; where equal, the second's."""
-    if len(second) == 1 and second[0].level is None:
+    if len(second) == 1 and second[0][2] is None:
         return list(first)
-    if len(first) == 1 and (only := first[0].level) is not None:
-        cap = only.amps(volt)
-        return [
-            span if span.level is not None and span.level.amps(volt) <= cap else Span(span.begin, span.end, only)
-            for span in second
-        ]
+    if len(first) == 1 and (only := first[0][2]) is not None:
+        return _below(only, second, volt)
     spans: list[Span] = []
     i = j = 0
     while i < len(first) and j < len(second):
-        one, two = first[i], second[j]
-        level = one.level
-        if two.level is not None and (level is None or two.level.amps(volt) <= level.amps(volt)):
-            level = two.level
-        end = min(one.end, two.end)
-        spans.append(Span(max(one.begin, two.begin), end, level))
-        i += one.end == end
-        j += two.end == end
+        one_begin, one_end, level = first[i]
+        two_begin, two_end, other = second[j]
+        if other is not None and (level is None or other.amps(volt) <= level.amps(volt)):
+            level = other
+        end = min(one_end, two_end)
+        spans.append((max(one_begin, two_begin), end, level))
+        i += one_end == end
+        j += two_end == end
     return spans
+
+
+def _below(cap: Level, spans: Sequence[Span], volt: float) -> list[Span]:
+    """These spans, and the cap wherever they have no level or a higher one."""
+    amps = cap.amps(volt)
+
+    def allowed(level: Level | None) -> bool:
+        return level is not None and (level.limit if level.unit == "A" else level.amps(volt)) <= amps
+
+    return [span if allowed(span[2]) else (span[0], span[1], cap) for span in spans]
 
 
 def _total(points: Sequence[Sequence[Span]], unit: str, volt: float) -> list[Span]:
     """The sum over points, each of which has a level everywhere."""
-    edges = sorted({span.begin for spans in points for span in spans} | {points[0][-1].end})
+    edges = sorted({begin for spans in points for begin, _, _ in spans} | {points[0][-1][1]})
     at = [0] * len(points)
     total: list[Span] = []
     for begin, end in pairwise(edges):
         rate = 0.0
         for i, spans in enumerate(points):
-            while spans[at[i]].end <= begin:
+            while spans[at[i]][1] <= begin:
                 at[i] += 1
-            level = spans[at[i]].level
+            level = spans[at[i]][2]
             rate += 0.0 if level is None else level.rate(unit, volt)
-        total.append(Span(begin, end, Level(rate, unit, None, -1)))
+        total.append((begin, end, Level(rate, unit, None, -1)))
     return total
 
 
 def _report(spans: Sequence[Span], begin: int, duration: int, unit: str, volt: float) -> Composite:
     periods: list[ScheduledPeriod] = []
-    last: tuple[float, int | None] | None = None
+    last_limit, last_phases = -1.0, None
     for at, _, level in spans:
         if level is None:
             continue
         limit = round_down(level.limit if level.unit == unit else level.rate(unit, volt))
-        if last != (limit, level.phases):
-            last = (limit, level.phases)
-            periods.append(ScheduledPeriod(at - begin, limit, level.phases))
+        phases = level.phases
+        if limit != last_limit or phases != last_phases:
+            last_limit, last_phases = limit, phases
+            periods.append(ScheduledPeriod(at - begin, limit, phases))
     return Composite(begin, duration, unit, tuple(periods))
 
 
