@@ -2,8 +2,10 @@
 
     ./dev run python bench/badge.py [TIMES]
 
-The car is plugged; the time begins when the simulated card meets the reader. `permission` is when the station gave
-leave to charge (the start is on the disk by then), `contactor` when the simulated contactor had closed, after the lock.
+The two points take turns, at a pace that spares the lock (it makes ten moves a minute at most, and lets a car wait
+rather than make an eleventh). The car is plugged; the time begins when the simulated card meets the reader.
+`permission` is when the station gave leave to charge (the start is on the disk by then), `contactor` when the simulated
+contactor had closed, after the lock.
 """
 
 import asyncio
@@ -22,28 +24,30 @@ from chargepoint.sim.central_system import CentralSystem
 
 LATENCY_S = 0.05
 TAGS = ("04A1B2C3D4E5F6", "04112233")
+TURN_S = 9.0
+"""From one badge to the next: each point's lock moves twice in two turns."""
 
 
-async def once(borne: Borne, central: CentralSystem, tag: str) -> dict[str, float]:
-    mark = central.mark()
-    await borne.sim("plug", evse=1)
-    await borne.until_status(1, "Preparing")
+async def once(borne: Borne, central: CentralSystem, evse: int, tag: str) -> dict[str, float]:
+    mark, turn = central.mark(), time.monotonic()
+    await borne.sim("plug", evse=evse)
+    await borne.until_status(evse, "Preparing")
     began = time.monotonic()
-    contactor = asyncio.create_task(borne.sim("wait", evse=1, contactor=True, timeout=60))
+    contactor = asyncio.create_task(borne.sim("wait", evse=evse, contactor=True, timeout=60))
     await borne.sim("badge", uid=tag)
     asked = await central.wait_for("Authorize", after=mark)
     asked_at = time.monotonic()
-    await borne.until(lambda: _offered(borne), 20, "permission")
+    await borne.until(lambda: _offered(borne, evse), 20, "permission")
     permitted = time.monotonic()
     await contactor
     closed = time.monotonic()
     assert asked.payload["idTag"] == tag
     await borne.sim("badge", uid=tag)
-    await borne.until_status(1, "Finishing")
+    await borne.until_status(evse, "Finishing")
     await asyncio.sleep(1.5)  # the lock lets go
-    await borne.sim("unplug", evse=1)
-    await borne.until_status(1, "Available")
-    await asyncio.sleep(2.5)  # the reader forgets the card
+    await borne.sim("unplug", evse=evse)
+    await borne.until_status(evse, "Available")
+    await asyncio.sleep(turn + TURN_S - time.monotonic())
     return {
         "badge to Authorize": 1000 * (asked_at - began),
         "badge to permission": 1000 * (permitted - began),
@@ -52,8 +56,8 @@ async def once(borne: Borne, central: CentralSystem, tag: str) -> dict[str, floa
     }
 
 
-async def _offered(borne: Borne) -> bool:
-    return bool((await borne.evse(1))["offered"])
+async def _offered(borne: Borne, evse: int) -> bool:
+    return bool((await borne.evse(evse))["offered"])
 
 
 async def run(times: int) -> list[dict[str, Any]]:
@@ -62,7 +66,7 @@ async def run(times: int) -> list[dict[str, Any]]:
         try:
             await borne.start()
             await central.wait_for("StatusNotification", lambda p: p["connectorId"] == 2, timeout_s=20)
-            taken = [await once(borne, central, TAGS[number % 2]) for number in range(times)]
+            taken = [await once(borne, central, number % 2 + 1, TAGS[number % 2]) for number in range(times)]
         finally:
             await borne.stop()
             borne.remove()

@@ -1,233 +1,60 @@
-"""Logs and firmware: uploads, downloads, statuses in order, restarts, what goes wrong."""
+"""Logs and firmware: statuses in order, restarts, what goes wrong. How files travel is in test_ocpp_transfer."""
 
 import asyncio
 import base64
-import errno
-import http.server
 import json
-import socketserver
-import threading
 
 import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from file_servers import IMAGE, Ftp, Web, serving, tls_context
 from pki import Authority
 
+from chargepoint.journal import transactions
+from chargepoint.journal.stamp import Stamp
 from chargepoint.ocpp import installer as installer_module
 from chargepoint.ocpp.installer import ExchangeInstaller, InstallFailed
-from chargepoint.ocpp.transfer import Failure, TransferFailed, destination, download, upload
 from chargepoint.sim.central_system import CallFailed
 from chargepoint.update.request import Exchange, Progress, Step
 
 pytestmark = pytest.mark.asyncio
-IMAGE = bytes(range(256)) * 1000
-
-
-class Web(http.server.ThreadingHTTPServer):
-    """Serves `files`, takes uploads into `taken`; the first answers are those of `failures`, once each."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), WebHandler)
-        self.files = {"/fw.bin": IMAGE}
-        self.taken = {}
-        self.failures = []
-        self.requests = []
-        self.hold = threading.Event()
-        self.hold.set()
-        self.url = f"http://user:pass%20word@127.0.0.1:{self.server_port}"
-
-    def handle_error(self, request, client_address):
-        """A cancelled transfer closes its connection."""
-
-
-class WebHandler(http.server.BaseHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
-    def _begin(self):
-        self.server.requests.append((self.command, self.path, self.headers.get("Authorization")))
-        self.server.hold.wait(5)
-        if self.server.failures:
-            self.send_error(self.server.failures.pop(0))
-            return False
-        return True
-
-    def do_GET(self):
-        if not self._begin():
-            return
-        if self.path == "/moved":
-            self.send_response(302)
-            self.send_header("Location", "/fw.bin")
-            self.end_headers()
-            return
-        body = self.server.files.get(self.path)
-        if body is None:
-            self.send_error(404)
-            return
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body) + (10 if self.path == "/cut.bin" else 0)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_PUT(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self._begin():
-            self.server.taken[self.path] = body
-            self.send_response(201)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-    do_POST = do_PUT
-
-
-class FtpHandler(socketserver.StreamRequestHandler):
-    """The few commands a passive transfer needs."""
-
-    def say(self, text):
-        self.wfile.write(f"{text}\r\n".encode())
-
-    def handle(self):
-        passive = None
-        self.say("220 hello")
-        for raw in self.rfile:
-            word, _, argument = raw.decode().strip().partition(" ")
-            if word == "USER":
-                self.say("331 password")
-            elif word == "PASS":
-                self.say("230 in" if argument == "secret" else "530 no")
-            elif word in ("EPSV", "PASV"):
-                passive = socketserver.socket.create_server(("127.0.0.1", 0))
-                port = passive.getsockname()[1]
-                self.say(f"229 ok (|||{port}|)" if word == "EPSV" else f"227 ok (127,0,0,1,{port // 256},{port % 256})")
-            elif word in ("STOR", "RETR"):
-                self.say("150 go")
-                connection, _ = passive.accept()
-                with connection, passive:
-                    if word == "RETR":
-                        connection.sendall(self.server.files[argument])
-                    else:
-                        self.server.taken[argument] = b"".join(iter(lambda c=connection: c.recv(65536), b""))
-                self.say("226 done")
-            elif word == "QUIT":
-                self.say("221 bye")
-                return
-            else:
-                self.say("200 ok")
-
-
-class Ftp(socketserver.ThreadingTCPServer):
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), FtpHandler)
-        self.files = {"/fw.bin": IMAGE}
-        self.taken = {}
-        self.url = f"ftp://user:secret@127.0.0.1:{self.server_address[1]}"
 
 
 @pytest.fixture
 def web():
-    with Web() as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    with serving(Web()) as server:
         yield server
-        server.hold.set()
-        server.shutdown()
 
 
-@pytest.fixture
-def ftp():
-    with Ftp() as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+@pytest.fixture(scope="module")
+def operator():
+    return Authority("Operator")
+
+
+@pytest.fixture(params=["https", "ftps"])
+def secure(request, operator, tmp_path_factory):
+    """A file server behind TLS, certified by the operator's authority."""
+    kind = {"https": Web, "ftps": Ftp}[request.param]
+    with serving(kind(tls_context(operator, directory=tmp_path_factory.mktemp("tls")))) as server:
+        server.tag = '"v1"'
         yield server
-        server.shutdown()
 
 
-# --- transfers --------------------------------------------------------------------------------------------------------
+async def trusted(central, authority):
+    request = {"certificateType": "CentralSystemRootCertificate", "certificate": authority.pem}
+    assert (await central.call("InstallCertificate", request))["status"] == "Accepted"
 
 
-@pytest.mark.parametrize(
-    ("url", "path"),
-    [
-        ("http://h/logs/", "/logs/n.txt"),
-        ("http://h/logs", "/logs/n.txt"),
-        ("http://h", "/n.txt"),
-        ("http://h/logs/x.gz", "/logs/x.gz"),
-        ("https://h/put?signature=1", "/put?signature=1"),
-    ],
-)
-async def test_a_directory_gets_the_name_of_the_file(url, path):
-    assert destination(url, "n.txt") == path
+def slept(part):
+    """The waits of a part of the backend, none of which lasts."""
+    waits = []
 
+    async def sleep(seconds):
+        waits.append(seconds)
 
-async def test_download_and_upload_over_http(web, tmp_path):
-    for name in ("/fw.bin", "/moved"):
-        fetched = await download(web.url + name, tmp_path / "image")
-        assert fetched.size == len(IMAGE)
-        assert (tmp_path / "image").read_bytes() == IMAGE
-    await upload(web.url + "/in", "log.txt", b"text")
-    assert web.taken == {"/in/log.txt": b"text"}
-    assert base64.b64decode(web.requests[0][2].removeprefix("Basic ")) == b"user:pass word"
-
-
-async def test_an_upload_falls_back_to_post(web):
-    web.failures = [405]
-    await upload(web.url + "/in/x.txt", "log.txt", b"text")
-    assert [request[0] for request in web.requests] == ["PUT", "POST"]
-
-
-async def test_download_and_upload_over_ftp(ftp, tmp_path):
-    await download(ftp.url + "/fw.bin", tmp_path / "image")
-    assert (tmp_path / "image").read_bytes() == IMAGE
-    await upload(ftp.url + "/in/", "log.txt", b"text")
-    assert ftp.taken == {"/in/log.txt": b"text"}
-
-
-async def test_failures_have_their_kind_and_leave_no_file(web, ftp, tmp_path):
-    web.files["/cut.bin"] = IMAGE
-    cases = [
-        ("gopher://h/x", Failure.UNSUPPORTED),
-        ("no url", Failure.UNSUPPORTED),
-        (web.url + "/missing", Failure.OTHER),
-        (web.url + "/cut.bin", Failure.OTHER),
-        ("http://127.0.0.1:1/x", Failure.OTHER),
-        (ftp.url.replace("secret", "wrong") + "/fw.bin", Failure.PERMISSION),
-    ]
-    for url, kind in cases:
-        with pytest.raises(TransferFailed) as failure:
-            await download(url, tmp_path / "image")
-        assert failure.value.kind is kind, url
-        assert not (tmp_path / "image").exists()
-    for status, kind in ((403, Failure.PERMISSION), (400, Failure.BAD_MESSAGE), (500, Failure.OTHER)):
-        web.failures = [status]
-        with pytest.raises(TransferFailed) as failure:
-            await upload(web.url + "/in/x.txt", "x", b"")
-        assert failure.value.kind is kind
-
-
-async def test_a_full_disk_ends_a_download_and_leaves_nothing(web, tmp_path, monkeypatch):
-    class Full:
-        def __init__(self, file):
-            self.file = file
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *error):
-            self.file.close()
-
-        def write(self, block):
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    path_type = type(tmp_path)
-    usual = path_type.open
-    monkeypatch.setattr(path_type, "open", lambda self, *a, **k: Full(usual(self, *a, **k)))
-    with pytest.raises(TransferFailed, match="No space left"):
-        await download(web.url + "/fw.bin", tmp_path / "image")
-    monkeypatch.undo()
-    assert list(tmp_path.iterdir()) == []
+    part._sleep = sleep
+    return waits
 
 
 # --- logs -------------------------------------------------------------------------------------------------------------
@@ -279,6 +106,27 @@ async def test_why_a_log_was_not_uploaded_is_told(borne, central, web, failure, 
     web.failures = [failure]
     await central.call("GetLog", get_log(web, 1, retries=0))
     await central.wait_for("LogStatusNotification", lambda p: p["status"] == status)
+
+
+async def test_logs_go_over_tls_to_a_server_of_the_operators_authority_and_to_no_other(
+    borne, central, secure, operator
+):
+    waits = slept(borne.backend._logs)
+    request = {"location": secure.url + "/in", "retries": 2, "retryInterval": 7}
+    await central.call("GetDiagnostics", request)
+    await central.wait_for("DiagnosticsStatusNotification", lambda p: p["status"] == "UploadFailed")
+    assert waits == [7, 7]  # retries are repetitions (errata 3.50)
+    await central.call("GetLog", get_log(secure, 1, retries=1, retryInterval=9))
+    await central.wait_for("LogStatusNotification", lambda p: p["status"] == "UploadFailure")
+    assert waits == [7, 7, 9]
+    assert secure.taken == {}
+    await trusted(central, operator)
+    answer = await central.call("GetDiagnostics", request)
+    await central.wait_for("DiagnosticsStatusNotification", lambda p: p["status"] == "Uploaded")
+    log = await central.call("GetLog", get_log(secure, 2))
+    await central.wait_for("LogStatusNotification", lambda p: p["status"] == "Uploaded")
+    assert set(secure.taken) == {"/in/" + answer["fileName"], "/in/" + log["filename"]}
+    assert waits == [7, 7, 9]
 
 
 async def test_a_new_get_log_cancels_the_one_before(borne, central, web):
@@ -420,6 +268,60 @@ async def test_a_download_that_fails_is_tried_again_and_then_told(updated, centr
     assert await told(central, "DownloadFailed") == ["Downloading", "DownloadFailed"]
     web.failures = [500]
     await central.call("SignedUpdateFirmware", request)
+    await told(central, "Installed")
+
+
+async def test_firmware_comes_over_tls_goes_on_where_it_broke_off_and_waits_as_asked(
+    updated, central, secure, maker, installer, operator
+):
+    waits = slept(updated.backend._firmware)
+    await trusted(central, operator)
+    secure.cuts = [100_000, 60_000]
+    request = {**signed(maker, secure), "retries": 2, "retryInterval": 11}
+    await central.call("SignedUpdateFirmware", request)
+    assert await told(central, "Installed") == [
+        "Downloading",
+        "Downloaded",
+        "SignatureVerified",
+        "Installing",
+        "Installed",
+    ]
+    assert waits[:2] == [11, 11]
+    assert installer.images == [IMAGE]
+    asked = secure.ranges if isinstance(secure, Web) else secure.rests
+    assert [str(one).strip("bytes=-") for one in asked if one] == ["100000", "160000"]
+
+
+async def test_unsigned_firmware_comes_over_tls_and_not_from_a_server_nobody_trusts(
+    updated, central, secure, installer, operator
+):
+    waits = slept(updated.backend._firmware)
+    request = {"location": secure.url + "/fw.bin", "retrieveDate": "2020-01-01T00:00:00Z"}
+    await central.call("UpdateFirmware", {**request, "retries": 2, "retryInterval": 5})
+    await central.wait_for("FirmwareStatusNotification", lambda p: p["status"] == "DownloadFailed")
+    assert waits == [5, 5]
+    assert installer.images == []
+    await trusted(central, operator)
+    await central.call("UpdateFirmware", request)
+    await central.wait_for("FirmwareStatusNotification", lambda p: p["status"] == "Installed")
+    assert installer.images == [IMAGE]
+
+
+async def test_a_full_disk_during_a_download_is_told_and_costs_nothing_else(updated, central, web, maker, installer):
+    image = updated.backend._firmware._image
+    image.symlink_to("/dev/full")  # every write fails with ENOSPC
+    before = await central.call("GetConfiguration")
+    await central.call("SignedUpdateFirmware", signed(maker, web))
+    assert await told(central, "DownloadFailed") == ["Downloading", "DownloadFailed"]
+    assert not image.is_symlink()
+    assert installer.images == []
+    assert [asked for asked in updated.station.asked if asked[0] == "set_availability"] == []  # nobody was kept out
+    assert await central.call("GetConfiguration") == before
+    stamp = Stamp(updated.journal.boot, 1.0, 1_700_000_000.0)
+    await updated.journal.write(lambda db: transactions.begin(db, 1, 1, "TAG1", None, None, "car", stamp, 10))
+    updated.backend.outbox_changed()
+    await central.wait_for("StartTransaction")
+    await central.call("SignedUpdateFirmware", signed(maker, web))
     await told(central, "Installed")
 
 

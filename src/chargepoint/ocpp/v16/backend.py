@@ -108,7 +108,13 @@ class Backend:
         self._notes: asyncio.Queue[MeterSampled | SecurityEvent] = asyncio.Queue(maxsize=256)
         self._reports = Reports(self._call)
         self._kpis = KpiReports(lambda: self._protocol.kpi_interval_s, station.key_figures, self._send_if_online)
-        self._logs = Logs(config.station.id, self._log_content, self._reports.add, clock.utc)
+        self._logs = Logs(
+            config.station.id,
+            self._log_content,
+            self._reports.add,
+            clock.utc,
+            lambda: self._security.trust.trust(with_fallback=True),
+        )
         self._firmware = Firmware(
             journal,
             station,

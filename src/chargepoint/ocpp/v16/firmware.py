@@ -22,7 +22,7 @@ from chargepoint.ocpp import schema
 from chargepoint.ocpp.installer import Installer, InstallFailed
 from chargepoint.ocpp.rpc import Refusal, Reply, on
 from chargepoint.ocpp.timestamps import from_text
-from chargepoint.ocpp.transfer import TransferFailed, download
+from chargepoint.ocpp.transfer import Partial, TransferFailed, download
 from chargepoint.ocpp.truststore import TrustStore, Use
 from chargepoint.station.api import ConnectorStatus, StationApi
 
@@ -216,13 +216,16 @@ class Firmware:
         return True
 
     async def _download(self, job: Job) -> bytes | None:
+        """The SHA-256 of the image; None when it could not be had. A repeated attempt goes on where one stopped."""
+        partial = Partial()
+        roots = self._trust.trust(with_fallback=True)
         for attempt in range(1 + job.retries):
             if attempt:
                 await self._sleep(job.retry_s)
             try:
-                fetched = await download(job.location, self._image)
+                fetched = await download(job.location, self._image, roots, partial)
             except TransferFailed as failure:
-                log.warning("download failed", attempt=attempt + 1, reason=str(failure))
+                log.warning("download failed", attempt=attempt + 1, kept=partial.size, reason=str(failure))
             else:
                 log.info("firmware downloaded", size=fetched.size, sha256=fetched.sha256.hex())
                 return fetched.sha256

@@ -36,7 +36,10 @@ log = structlog.get_logger("ocpp.logs")
 
 
 class Logs:
-    """Handlers of GetDiagnostics and GetLog. One upload at a time; a new one takes the place of the old."""
+    """Handlers of GetDiagnostics and GetLog. One upload at a time; a new one takes the place of the old.
+
+    `roots`: PEM of the authorities a server may be certified by, beside the operating system's.
+    """
 
     def __init__(
         self,
@@ -44,12 +47,14 @@ class Logs:
         content: Content,
         report: Callable[[Any], None],
         utc: Callable[[], float],
+        roots: Callable[[], str],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._identity = identity
         self._content = content
         self._report = report
         self._utc = utc
+        self._roots = roots
         self._sleep = sleep
         self._task: asyncio.Task[None] | None = None
         self._request_id: int | None = None
@@ -150,7 +155,7 @@ class Logs:
         tell(None, False)
         for attempt in range(1 + max(0, retries)):
             try:
-                await upload(url, name, content)
+                await upload(url, name, content, self._roots())
             except TransferFailed as failure:
                 log.warning("upload failed", url=url.rpartition("@")[2], attempt=attempt + 1, reason=str(failure))
                 if attempt >= retries:
