@@ -10,7 +10,7 @@ from chargepoint.config import MeterRef
 from chargepoint.meter import bus as bus_module
 from chargepoint.meter.bus import MeterBus
 from chargepoint.meter.link import ModbusLink, NoAnswer, Refused
-from chargepoint.meter.plan import Block
+from chargepoint.meter.plan import Block, plan
 from chargepoint.sim.wire_meters import SimMeter, SimMeterBus, SimReading
 
 CHARGING = SimReading(
@@ -169,6 +169,24 @@ async def test_a_fresh_reading_is_younger_than_asked(tmp_path):
         assert reading.at >= asked
         meter.silent = True
         assert await bus.read_fresh(1, time.monotonic(), 0.1) is None
+
+
+@pytest.mark.asyncio
+async def test_an_answer_that_was_on_its_way_is_not_fresh(tmp_path):
+    """The contactor opens while the meter is being read: that reading misses what flowed in between."""
+    now = [CHARGING]
+    meter = SimMeter("eastron-sdm630", lambda: now[0])
+    async with line(tmp_path, {1: meter}, interval=30, timeout_s=1.0) as (_, bus, told):
+        await until(lambda: told.readings)
+        whole_round = bus.counters.requests + len(plan(meter.map, details=False))
+        meter.delay_s = 0.2
+        first = asyncio.create_task(bus.read_fresh(1, time.monotonic(), 5.0))
+        await until(lambda: bus.counters.requests == whole_round)
+        await asyncio.sleep(0.05)  # the meter has been asked the last of it, and answers with what it has now
+        now[0] = SimReading(energy_wh=1_234_599.0)
+        opened = time.monotonic()
+        assert (await bus.read_fresh(1, opened, 5.0)).energy_wh == 1_234_599
+        assert (await first).energy_wh == 1_234_567
 
 
 @pytest.mark.asyncio

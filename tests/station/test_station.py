@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from station_harness import FakeTime, Harness, station
 
+from chargepoint.meter.reading import Reading
 from chargepoint.station.api import Authorization, AuthStatus, Outcome, SecurityEvent, StopReason
 from chargepoint.station.settings import Settings
 
@@ -428,6 +430,62 @@ def test_the_last_register_counts_when_the_meter_falls_silent(tmp_path: Path) ->
         assert (await h.entries())[-1].payload["meter_stop_wh"] == 10_444
 
     play(tmp_path, body)
+
+
+def test_the_register_of_the_end_is_read_until_the_meter_shows_no_current(tmp_path: Path) -> None:
+    """Meters renew their registers about once a second: a reading with current in it is of before the opening."""
+
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.advance(30, wh=444)
+        read, asked = h.meters.read_fresh, []
+
+        async def slow(evse: int, after: float, timeout_s: float) -> Reading | None:
+            fresh = await read(evse, after, timeout_s)
+            assert fresh is not None
+            asked.append(after)
+            if len(asked) < 3:
+                return replace(fresh, current_a=(16.0, 16.0, 16.0))
+            return replace(fresh, energy_wh=fresh.energy_wh + 6)
+
+        h.meters.read_fresh = slow
+        h.badge()
+        await h.until_status("Finishing")
+        assert (await h.entries())[-1].payload["meter_stop_wh"] == 10_450
+        assert asked[0] < asked[1] < asked[2]
+
+    play(tmp_path, body)
+
+
+def test_a_transaction_that_is_not_resumed_ends_with_the_register_after_the_contactor_opened(tmp_path: Path) -> None:
+    """Only the station was killed: the safety process goes on charging until the permission goes."""
+    time = FakeTime()
+
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.advance(61, wh=700)
+        await h.until(lambda: h.backend.changes >= 2)
+
+    def charging(h: Harness) -> None:
+        car = h.link.cars[1]
+        car.plugged = car.connected = car.closed = True
+        car.count, car.wh = 1, 10_800
+        h.link.stuck = True
+
+    async def after(h: Harness) -> None:
+        await h.until(lambda: h.station.points[1].pending is not None)
+        await asyncio.sleep(0.05)
+        assert [e.kind for e in await h.entries()] == ["started", "sampled"]
+        h.link.cars[1].wh = 10_850
+        h.link.stuck = False
+        h.link.obey(1)
+        await h.until(lambda: h.station.points[1].pending is None)
+        end = (await h.entries())[-1]
+        assert (end.kind, end.payload["reason"], end.payload["meter_stop_wh"]) == ("ended", "PowerLoss", 10_850)
+
+    play(tmp_path, body, time=time)
+    time.mono += 2
+    play(tmp_path, after, Settings(resume_after_restart=False), time=time, prepare=charging)
 
 
 def test_no_session_begins_without_a_register(tmp_path: Path) -> None:

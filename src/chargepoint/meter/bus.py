@@ -109,7 +109,7 @@ class MeterBus:
         return self._meters[evse].lost
 
     async def read_fresh(self, evse: int, after: float, timeout_s: float) -> Reading | None:
-        """The first reading that arrived at `after` (monotonic) or later; None when none did within the time."""
+        """The first reading asked for at `after` (monotonic) or later; None when none came within the time."""
         meter = self._meters[evse]
         meter.waiting += 1
         try:
@@ -189,12 +189,13 @@ class MeterBus:
     async def _read(self, meter: _Meter) -> Reading:
         # Meters take turns with their details (by their place in the table), so that no round has them of two.
         turn = (meter.rounds + list(self._meters).index(meter.evse)) % DETAILS_EVERY
+        asked = time.monotonic()
         blocks = meter.whole if meter.last is None or turn == 0 else meter.brief
         for block in blocks:
             words = await self._link.read(meter.unit, meter.map.function, block, meter.map.gap_ms / 1000)
             meter.registers.update(enumerate(words, block.address))
         meter.rounds += 1
-        reading = to_reading(meter.map, meter.registers, time.monotonic())
+        reading = to_reading(meter.map, meter.registers, asked)
         if not meter.identified:
             await self._identify(meter)
         meter.guard.check(reading.energy_wh)

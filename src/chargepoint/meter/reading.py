@@ -16,7 +16,8 @@ class Reading:
     """One complete reading. The register is the truth for energy: nothing is integrated in software."""
 
     at: float
-    """Monotonic seconds at which the answer with the energy register arrived."""
+    """Monotonic seconds at which it was asked for: no register is older. The answer may have been on its way when
+    something happened; it is not taken for a reading of after that."""
     energy_wh: int
     """Import register, Wh, as the meter shows it."""
     power_w: float | None = None

@@ -6,7 +6,9 @@ since, and the session is finished only when the end is on the disk.
 """
 
 import asyncio
+import contextlib
 import itertools
+import math
 import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -34,6 +36,8 @@ FRESH_WAIT_S: Final = 4.0
 RETRY_WRITE_S: Final = 2.0
 SETTLED_S: Final = 1.0
 """A reading so long after the contactor opened has the whole energy in it."""
+FLOWS_A: Final = 0.5
+"""Above it the meter shows that its registers still move."""
 UNBELIEVABLE_WH: Final = 5000
 """More than a car can draw between the last register on the disk and the end of its lease: it is another meter."""
 
@@ -145,10 +149,17 @@ class Books:
         return clock.monotonic()
 
     async def _register_for_end(self, opened: float) -> Reading | None:
+        """The register after the contactor opened. As long as the meter still shows current its registers are those of
+        before (meters renew them about once a second): it is asked again, for a bounded time."""
         point, meters = self._point, self._shared.meters
         if point.config.meter is None:
             return Reading(self._shared.clock.monotonic(), 0)
         fresh = await meters.read_fresh(point.id, opened, FRESH_WAIT_S)
+        with contextlib.suppress(TimeoutError):  # a welded contact, or current of the domestic socket
+            async with asyncio.timeout(SETTLED_S):
+                while fresh is not None and _flows(fresh):
+                    after = math.nextafter(fresh.at, math.inf)
+                    fresh = await meters.read_fresh(point.id, after, FRESH_WAIT_S) or fresh
         if fresh is None:
             log.warning("the meter is silent at the end of a session; its last register counts", evse=point.id)
         return fresh or meters.last(point.id) or point.reading
@@ -160,7 +171,8 @@ class Books:
         drawn (a meter exchanged) is not believed.
         """
         point, shared, wh = self._point, self._shared, pending.last_wh
-        reading = await shared.meters.read_fresh(point.id, shared.clock.monotonic(), FRESH_WAIT_S)
+        shared.changed()  # the permission goes, should the safety process still have one
+        reading = await self._register_for_end(await self._contactor_open())
         if reading is not None and 0 <= reading.energy_wh - wh < UNBELIEVABLE_WH:
             wh = reading.energy_wh
         log.info("transaction ended by a restart", evse=point.id, tx=pending.tx, meter_stop_wh=wh)
@@ -213,3 +225,7 @@ class Books:
             log.error("the journal does not take a write", what=what, evse=self._point.id, error=str(error))
             return False
         return True
+
+
+def _flows(reading: Reading) -> bool:
+    return max((amps for amps in reading.current_a if amps is not None), default=0.0) > FLOWS_A
