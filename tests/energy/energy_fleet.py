@@ -40,6 +40,8 @@ class Slot:
     cap_a: float = 32.0
     weight: float = 1.0
     metered: bool = True
+    fixed_a: float | None = None
+    """A domestic socket: this current or none."""
     car: Car | None = None
     since: float = 0.0
     drawn: tuple[float, ...] = ()
@@ -67,6 +69,7 @@ class Slot:
             measured_at=self.measured_at,
             energy_wh=car.energy_wh if car else 0.0,
             weight=self.weight,
+            fixed_a=self.fixed_a,
         )
 
 

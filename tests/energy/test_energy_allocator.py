@@ -232,6 +232,58 @@ def test_reserved_phases_are_left_alone() -> None:
     assert Supply((52.0, 52.0, 52.0), (10.0, 0.0, 60.0)).free() == [42.0, 52.0, 0.0]
 
 
+def domestic(limit: float = 20.0, lag: float = 5.0) -> Site:
+    """A car of 32 A on point 1, and a domestic socket of 10 A on L1 as point 2."""
+    site = Site([Slot(1, wiring("RST")), Slot(2, wiring("R", 1), cap_a=10.0, fixed_a=10.0)], (limit, limit, limit))
+    site.slots[0].plug(Car(lag_s=lag), site.now)
+    site.run(30)
+    return site
+
+
+def test_a_domestic_socket_gets_its_whole_current_and_only_when_the_cars_have_made_room() -> None:
+    site = domestic()
+    assert site.offers() == [20.0, 0.0]
+    site.slots[1].plug(Car(phases=1, max_a=10.0, lag_s=0.0), site.now)
+    seen = set()
+    for _ in range(30):
+        load = site.step()
+        seen.add(site.slots[1].offered_a)
+        assert load[0] <= 20.0
+    assert site.offers() == [10.0, 10.0] and seen == {0.0, 10.0}
+
+
+def test_a_domestic_socket_is_off_where_its_current_does_not_fit_and_says_so() -> None:
+    site = domestic(limit=9.0)
+    site.slots[0].unplug()
+    site.slots[1].plug(Car(phases=1, max_a=10.0, lag_s=0.0), site.now)
+    site.run(30)
+    assert site.offers() == [0.0, 0.0] and reasons(site)[1] == "no-room-fixed"
+    site.limit_a = (13.1, 13.1, 13.1)
+    site.run(10)
+    assert site.offers()[1] == 10.0
+
+
+def test_a_limit_below_a_domestic_sockets_current_means_off() -> None:
+    site = domestic()
+    site.slots[1].plug(Car(phases=1, max_a=10.0, lag_s=0.0), site.now)
+    site.run(30)
+    site.slots[1].cap_a = 9.9
+    site.run(30)
+    assert site.offers() == [20.0, 0.0] and reasons(site)[1] == "own-limit"
+
+
+def test_a_car_and_a_domestic_socket_that_do_not_both_fit_take_turns() -> None:
+    site = domestic(limit=12.0)
+    site.slots[1].plug(Car(phases=1, max_a=10.0, lag_s=0.0), site.now)
+    served = [0, 0]
+    for _ in range(3600):
+        load = site.step()
+        assert load[0] <= 12.0
+        for i, offered in enumerate(site.offers()):
+            served[i] += offered > 0
+    assert min(served) > 1500, served
+
+
 def test_many_points_share_one_supply() -> None:
     site = Site([Slot(i, wiring("RST")) for i in range(1, 9)], (100.0, 100.0, 100.0))
     for slot in site.slots:

@@ -28,6 +28,12 @@ def cars(draw: st.DrawFn) -> Car:
 
 
 @st.composite
+def domestic_sockets(draw: st.DrawFn, number: int) -> Slot:
+    amps = draw(st.sampled_from([8.0, 10.0, 16.0, 8.25]))
+    return Slot(number, wiring(draw(st.sampled_from(["R", "S", "T"]))), cap_a=amps, fixed_a=amps)
+
+
+@st.composite
 def sites(draw: st.DrawFn) -> Site:
     slots = [
         Slot(
@@ -39,6 +45,8 @@ def sites(draw: st.DrawFn) -> Site:
         )
         for i in range(1, draw(st.integers(2, 4)) + 1)
     ]
+    if draw(st.booleans()):
+        slots.append(draw(domestic_sockets(len(slots) + 1)))
     return Site(slots)
 
 
@@ -46,7 +54,7 @@ events = st.lists(
     st.tuples(
         st.integers(1, 12) | st.integers(20, 120),
         st.sampled_from(["plug", "plug", "plug", "unplug", "limit", "limit", "cap"]),
-        st.integers(0, 3),
+        st.integers(0, 4),
         st.data(),
     ),
     min_size=3,
@@ -92,6 +100,7 @@ def test_no_phase_is_ever_above_its_limit_beyond_the_time_a_car_has_to_follow(
             assert within(signalled(site), site.limit_a), (site.now, signalled(site), site.limit_a)
             assert all(offer == 0 or offer >= 6 for offer in site.offers()), site.offers()
             assert all(slot.offered_a <= slot.cap_a for slot in site.slots)
+            assert all(slot.offered_a in (0, int(slot.fixed_a * 10) / 10) for slot in site.slots if slot.fixed_a)
         act(site, kind, which, data)
         note(f"{site.now}: {kind} {which}")
 
@@ -112,10 +121,10 @@ def test_a_steady_limit_is_used_and_the_pilots_come_to_rest(site: Site, data: st
         lines = slot.wiring[: slot.car.phases]
         room = min(limit - load[line] for line in lines)
         unsettled = slot.metered is False and len(slot.wiring) > slot.car.phases
-        if slot.offered_a and slot.offered_a < slot.cap_a and not unsettled:
+        if slot.offered_a and slot.offered_a < slot.cap_a and not (unsettled or slot.fixed_a):
             neighbours = [s for s in site.slots if not s.metered and s.car is not None and s.car.phases < len(s.wiring)]
             assert room <= max(0.05 * limit, 0.6) or neighbours, (slot.id, room, offers)
-    if limit >= 6 * len(site.slots):
+    if limit >= sum(slot.fixed_a or 6 for slot in site.slots):
         site.run(300)
         assert [len(slot.changes) for slot in site.slots] == before, "no car fits or leaves, so no pilot moves"
 

@@ -12,7 +12,9 @@ How it decides, in this order:
    next, of those who never had a turn the one with the least energy.
 4. Targets by weighted water-filling per phase between the admitted. A point that draws less than offered for
    `IDLE_S` is counted at what it draws plus `IDLE_MARGIN_A`; what nobody else wants it keeps all the same.
-5. Lowering comes first; raising takes only the room that claims leave. Between two changes of one pilot lie
+5. A load that cannot be told how much it may draw (`fixed_a`: a domestic socket) gets its whole current or none, and
+   none until the cars that must make room for it have lowered theirs. It takes its turn like a car.
+6. Lowering comes first; raising takes only the room that claims leave. Between two changes of one pilot lie
    `CHANGE_S`, except where a lowering is needed to respect the limit.
 
 No I/O, no clock: `now` is monotonic seconds, currents are amperes per phase.
@@ -62,7 +64,7 @@ def wiring(rotation: str, phases: int = 3) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """What may be drawn per phase in all, and what of it is kept for others (domestic sockets in use)."""
+    """What may be drawn per phase in all, and what of it is kept for others."""
 
     limit_a: Phases
     reserved_a: Phases = (0.0, 0.0, 0.0)
@@ -95,6 +97,18 @@ class Point:
     """Delivered in this session."""
     weight: float = 1.0
     """Share above the minimum relative to others, e.g. 2 for a car with a departure ahead."""
+    fixed_a: float | None = None
+    """All or nothing: the least it can be given, and the most. None: a car, from 6 A to `cap_a`."""
+
+    @property
+    def least_a(self) -> float:
+        """The least it can be offered; rounded as offers are."""
+        return MINIMUM_A if self.fixed_a is None else floor(self.fixed_a * 10 + 1e-6) / 10
+
+    @property
+    def most_a(self) -> float:
+        """Whatever its own limits leave of it; for a fixed load no more than it takes."""
+        return self.cap_a if self.fixed_a is None else min(self.cap_a, self.least_a)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +194,9 @@ def _seat(point: Point, old: PointMemory | None, now: float) -> _Seat:
     used = range(len(point.wiring)) if memory.used is None else sorted(memory.used)
     seat = _Seat(point, memory, tuple(point.wiring[i] for i in used))
     seat.claim_a = max(memory.offered_a, memory.held_a)
-    seat.want_a = point.cap_a if not memory.idle else min(point.cap_a, max(MINIMUM_A, _drawn(point) + IDLE_MARGIN_A))
+    seat.want_a = point.most_a
+    if memory.idle:
+        seat.want_a = min(point.most_a, max(point.least_a, _drawn(point) + IDLE_MARGIN_A))
     return seat
 
 
@@ -266,7 +282,7 @@ def _admit(seats: Sequence[_Seat], left: list[float], now: float) -> list[_Seat]
             seat.reason = "no-car"
         elif not seat.point.wants:
             seat.reason = "not-asking"
-        elif seat.point.cap_a < MINIMUM_A:
+        elif seat.point.most_a < seat.point.least_a:
             seat.reason = "own-limit"
         else:
             asking.append(seat)
@@ -276,11 +292,13 @@ def _admit(seats: Sequence[_Seat], left: list[float], now: float) -> list[_Seat]
     asking.sort(key=lambda seat: _order(seat, now, newcomer))
     admitted: list[_Seat] = []
     for seat in asking:
-        full = next((line for line in seat.lines if left[line] < MINIMUM_A - 1e-9), None)
+        least = seat.point.least_a
+        full = next((line for line in seat.lines if left[line] < least - 1e-9), None)
         returning = seat.memory.turn_since is None and now - seat.memory.shed_at < HYSTERESIS_S
-        if full is None and not (returning and min(left[line] for line in seat.lines) < RETURN_A):
+        enough = least + RETURN_A - MINIMUM_A
+        if full is None and not (returning and min(left[line] for line in seat.lines) < enough):
             for line in seat.lines:
-                left[line] -= MINIMUM_A
+                left[line] -= least
             over = seat.memory.turn_since is None or _over(seat, now, newcomer)
             if over:
                 seat.memory = replace(seat.memory, turn_since=now, waiting_since=None)
@@ -290,7 +308,7 @@ def _admit(seats: Sequence[_Seat], left: list[float], now: float) -> list[_Seat]
         if full is None:
             seat.reason, seat.until = "hysteresis", seat.memory.shed_at + HYSTERESIS_S
         else:
-            seat.reason = "turn" if any(full in other.lines for other in admitted) else "no-room"
+            seat.reason = "turn" if any(full in other.lines for other in admitted) else _no_room(seat)
         seat.memory = _leave(
             seat.memory, now, asked=True, taken_over=seat.reason == "turn" and _over(seat, now, newcomer)
         )
@@ -298,6 +316,10 @@ def _admit(seats: Sequence[_Seat], left: list[float], now: float) -> list[_Seat]
         if seat.reason == "turn":
             seat.until = min((s.memory.turn_since or now) + TURN_S for s in admitted if seat.phase in s.lines)
     return admitted
+
+
+def _no_room(seat: _Seat) -> str:
+    return "no-room" if seat.point.fixed_a is None else "no-room-fixed"
 
 
 def _over(seat: _Seat, now: float, newcomer: bool) -> bool:
@@ -336,13 +358,13 @@ def _leave(memory: PointMemory, now: float, asked: bool, taken_over: bool = Fals
 def _fill(admitted: Sequence[_Seat], left: list[float]) -> None:
     """Raise all from the minimum together, each by its weight, until a phase is full or it has what it wants."""
     for seat in admitted:
-        seat.target_a = MINIMUM_A
+        seat.target_a = seat.point.least_a
         for line in seat.lines:
-            left[line] -= MINIMUM_A
+            left[line] -= seat.point.least_a
     _raise_together(admitted, left)
     idle = [seat for seat in admitted if seat.memory.idle and seat.reason == "full"]
     for seat in idle:
-        seat.want_a = seat.point.cap_a
+        seat.want_a = seat.point.most_a
     _raise_together(idle, left)
     for seat in idle:
         if seat.reason == "share":
@@ -438,11 +460,11 @@ def _raise(seat: _Seat, room: list[float], coming: set[int], now: float) -> None
     reach = min(seat.target_a, max(seat.claim_a, memory.offered_a) + min(room[line] for line in seat.lines))
     reach = floor(reach * 10 + 1e-6) / 10
     more = any(line in coming for line in seat.lines) and reach < seat.target_a
-    if reach < MINIMUM_A or (more and memory.offered_a > 0):
+    if reach < seat.point.least_a or (more and memory.offered_a > 0):
         # A car that charges already waits for its whole raise; one without current takes what there is from 6 A on.
         seat.reason = "settling"
         return
-    step = 0.1 if reach >= seat.point.cap_a else STEP_A
+    step = 0.1 if reach >= seat.point.most_a else STEP_A
     if reach - memory.offered_a < step - 1e-6 or now - memory.changed_at < CHANGE_S:
         return
     for line in seat.lines:

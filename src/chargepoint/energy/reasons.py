@@ -40,6 +40,10 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
     "turn": ("not all cars fit, so they take turns", "il n'y a pas place pour toutes : chacune son tour"),
     "no-room": ("phase {phase} leaves less than 6 A", "la phase {phase} laisse moins de 6 A"),
+    "no-room-fixed": (
+        "phase {phase} leaves less than the domestic socket needs",
+        "la phase {phase} laisse moins qu'il n'en faut à la prise domestique",
+    ),
     "hysteresis": (
         "it was paused a moment ago and waits before it starts again",
         "elle vient d'être mise en pause et attend avant de reprendre",
@@ -47,7 +51,7 @@ REASONS: dict[str, tuple[str, str]] = {
 }
 
 
-SHARING = frozenset({"share", "supply", "idle", "settling", "turn", "no-room", "hysteresis"})
+SHARING = frozenset({"share", "supply", "idle", "settling", "turn", "no-room", "no-room-fixed", "hysteresis"})
 """Reasons that lie in the supply and in the others, not in the point's own limits."""
 
 
