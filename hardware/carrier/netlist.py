@@ -193,6 +193,8 @@ AT_REST = {
     "emergency_stop": "reads pressed until 24 V is there",
     "coil_watchdog": "reads dropped",
     "door": "reads open until 24 V is there",
+    "grid_a": "reads open until 24 V is there",
+    "grid_b": "reads open until 24 V is there",
     "pilot": "steady -12 V: state F, not available",
     "adc": "ADC deselected",
     "contactor": "coil off",

@@ -159,14 +159,16 @@ class SharingSection(_Section, frozen=True, kw_only=True):
 
 
 class GridSignalSection(_Section, frozen=True, kw_only=True):
-    """A contact of the grid operator that limits points."""
+    """A contact of the grid operator that limits points. A broken wire reads as an open contact, so a signal that must
+    not be missed is `active = "open"`: the wire's break then limits. With "closed" a broken wire is no signal."""
 
     name: Name
     source: Literal[
         "tic-relay-1", "tic-relay-2", "tic-relay-3", "tic-relay-4",
-        "tic-relay-5", "tic-relay-6", "tic-relay-7", "tic-relay-8",
+        "tic-relay-5", "tic-relay-6", "tic-relay-7", "tic-relay-8", "input-1", "input-2",
     ]  # fmt: skip
-    """1: the Linky's real contact; 2 to 8: its virtual ones."""
+    """`tic-relay-1`: the Linky's real contact, 2 to 8 its virtual ones; a Linky silent for 10 s gives no signal.
+    `input-1`, `input-2`: contacts wired to the controller board (24 V, `grid_a` and `grid_b` of the pin map)."""
     limit: Annotated[float, msgspec.Meta(ge=0, le=80)]
     """A for each point while the signal is active; below 6: charging pauses."""
     active: Literal["closed", "open"] = "closed"

@@ -409,7 +409,7 @@ def _check_tariffs(config: Config) -> Iterator[tuple[str, str]]:
         if signal.name in names:
             yield f"{path}.name", f'is "{signal.name}", like that of grid_signal[{names[signal.name]}]: use another'
         names.setdefault(signal.name, index)
-        if config.tic is None:
+        if config.tic is None and not str(signal.source).startswith("input-"):
             yield f"{path}.source", f'is "{signal.source}", but the borne listens to no Linky: add the table [tic]'
     if config.sharing.off_peak and config.tic is None:
         yield "sharing.off_peak", "names tariffs, but the borne listens to no Linky: add the table [tic]"

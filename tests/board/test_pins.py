@@ -34,7 +34,7 @@ def test_signals_that_are_not_built_in_need_no_line() -> None:
 
 
 def test_an_override_moves_one_signal() -> None:
-    assert load_pins(config({"door": "EXP22"})).line("door") == Line(2, 6)
+    assert load_pins(config({"door": "EXP30"})).line("door") == Line(2, 14)
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,12 @@ def test_a_wrong_type_does_not_hide_what_does_not_fit_together() -> None:
             "name or address",
         ),
         ("[ocpp]", f"{SIGNAL}[ocpp]", "grid_signal[0].source", "add the table [tic]"),
+        (
+            "[ocpp]",
+            '[[grid_signal]]\nname = "x"\nsource = "input-3"\nlimit = 8\n[ocpp]',
+            "grid_signal[0].source",
+            "input-1",
+        ),
         ("[ocpp]", f"[tic]\n{SIGNAL}evses = [7]\n[ocpp]", "grid_signal[0].evses", "names point 7"),
         ("[ocpp]", f"[tic]\n{SIGNAL}{SIGNAL}[ocpp]", "grid_signal[1].name", "grid_signal[0]"),
         ("[ocpp]", '[sharing]\noff_peak = ["HC"]\n[ocpp]', "sharing.off_peak", "add the table [tic]"),

@@ -22,7 +22,7 @@ import io
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 from unittest.mock import patch
 
 from chargepoint.board.pins import load_pins
@@ -42,6 +42,7 @@ from chargepoint.sim.server import make_borne
 from chargepoint.sim.wire_meters import crc16
 from chargepoint.sim.wiring import Wiring
 from chargepoint.station.clock import Clock
+from chargepoint.station.control import Control
 from chargepoint.station.point import Point
 
 FINE_S, QUIET_S = 0.01, 0.25
@@ -223,6 +224,7 @@ class WholeBorne:
             self._stack.callback(self.journal.close)
             self._watch(self.journal, "_submit")
             self.station = process.compose(config, self.journal)
+            self.control = Control(self.station, config.station.run_dir / "station.sock")
             running = asyncio.create_task(self.station.run())
             self._stack.push_async_callback(self._end, running)
             await self.until(lambda: self.online and all(p.report for p in self.station.points.values()), 30)
@@ -321,6 +323,11 @@ class WholeBorne:
         self.sim.points[evse].unplug("socket", force)
         self._happened()
 
+    def contacts(self, first: bool, second: bool) -> None:
+        """The grid operator's contacts at the board, closed or open."""
+        self.sim.grid_closed = (first, second)
+        self._happened()
+
     def fault(self, name: str, evse: int | None = None, on: bool = True) -> None:
         """One of the simulated borne's faults."""
         if evse is None:
@@ -342,6 +349,9 @@ class WholeBorne:
 
     def contactor(self, evse: int) -> bool:
         return self.sim.points[evse].contactor.closed
+
+    def why(self, evse: int, lang: Literal["en", "fr"] = "en") -> str:
+        return self.control.why(evse, lang)
 
     def states(self) -> list[tuple[str, str, str]]:
         return [(p.session.state, p.status.value, self.sim.points[i].state) for i, p in self.station.points.items()]

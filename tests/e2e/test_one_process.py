@@ -7,7 +7,7 @@ from one_process import WholeBorne
 
 from chargepoint.sim.central_system import CentralSystem
 
-UID = "0012345678"
+UID, OTHER = "0012345678", "0012345679"
 
 
 async def a_charge(root: Path) -> tuple[list[float], list[str]]:
@@ -32,6 +32,45 @@ async def a_charge(root: Path) -> tuple[list[float], list[str]]:
         assert central.violations == [] and not list(borne.station.faults)
         sent = [f"{call.action} {call.payload.get('timestamp', '')}" for call in central.received]
         return times, sent
+
+
+@pytest.mark.asyncio
+async def test_a_wired_contact_of_the_grid_operator_lowers_its_point_alone_and_a_broken_wire_counts_as_told(
+    tmp_path: Path,
+) -> None:
+    signals = """
+[[grid_signal]]
+name = "flex"
+source = "input-1"
+limit = 10
+evses = [1]
+[[grid_signal]]
+name = "stop"
+source = "input-2"
+active = "open"
+limit = 0
+evses = [2]
+"""
+    async with CentralSystem(tags=[UID, OTHER]) as central, WholeBorne(tmp_path, central, signals) as borne:
+        borne.contacts(False, True)
+        await borne.run(15)
+        for evse, uid in ((1, UID), (2, OTHER)):
+            borne.plug(evse)
+            await borne.until(lambda evse=evse: borne.point(evse).session.state == "waiting_auth", 10)
+            borne.badge(uid)
+            await borne.until(lambda evse=evse: borne.contactor(evse), 30)
+        await borne.run(30)
+        assert [point.commands.duty > 40 for point in borne.sim.points.values()] == [True, True]
+        borne.contacts(True, True)
+        began = borne.now
+        await borne.until(lambda: borne.sim.points[1].commands.duty == pytest.approx(10 / 0.6, abs=0.1), 5)
+        assert borne.now - began < 1 and borne.sim.points[2].commands.duty > 40
+        assert "grid operator asks for 10 A" in borne.why(1)
+        assert "gestionnaire du réseau demande 10 A" in borne.why(1, "fr")
+        borne.contacts(True, False)  # the wire of the second breaks
+        await borne.until(lambda: not borne.contactor(2), 15)
+        assert borne.point(2).status.value == "SuspendedEVSE" and borne.contactor(1)
+        assert "grid operator" in borne.why(2)
 
 
 @pytest.mark.asyncio

@@ -222,6 +222,13 @@ def test_every_phase_has_the_least_of_all_sources() -> None:
     assert tightest([], LIMIT) == LIMIT
 
 
+def test_a_signal_that_rests_closed_is_active_when_its_wire_breaks() -> None:
+    broken, closed = 0b00, 0b10
+    assert GridSignal("x", 0.0, (), bit=1, active_closed=False, wired=True).active(broken)
+    assert not GridSignal("x", 0.0, (), bit=1, active_closed=False, wired=True).active(closed)
+    assert not GridSignal("x", 0.0, (), bit=1, wired=True).active(broken)
+
+
 def test_grid_signals_are_read_from_relay_bits() -> None:
     signal = GridSignal("relay-2", 8.0, (1,), bit=2)
     assert signal.active(0b100) and not signal.active(0b011)

@@ -226,6 +226,16 @@ async def test_bay_and_domestic_socket_and_building_can_be_moved(bench: Bench) -
     }
 
 
+async def test_contacts_of_the_grid_operator_reach_the_controllers_inputs(bench: Bench) -> None:
+    assert await bench.call("input", number=2) == [False, True]
+    for _ in range(10):
+        borne = bench.board.read_borne()
+    assert borne.grid_closed == (False, True)
+    assert (await bench.call("show"))["inputs"] == [False, True]
+    with pytest.raises(RpcError, match="there are 1 and 2"):
+        await bench.call("input", number=3)
+
+
 async def test_a_second_borne_in_the_same_directory_is_refused(bench: Bench) -> None:
     with pytest.raises(SocketBusy):
         await serve_until(bench.config, asyncio.Event())

@@ -61,6 +61,8 @@ BORNE_SIGNALS: Mapping[str, Signal] = {
     "emergency_stop": _WATCHED,  # low: pressed, or the loop is broken
     "coil_watchdog": Signal(Kind.INPUT, header_only=True),  # high: the monostable holds the coil supply
     "door": Signal(Kind.INPUT, active_high=False),  # low: open
+    "grid_a": _IN,  # high: the grid operator's contact is closed; low: it is open, or its wire is broken
+    "grid_b": _IN,
 }
 POINT_SIGNALS: Mapping[str, Signal] = {
     "contactor": Signal(Kind.OUTPUT, header_only=True),

@@ -20,7 +20,7 @@ from chargepoint.config import EvseSection
 _SLOW_INPUTS = ("lock_is_closed", "lock_is_open", "bay", "domestic_plug", "domestic_mirror")
 """Inputs that may stand behind I2C: one of them is read in each pass, in turn."""
 _DOOR_EVERY = 10
-"""Passes between two readings of the door switch."""
+"""Passes between two readings of the door switch, and of each contact of the grid operator; never two in one pass."""
 
 
 class _Devices:
@@ -251,6 +251,8 @@ class GpioBoard:
         self._coil_watchdog = self._devices.input("coil_watchdog")
         self._door = self._devices.input("door")
         self._door_open = False
+        self._grid = tuple(self._devices.input(name) for name in ("grid_a", "grid_b"))
+        self._grid_closed = (False, False)
         self._passes = 0
         self._errors = hardware.errors
         self.make_safe()
@@ -259,10 +261,17 @@ class GpioBoard:
         return self._points[evse_id].read()
 
     def read_borne(self) -> BorneInputs:
-        if self._passes % _DOOR_EVERY == 0:
+        turn = self._passes % _DOOR_EVERY
+        if turn == 0:
             self._door_open = not self._level(self._door)
+        elif turn == 3:
+            self._grid_closed = (self._level(self._grid[0]), self._grid_closed[1])
+        elif turn == 6:
+            self._grid_closed = (self._grid_closed[0], self._level(self._grid[1]))
         self._passes += 1
-        return BorneInputs(not self._level(self._emergency_stop), self._door_open, self._level(self._coil_watchdog))
+        return BorneInputs(
+            not self._level(self._emergency_stop), self._door_open, self._level(self._coil_watchdog), self._grid_closed
+        )
 
     def write_point(self, evse_id: int, outputs: PointOutputs) -> None:
         self._points[evse_id].write(outputs)

@@ -70,6 +70,8 @@ class BorneInputs:
     door_open: bool
     coil_watchdog_armed: bool
     """The retriggerable monostable holds the coil supply."""
+    grid_closed: tuple[bool, bool] = (False, False)
+    """The grid operator's contacts; a broken wire reads as open."""
 
 
 @dataclass(slots=True, frozen=True)

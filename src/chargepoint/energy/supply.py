@@ -261,11 +261,14 @@ class GridSignal:
     evses: tuple[int, ...]
     """Empty: all points."""
     bit: int
-    """Of the TIC's RELAIS: 0 the real contact, 1..7 virtual ones."""
+    """Of the TIC's RELAIS: 0 the real contact, 1..7 virtual ones; of the board: 0 the first input."""
     active_closed: bool = True
+    wired: bool = False
+    """A contact wired to the board; else a relay of the Linky."""
 
-    def active(self, relays: int) -> bool:
-        return bool(relays >> self.bit & 1) is self.active_closed
+    def active(self, closed: int) -> bool:
+        """Whether it asks for less; `closed` has a bit for each closed contact."""
+        return bool(closed >> self.bit & 1) is self.active_closed
 
     def concerns(self, evse: int) -> bool:
         return not self.evses or evse in self.evses

@@ -110,8 +110,9 @@ class Borne:
                     faults.setdefault(active.row.name, Fault(active.row.name, active.since, active.detail))
         b = self.borne_inputs
         return BorneReport(
-            now, self.boot, tuple(faults.values()), b.emergency_stop, b.door_open, ticks, round(late_max_s * 1000, 2)
-        )
+            now, self.boot, tuple(faults.values()), b.emergency_stop, b.door_open, ticks, round(late_max_s * 1000, 2),
+            b.grid_closed,
+        )  # fmt: skip
 
     def memory(self) -> dict[int, PointMemory]:
         """What must survive a restart."""

@@ -50,6 +50,7 @@ class Loop:
         self._server = Server(config.station.run_dir / SOCKET_NAME, self._problem)
         self._next_report = now
         self._faults_seen: dict[int, int] = {}
+        self._grid_seen = self.borne.borne_inputs.grid_closed
         self._recorder_path = config.station.state_dir / DIRECTORY
         self._dumps: dict[int, tuple[str, float]] = {}
         """Dumps that are due: reason and time, by point."""
@@ -119,6 +120,9 @@ class Loop:
                 self._remember()
                 self._plan_dump(evse, now)
                 server.broadcast(borne.borne_report(now, self.ticks, self._late_max))
+        if borne.borne_inputs.grid_closed != self._grid_seen:
+            self._grid_seen = borne.borne_inputs.grid_closed
+            due = True
         if due:
             self._next_report = now + REPORT_S
             server.broadcast(borne.borne_report(now, self.ticks, self._late_max))

@@ -178,6 +178,8 @@ class BorneReport(msgspec.Struct, tag="borne", tag_field="type", frozen=True):
     ticks: int = 0
     late_max_ms: float = 0.0
     """Worst lateness of the loop since the last report."""
+    grid_closed: tuple[bool, bool] = (False, False)
+    """The grid operator's contacts, `input-1` and `input-2`; a broken wire reads as open."""
 
 
 ToEvse = Permit | Unlock | Lamps | SelfTest | Acknowledge | Dump | Trace

@@ -320,6 +320,8 @@ class Borne:
         """What else is drawn behind the building's meter, on the phases of the supply."""
         self.subscribed_kva = 36
         self.coils_armed = False
+        self.grid_closed = (False, False)
+        """The grid operator's contacts."""
         self._now: float | None = None
 
     def advance(self, now: float, heartbeat_at: float | None) -> None:

@@ -56,7 +56,7 @@ class SimulatedBorne:
 
     def methods(self) -> dict[str, Callable[..., Any]]:
         names = ("plug", "unplug", "ev", "badge", "fault", "faults", "show", "set_energy", "speed", "wait")
-        return {name: getattr(self, name) for name in (*names, "domestic", "bay", "building")}
+        return {name: getattr(self, name) for name in (*names, "domestic", "bay", "building", "input")}
 
     async def run(self) -> None:
         """Keep the model in step with time and wires, for ever."""
@@ -161,6 +161,7 @@ class SimulatedBorne:
             "emergency_stop": borne.emergency_stop,
             "door_open": borne.door_open,
             "coil_watchdog": borne.coils_armed,
+            "inputs": list(borne.grid_closed),
             "speed": borne.speed,
             "grid": self._grid(),
         }
@@ -233,6 +234,15 @@ class SimulatedBorne:
             self._borne.subscribed_kva = subscribed_kva
         self._happened()
         return self._grid()
+
+    def input(self, number: int = 1, closed: bool = True) -> list[bool]:
+        """The grid operator's contact; open is also what a broken wire looks like."""
+        if number not in (1, 2):
+            raise RpcError(f"there is no input {number}; there are 1 and 2", INVALID_PARAMS)
+        first, second = self._borne.grid_closed
+        self._borne.grid_closed = (closed, second) if number == 1 else (first, closed)
+        self._happened()
+        return list(self._borne.grid_closed)
 
     # ---------------------------------------------------------------------------------------------------
 

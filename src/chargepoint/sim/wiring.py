@@ -163,6 +163,7 @@ class Wiring:
         self._heartbeat = line_index(pins.line("heartbeat"))
         self._stop = _Input(self._wires, "emergency_stop", pins.line("emergency_stop"))
         self._door = _Input(self._wires, "door", pins.line("door"))
+        self._grid = [_Input(self._wires, name, pins.line(name)) for name in ("grid_a", "grid_b")]
         self._watchdog = _Input(self._wires, "coil_watchdog", pins.line("coil_watchdog"))
 
     def exchange(self, now: float) -> bool:
@@ -183,6 +184,8 @@ class Wiring:
         self._stop.set(borne.emergency_stop)
         self._door.set(borne.door_open)
         self._watchdog.set(borne.coils_armed)
+        for line, closed in zip(self._grid, borne.grid_closed, strict=True):
+            line.set(closed)
         return changed
 
     def lamps(self, evse: int) -> tuple[bool, bool, bool]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import structlog
 
-from chargepoint.config import Config
+from chargepoint.config import Config, GridSignalSection
 from chargepoint.energy.allocator import Phases, Supply, wiring
 from chargepoint.energy.limits import MINIMUM_A, Limit
 from chargepoint.energy.supply import GridSignal, Room, Source, SourceRules, tightest
@@ -48,10 +48,9 @@ class SupplyWatch:
             meter = config.building_meter
             rules = self._rules("building-meter", meter.includes_borne, meter.production)
             self.sources["building-meter"] = Source(rules, now)
-        self._signals = [
-            GridSignal(s.name, s.limit, s.evses, int(s.source.removeprefix("tic-relay-")) - 1, s.active == "closed")
-            for s in config.grid_signal
-        ]
+        self._signals = [_grid_signal(section) for section in config.grid_signal]
+        self._wired: int | None = None
+        """A bit for each closed contact of the board; None before the safety process has told."""
         self._subscribed: Phases = self.static_a
         self._tic: TicReading | None = None
         self._tic_trouble = ""
@@ -90,6 +89,10 @@ class SupplyWatch:
     def tic_state(self, heard: bool, why: str) -> None:
         """The listener found or lost the meter."""
         self._tic_trouble = "" if heard else why
+
+    def contacts_read(self, closed: tuple[bool, ...]) -> None:
+        """The grid operator's contacts at the board, as the safety process tells them."""
+        self._wired = sum(on << place for place, on in enumerate(closed))
 
     def building_read(self, reading: Reading) -> None:
         """A reading of the building's meter."""
@@ -164,10 +167,11 @@ class SupplyWatch:
 
     def _signal(self, point: Point, now: float) -> None:
         fresh = self._tic is not None and now - self._tic.at < _STALE_S
+        relays = self._tic.relays if fresh and self._tic is not None else None
         for signal in self._signals:
             name = f"grid-signal#{signal.name}"
-            relays = self._tic.relays if fresh and self._tic is not None else None
-            if signal.concerns(point.id) and relays is not None and signal.active(relays):
+            closed = self._wired if signal.wired else relays
+            if signal.concerns(point.id) and closed is not None and signal.active(closed):
                 point.limits.set(Limit(name, "grid operator", signal.limit_a, now))
             else:
                 point.limits.clear(name)
@@ -182,6 +186,12 @@ class SupplyWatch:
             point.limits.set(Limit("tariff", "Linky meter", 0.0, now, detail=tariff))
         else:
             point.limits.clear("tariff")
+
+
+def _grid_signal(section: GridSignalSection) -> GridSignal:
+    kind, _, number = section.source.rpartition("-")
+    closed = section.active == "closed"
+    return GridSignal(section.name, section.limit, section.evses, int(number) - 1, closed, wired=kind == "input")
 
 
 def _borne(points: Iterable[Point], now: float) -> Phases:
