@@ -62,7 +62,7 @@ def _self_test(session: Session, what: str, evse: int) -> Iterator[str]:
     session.audit(f"self-test {what}", evse)
     yield session.t("Testing {what} at point {evse}...", what=what, evse=evse)
     answer = session.borne.station.ask("self_test", evse=evse, what=what, timeout_s=60.0)
-    yield session.t("Passed: {detail}", detail=clean(answer.get("detail") or what))
+    yield session.t("Passed: {detail}", detail=clean(session.t.said(answer.get("detail") or what)))
 
 
 def _device_test(session: Session, what: str) -> Iterator[str]:
@@ -159,7 +159,7 @@ def _run_program(session: Session, words: list[str]) -> Iterator[str]:
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as process:
         for line in process.stdout or ():
-            yield clean(line.rstrip("\n"), 400)
+            yield clean(session.t.said(line.rstrip("\n")), 400)
     if process.returncode:
         yield session.t("It failed (status {status}).", status=process.returncode)
 

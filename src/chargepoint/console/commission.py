@@ -91,9 +91,14 @@ def _tested(session: Session, where: str, evse: int, what: str) -> Check:
     try:
         answer = session.borne.station.ask("self_test", evse=evse, what=what, timeout_s=60.0)
     except (Refused, Unreachable) as error:
-        return Check(f"{where}, {session.t('self-test')} {what}", clean(error), session.t("passed"), False)
+        return Check(
+            f"{where}, {session.t('self-test')} {what}", clean(session.t.said(error)), session.t("passed"), False
+        )
     return Check(
-        f"{where}, {session.t('self-test')} {what}", clean(answer.get("detail") or "ok"), session.t("passed"), True
+        f"{where}, {session.t('self-test')} {what}",
+        clean(session.t.said(answer.get("detail") or "ok")),
+        session.t("passed"),
+        True,
     )
 
 

@@ -66,7 +66,11 @@ def _first_pin(session: Session, name: str) -> Lines:
         lines = [session.t("This borne has no PIN yet."), *pin.run(session, [])]
     except OSError as error:
         session.who = ""
-        return [session.t("This borne has no PIN, and this account may not set one: {why}", why=clean(error))]
+        return [
+            session.t(
+                "This borne has no PIN, and this account may not set one: {why}", why=clean(session.t.said(error))
+            )
+        ]
     if not session.access.pin_set:
         session.who = ""
     return lines
@@ -126,9 +130,9 @@ def execute(session: Session, line: str) -> None:
     except (Unreachable, SafetySilent) as error:
         session.terminal.write(session.silence(error))
     except (Usage, Refused, JournalUnreadable) as error:
-        session.terminal.write(clean(error, 400))
+        session.terminal.write(clean(session.t.said(error), 400))
     except (ValueError, OSError, sqlite3.Error) as error:
-        session.terminal.write(session.t("It failed: {why}", why=clean(error, 300)))
+        session.terminal.write(session.t("It failed: {why}", why=clean(session.t.said(error), 300)))
 
 
 def _completions(session: Session, text: str) -> list[str]:

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from chargepoint.console.french import FRENCH
+from chargepoint.sentences import translate
 
 Name = Literal["en", "fr"]
 CATALOGUES: dict[Name, dict[str, str]] = {"en": {}, "fr": FRENCH}
@@ -17,3 +18,7 @@ class Language:
     def __call__(self, text: str, **words: object) -> str:
         """The sentence in this language, with `{word}`s filled in."""
         return CATALOGUES[self.name].get(text, text).format(**words)
+
+    def said(self, text: object) -> str:
+        """What another room said, in English with its values in it, in this language where the table has it."""
+        return translate(str(text), self.name)

@@ -98,7 +98,7 @@ def faults(session: Session, words: list[str]) -> Lines:
     lines = []
     for where, fault in _active_faults(session):
         since = clean(fault.get("since", ""))
-        lines.append(f"{where}  {fault['name']}  {since}  {clean(fault.get('detail', ''))}".rstrip())
+        lines.append(f"{where}  {fault['name']}  {since}  {clean(session.t.said(fault.get('detail', '')))}".rstrip())
         lines.append("  " + _sentence(session, fault["name"]))
     return lines or [session.t("No active fault.")]
 
@@ -126,7 +126,9 @@ def _fault_history(session: Session, count: int) -> Lines:
     rows = [[session.t(word) for word in ("time", "point", "fault", "event", "detail")]]
     for at, event in session.borne.history(count):
         what = session.t(event.event)
-        rows.append([when(at), str(event.evse or "-"), clean(event.name, 40), what, clean(event.detail, 60)])
+        rows.append(
+            [when(at), str(event.evse or "-"), clean(event.name, 40), what, clean(session.t.said(event.detail), 60)]
+        )
     return table(rows)
 
 
@@ -140,7 +142,10 @@ def limits(session: Session, words: list[str]) -> Lines:
         lines.append(session.t("point {evse}: {amps} offered", evse=evse["id"], amps=amps(evse.get("offered"))))
         known = sorted(evse["limits"], key=lambda limit: (limit["amps"] is None, limit["amps"] or 0))
         rows = [[session.t(word) for word in ("limit", "current", "set by", "since")]]
-        rows += [[limit["name"], amps(limit["amps"]), limit["owner"], limit.get("since", "")] for limit in known]
+        rows += [
+            [limit["name"], amps(limit["amps"]), session.t.said(limit["owner"]), limit.get("since", "")]
+            for limit in known
+        ]
         lines += table(rows, "  ")
     return lines
 
@@ -393,7 +398,7 @@ def _certificates(session: Session) -> list[str]:
         try:
             found = x509.load_pem_x509_certificates(file.read_bytes())
         except (OSError, ValueError) as error:
-            rows.append([clean(file), clean(error, 60), "?"])
+            rows.append([clean(file), clean(session.t.said(error), 60), "?"])
             continue
         for certificate in found:
             left = (certificate.not_valid_after_utc - datetime.now(UTC)).days

@@ -9,6 +9,7 @@ from chargepoint.config import Config
 from chargepoint.console.language import Language
 from chargepoint.console.rpc import Refused, Station, Unreachable
 from chargepoint.faults import FAULTS
+from chargepoint.sentences import translate
 from chargepoint.text import amps, clean, clean_all, mask, table
 
 
@@ -37,7 +38,7 @@ def why(config: Config, evse: int, lang: str) -> int:
         print(f"chargepoint: the station does not answer: {error}", file=sys.stderr)
         return 1
     except Refused as error:
-        print(f"chargepoint: {error}", file=sys.stderr)
+        print(f"chargepoint: {translate(str(error), lang)}", file=sys.stderr)
         return 1
     return 0
 
@@ -95,6 +96,6 @@ def _faults(where: str, faults: list[dict[str, Any]], t: Language) -> list[str]:
     lines = []
     for fault in faults:
         row = FAULTS.get(str(fault.get("name")))
-        text = (row.fr if t.name == "fr" else row.en) if row else str(fault.get("detail", ""))
+        text = (row.fr if t.name == "fr" else row.en) if row else t.said(fault.get("detail", ""))
         lines += textwrap.wrap(f"{where} ! {fault.get('name')}: {text}", 80, subsequent_indent="    ")
     return lines

@@ -6,6 +6,7 @@ from typing import Final
 
 from chargepoint.energy import reasons
 from chargepoint.energy.limits import in_words
+from chargepoint.sentences import translate
 from chargepoint.station.api import AuthStatus
 from chargepoint.station.entrance import Refusal
 from chargepoint.station.faultlist import Active
@@ -187,12 +188,12 @@ _HINDERING: Final = frozenset({"meter-lost", "reader-lost", "disk-full", "evse-p
 
 def _fault(fault: Active, lang: str) -> str:
     text = fault.row.fr if lang == "fr" else fault.row.en
-    return f"{text} ({fault.detail})" if fault.detail else text
+    return f"{text} ({translate(fault.detail, lang)})" if fault.detail else text
 
 
 def _trouble(said: str, lang: str) -> str:
     known = next((words for part, words in _TROUBLES.items() if part in said), None)
-    return known[lang == "fr"] if known else said or "?"
+    return known[lang == "fr"] if known else translate(said, lang) or "?"
 
 
 def _running(point: Point, power: Power, now: float, lang: str) -> str:

@@ -1,0 +1,269 @@
+# ruff: noqa: E501  (a sentence for a person stays in one piece)
+"""What one room tells another in English, and its French: details of faults, refusals, troubles of lines and updates.
+
+On the sockets, in the logs, in the journal and towards the central system these stay English, with their values in
+them; only who shows one to a person turns it into French. `{}` stands where a value goes in; a value that is a
+sentence of this table itself is translated too. A test finds every such sentence in the code and wants it here.
+"""
+
+import re
+from functools import cache
+from typing import Final
+
+FRENCH: Final[dict[str, str]] = {
+    "{}; {}": "{} ; {}",
+    # --- details of faults: pilot, proximity, socket
+    "12 V from C with the plug still in": "12 V depuis l'état C, fiche toujours en place",
+    "low half of the pilot {} V instead of -12 V": "demi-onde basse du pilote {} V au lieu de -12 V",
+    "measured {} %, commanded {} %": "mesuré {} %, commandé {} %",
+    "{} V": "{} V",
+    "{} V / {} V": "{} V / {} V",
+    "inf ohm": "circuit ouvert",
+    "{} ohm": "{} ohms",
+    "inf ohm, the cable was {} A": "circuit ouvert, le câble était de {} A",
+    "{} ohm, the cable was {} A": "{} ohms, le câble était de {} A",
+    "derated to {}": "réduit à {}",
+    "no confirmation from the end switch": "pas de confirmation de la fin de course",
+    "the end switch no longer confirms": "la fin de course ne confirme plus",
+    # --- protection, contactor, converter
+    "the 30 mA device has tripped": "le dispositif 30 mA a déclenché",
+    "the 6 mA detection has tripped": "la détection 6 mA a déclenché",
+    "under test the 30 mA device {}, the 6 mA device {}": "au test, dispositif 30 mA : {} ; dispositif 6 mA : {}",
+    "tripped": "déclenché",
+    "did not trip": "pas déclenché",
+    "the devices stayed tripped after the test": "les dispositifs sont restés déclenchés après le test",
+    "commanded open; mirror contact {}, load side {}": "commandé ouvert ; contact miroir {}, côté charge {}",
+    "mirror contact {}, load side {}": "contact miroir {}, côté charge {}",
+    "mirror contact {}, load side {} after {} tries": "contact miroir {}, côté charge {} après {} essais",
+    "open": "ouvert",
+    "closed": "fermé",
+    "live": "sous tension",
+    "dead": "hors tension",
+    "reference {} V instead of 2.50 V": "référence {} V au lieu de 2,50 V",
+    "converter: the reference is not 2.5 V": "convertisseur : la référence n'est pas à 2,5 V",
+    "contactor: mirror contact or load side tell that it is not open": "contacteur : le contact miroir ou le côté charge indique qu'il n'est pas ouvert",
+    "lock: both end switches tell the same": "verrou : les deux fins de course disent la même chose",
+    "lock: the {} end was not reached": "verrou : la fin de course {} n'a pas été atteinte",
+    "{} ms late": "{} ms de retard",
+    # --- meters
+    "{} A drawn, {} A offered": "{} A consommés, {} A offerts",
+    "L{}: {} V": "L{} : {} V",
+    "no usable answer from unit {} on {}": "pas de réponse utilisable de l'unité {} sur {}",
+    "unit {} on {} gave {} registers, asked for {}": "l'unité {} sur {} a donné {} registres au lieu de {}",
+    "unit {} on {} refused {}: {}": "l'unité {} sur {} a refusé {} : {}",
+    "unit {} on {}: {}": "unité {} sur {} : {}",
+    "unit {}: answers, but fits no register map": "unité {} : répond, mais aucune table de registres ne convient",
+    "unit {}: {}, model {}": "unité {} : {}, modèle {}",
+    "{} (by its values; it has no code)": "{} (d'après ses valeurs ; il n'a pas de code)",
+    "{}, register {} kWh": "{}, index {} kWh",
+    "{}; reads the same as {}": "{} ; se lit comme {}",
+    "the meter says it is a {} (code 0x{}), configured is {}": "le compteur se dit {} (code 0x{}), la configuration dit {}",
+    "energy register reads {} Wh": "l'index d'énergie indique {} Wh",
+    "energy register went back from {} Wh to {} Wh": "l'index d'énergie a reculé de {} Wh à {} Wh",
+    "voltage of L{} reads {} V": "la tension de L{} indique {} V",
+    "current of L{} reads {} A": "le courant de L{} indique {} A",
+    "{} cannot be opened; is it there, and free?": "{} ne peut être ouvert : est-il branché, et libre ?",
+    "the meter does not sign: {}": "le compteur ne signe pas : {}",
+    "its clock is not set": "son horloge n'est pas réglée",
+    "a checksum is wrong": "une somme de contrôle est fausse",
+    "it does not know the command": "il ne connaît pas la commande",
+    "the command does not fit its state": "la commande ne convient pas à son état",
+    "a measurement is invalid": "une mesure n'est pas valable",
+    "it is in test mode": "il est en mode d'essai",
+    "it could not make its keys": "il n'a pu créer ses clés",
+    "the hash failed": "le hachage a échoué",
+    "its public key is wrong": "sa clé publique est fausse",
+    "the data set has a wrong form": "le jeu de données a une mauvaise forme",
+    "the data set has a wrong length": "le jeu de données a une mauvaise longueur",
+    "signing failed": "la signature a échoué",
+    "the meter has no transaction to end": "le compteur n'a pas de transaction à terminer",
+    "the meter reads back another data set than was written": "le compteur relit d'autres données que celles écrites",
+    "the meter tells lengths of {} and {} bytes": "le compteur annonce des longueurs de {} et {} octets",
+    "the meter {} within {} s (register {} reads {})": "le compteur n'a pas fini en {1} s : {0} (le registre {2} indique {3})",
+    # --- readers, serial lines, Linky
+    "Wiegand 26: facility, card": "Wiegand 26 : site, carte",
+    'byte_order = "lsb"': 'byte_order = "lsb"',
+    'byte_order = "msb"': 'byte_order = "msb"',
+    "decimal of four bytes": "décimal sur quatre octets",
+    "decimal, reversed": "décimal, inversé",
+    "printed on 125 kHz tags (last three bytes)": "imprimé sur les badges 125 kHz (trois derniers octets)",
+    "with colons": "avec deux-points",
+    "the reader does not answer": "le lecteur ne répond pas",
+    "reader {}: {}": "lecteur {} : {}",
+    "an input device takes nothing": "un périphérique d'entrée ne reçoit rien",
+    "the input device ended": "le périphérique d'entrée a disparu",
+    "{} went away: {}": "{} a disparu : {}",
+    "{} cannot be opened: {}": "{} ne peut être ouvert : {}",
+    "{} does not take bytes: {}": "{} n'accepte pas d'octets : {}",
+    "no whole frame on {}, in standard mode or in historical mode": "aucune trame entière sur {}, ni en mode standard ni en mode historique",
+    "only meters of another serial than {} are heard on {}": "seuls des compteurs d'un autre numéro que {} sont entendus sur {}",
+    "another meter speaks: its serial is {}, configured is {}": "un autre compteur parle : son numéro est {}, la configuration dit {}",
+    "{}: {}": "{} : {}",
+    "tic": "Linky",
+    "building-meter": "compteur du bâtiment",
+    "never heard": "jamais entendu",
+    "silent": "muet",
+    "heard for a short time only": "entendu depuis peu seulement",
+    # --- refusals at a point
+    "refused: there is nothing to do at this point now": "refusé : il n'y a rien à faire à ce point maintenant",
+    "failed: the point did not do it in time": "échec : le point ne l'a pas fait à temps",
+    "this point cannot do that": "ce point ne sait pas faire cela",
+    "there is no such point": "ce point n'existe pas",
+    "there is no point {}": "le point {} n'existe pas",
+    "there is no point {}: this station has {}": "le point {} n'existe pas : cette borne a {}",
+    "a plug is in the socket: unplug first": "une fiche est dans la prise : débranchez d'abord",
+    "the point is in service: take it out first with `availability {} off`": "le point est en service : retirez-le d'abord avec `availability {} off`",
+    "a session is going on at this point: end it first": "une session est en cours à ce point : terminez-la d'abord",
+    "a self-test is under way": "un autotest est en cours",
+    "a tethered cable has no lock": "un câble attaché n'a pas de verrou",
+    "another release was asked for": "un autre déverrouillage a été demandé",
+    "the lock did not open": "le verrou ne s'est pas ouvert",
+    "the contactor is not confirmed open": "le contacteur n'est pas confirmé ouvert",
+    "it could not run: the contactor is not confirmed open": "il n'a pas pu se faire : le contacteur n'est pas confirmé ouvert",
+    "there is no self-test '{}'; there are {}": "l'autotest '{}' n'existe pas ; il y a {}",
+    "there is no active fault '{}' on this point": "aucun défaut '{}' actif à ce point",
+    "the cause of '{}' is still present: {}": "la cause de '{}' est toujours là : {}",
+    "see the point": "voir le point",
+    "'{}' goes by itself when its cause does; it takes no acknowledgement": "'{}' disparaît avec sa cause ; il ne s'acquitte pas",
+    "the safety process refused": "le processus de sécurité a refusé",
+    "the safety process is not connected": "le processus de sécurité n'est pas relié",
+    "the safety process did not answer within {} s": "le processus de sécurité n'a pas répondu en {} s",
+    "closed by the safety process": "fermé par le processus de sécurité",
+    "silent for {} s": "muet depuis {} s",
+    "{} A for {} minutes is no limit: give 0 to 1000 A, and up to a week": "{} A pendant {} minutes n'est pas une limite : donnez de 0 à 1000 A, et une semaine au plus",
+    "the journal does not take the entry, so it is not done: {}": "le journal ne prend pas l'inscription, donc rien n'est fait : {}",
+    "there is no level {}; there are {}": "le niveau {} n'existe pas ; il y a {}",
+    # --- who set a limit
+    "configuration": "la configuration",
+    "proximity contact": "contact de proximité",
+    "safety process": "processus de sécurité",
+    "grid operator": "gestionnaire du réseau",
+    "station": "la borne",
+    "operator": "l'opérateur",
+    "technician": "un technicien",
+    "profile {}": "profil {}",
+    "Linky meter": "compteur Linky",
+    "building's meter": "compteur du bâtiment",
+    # --- sockets
+    '"jsonrpc" is {}, not "2.0"': '"jsonrpc" est {}, pas "2.0"',
+    "at most {} parameters, not {}": "au plus {} paramètres, pas {}",
+    "there is no method {}": "la méthode {} n'existe pas",
+    "the connection is closed": "la connexion est fermée",
+    "{}: another process already listens here; stop it first": "{} : un autre processus écoute déjà ici ; arrêtez-le d'abord",
+    "{}: closed before it answered {}": "{} : fermé avant de répondre à {}",
+    # --- journal
+    "the database stayed locked for {} s": "la base est restée verrouillée {} s",
+    "disk I/O error": "erreur de lecture ou d'écriture du disque",
+    "database or disk is full": "disque plein",
+    "attempt to write a readonly database": "la base est en lecture seule",
+    "database disk image is malformed": "la base est abîmée",
+    "unable to open database file": "la base ne peut être ouverte",
+    "database is locked": "la base est verrouillée",
+    # --- central system and transfers
+    "the connection ended: {}": "la connexion a pris fin : {}",
+    "no answer to {} within {} s": "pas de réponse à {} en {} s",
+    "the answer to {} lacks what it must have: {}": "il manque l'essentiel à la réponse à {} : {}",
+    "there is no accepted connection to the central system": "aucune connexion acceptée avec le système central",
+    "the central system answered HTTP {}": "le système central a répondu HTTP {}",
+    "not granted: {}": "non accordé : {}",
+    "the server answered HTTP {} {}": "le serveur a répondu HTTP {} {}",
+    "the server answered strangely: {}": "le serveur a répondu étrangement : {}",
+    "the server said {}": "le serveur a dit {}",
+    "the transfer took longer than {} s": "le transfert a pris plus de {} s",
+    "the file is larger than {} bytes": "le fichier dépasse {} octets",
+    "the file ended after {} of {} bytes": "le fichier s'arrête à {} octets sur {}",
+    "{} is not a URL of {}": "{} n'est pas une adresse de {}",
+    # --- updates
+    "no program took the image: is the update unit enabled?": "aucun programme n'a pris l'image : l'unité de mise à jour est-elle activée ?",
+    "no trusted key is installed: put the signer's public key into /etc/chargepoint/trusted-keys": "aucune clé de confiance : mettez la clé publique du signataire dans /etc/chargepoint/trusted-keys",
+    "the signature of {} is not from a trusted key": "la signature de {} n'est pas d'une clé de confiance",
+    "the bundle is for borne {}; this is {}": "le paquet est pour la borne {} ; ici c'est {}",
+    "this is a bundle of kind {}, not an update": "c'est un paquet de genre {}, pas une mise à jour",
+    "the manifest lists {} with mode {}, which is not allowed": "le manifeste donne {} avec les droits {}, ce qui n'est pas permis",
+    "the manifest of {} cannot be read: {}": "le manifeste de {} ne peut être lu : {}",
+    "the services could not be restarted: {}": "les services n'ont pu être redémarrés : {}",
+    "cars charged for a whole day": "des véhicules ont chargé toute une journée",
+    "cars charged for a whole day; switch by hand: chargepoint update switch {}": "des véhicules ont chargé toute une journée ; basculez à la main : chargepoint update switch {}",
+    "no version is on trial; name the version to go to: chargepoint update switch VERSION": "aucune version à l'essai ; nommez celle voulue : chargepoint update switch VERSION",
+    "version {} was not well and was taken back": "la version {} n'allait pas bien et a été retirée",
+    "version {} does not run on this machine, it said: {}": "la version {} ne tourne pas sur cette machine, elle a dit : {}",
+    "nothing": "rien",
+    "version {} does not run on this machine: {}": "la version {} ne tourne pas sur cette machine : {}",
+    "version {} does not start with a number, like 1.4.0": "la version {} ne commence pas par un nombre, comme 1.4.0",
+    "version {} is not installed; there is {}": "la version {} n'est pas installée ; il y a {}",
+    "version {} is running; it cannot be replaced by itself": "la version {} tourne ; elle ne peut se remplacer elle-même",
+    "version {} is {} the running {}; --downgrade installs it all the same": "la version {} est {} la version en service, {} ; --downgrade l'installe quand même",
+    "older than": "plus ancienne que",
+    "the same as": "la même que",
+    "until no car charges": "jusqu'à ce qu'aucun véhicule ne charge",
+    "{} could not be compiled: {}": "{} n'a pu être compilé : {}",
+    "{} exists already; remove it yourself if it is to be replaced": "{} existe déjà ; supprimez-le vous-même s'il doit être remplacé",
+    "{} has format {}; this version reads format {}": "{} a le format {} ; cette version lit le format {}",
+    "{} has no bin/chargepoint; give the folder of one version": "{} n'a pas de bin/chargepoint ; donnez le dossier d'une version",
+    "{} holds more than its manifest lists": "{} contient plus que son manifeste",
+    "{} in {} is not a plain file": "{} dans {} n'est pas un fichier ordinaire",
+    "{} in {} is not what was signed": "{} dans {} n'est pas ce qui a été signé",
+    "{} is damaged: {} was expected, {} is there": "{} est abîmé : {} attendu, {} trouvé",
+    "{} is no private key without a pass phrase: {}": "{} n'est pas une clé privée sans phrase secrète : {}",
+    "{} is no public key: {}": "{} n'est pas une clé publique : {}",
+    "{} is not a bundle: {} is missing or too large": "{} n'est pas un paquet : {} manque ou est trop grand",
+    "{} is not a version, like 1.4.0": "{} n'est pas une version, comme 1.4.0",
+    "{} is not an Ed25519 key": "{} n'est pas une clé Ed25519",
+    # --- what the system says
+    "No closing quotation": "Il manque un guillemet",
+    "[Errno {}] {}": "{1} (erreur {0})",
+    "[Errno {}] {}: {}": "{1} (erreur {0}) : {2}",
+    "No space left on device": "Plus de place sur le disque",
+    "No such file or directory": "Fichier ou dossier inexistant",
+    "Permission denied": "Accès refusé",
+    "Input/output error": "Erreur d'entrée-sortie",
+    "Read-only file system": "Système de fichiers en lecture seule",
+    "Is a directory": "C'est un dossier",
+    "Not a directory": "Ce n'est pas un dossier",
+    "No such device": "Périphérique absent",
+    "Device or resource busy": "Périphérique occupé",
+    "Connection refused": "Connexion refusée",
+    "Connection reset by peer": "Connexion coupée par l'autre côté",
+    "Connection timed out": "Délai de connexion dépassé",
+    "Network is unreachable": "Réseau injoignable",
+    "No route to host": "Pas de route vers l'hôte",
+    "timed out": "délai dépassé",
+}  # fmt: skip
+"""By the English sentence, with `{}` for each value; in the French `{1}` may name the second one."""
+
+_DEPTH: Final = 4
+"""Sentences within sentences."""
+_LONGEST: Final = 500
+"""Nothing longer is a sentence of ours: it is left as it is."""
+
+
+def translate(text: str, lang: str) -> str:
+    """The sentence in French when `lang` is `fr` and the table has it; else as it is."""
+    return text if lang != "fr" else _french(text, _DEPTH)
+
+
+def known(text: str) -> bool:
+    """Whether the table has the sentence (with any values), or says that it is the same in French."""
+    return text in FRENCH or any(pattern.fullmatch(text) for pattern, _ in _patterns())
+
+
+def _french(text: str, depth: int) -> str:
+    if text in FRENCH:
+        return FRENCH[text]
+    if depth == 0 or len(text) > _LONGEST:
+        return text
+    for pattern, french in _patterns():
+        found = pattern.fullmatch(text)
+        if found is not None:
+            return french.format(*(_french(value, depth - 1) for value in found.groups()))
+    return text
+
+
+@cache
+def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Templates as expressions, those with the most fixed words first."""
+    templates = sorted((text for text in FRENCH if "{}" in text), key=lambda text: -len(text.replace("{}", "")))
+    return tuple(
+        (re.compile("(.+?)".join(map(re.escape, template.split("{}"))), re.DOTALL), FRENCH[template])
+        for template in templates
+    )
