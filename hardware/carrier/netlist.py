@@ -10,19 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from chargepoint.board.pins import (
-    BORNE_SIGNALS,
-    DOMESTIC_SIGNALS,
-    POINT_SIGNALS,
-    PULLED_UP_AT_BOOT,
-    SOCKET_SIGNALS,
-    Kind,
-    Signal,
-    parse_line,
-)
+from chargepoint.board.pins import PULLED_UP_AT_BOOT, SIGNALS, Kind, Pull, parse_line, reference
 
 HERE = Path(__file__).parent
-PIN_MAP = HERE.parents[1] / "src" / "chargepoint" / "board" / "pins.toml"
 POINTS = (1, 2)
 
 HEADER = {
@@ -41,7 +31,6 @@ RAILS_EVERYWHERE = {"V24", "V15P", "V15N", "V12P", "V12N", "V5", "V3V3", "VREF",
 RAILS_OF_A_LOCK = {"reserve", "v12_lock", "v33_lock"}
 RAILS = frozenset(RAILS_EVERYWHERE | RAILS_OF_A_LOCK)
 OPEN = "-"
-SIGNALS: Mapping[str, Signal] = {**BORNE_SIGNALS, **POINT_SIGNALS, **SOCKET_SIGNALS, **DOMESTIC_SIGNALS}
 
 
 class BoardError(Exception):
@@ -83,10 +72,9 @@ def titles(path: Path = HERE / "blocks.toml") -> dict[str, str]:
     return {name: block["title"] for name, block in tomllib.loads(path.read_text(encoding="utf-8")).items()}
 
 
-def pin_map(path: Path = PIN_MAP) -> dict[str, str]:
+def pin_map() -> dict[str, str]:
     """Signal to line, as the software reads it, and the carrier's own extra lines."""
-    table: dict[str, str] = tomllib.loads(path.read_text(encoding="utf-8"))
-    return {**table, **EXTRA_LINES}
+    return {**reference().lines, **EXTRA_LINES}
 
 
 def board() -> list[Placed]:
@@ -185,7 +173,20 @@ def mistakes(placed: list[Placed]) -> list[str]:
             found.append(f"{row['signal']} on {row['line']} has no resistor that holds it before the software runs")
         elif row["kind"] in ("output", "pwm") and not row["pull"].endswith("GND"):
             found.append(f"{row['signal']} on {row['line']} is pulled to {row['pull']}: every output must rest low")
+    declared, fitted = reference().pulls, pulls(placed)
+    for line in sorted({*declared, *fitted}):
+        if declared.get(line) != fitted.get(line):
+            found.append(
+                f"pins.toml says that {line} is held {declared.get(line, 'by nothing')}, "
+                f"the board holds it {fitted.get(line, 'by nothing')}"
+            )
     return found
+
+
+def pulls(placed: list[Placed]) -> dict[str, Pull]:
+    """Digital line to the way in which the board holds it: what `[pulls]` of the pin map has to say."""
+    rows = [row for row in line_states(placed) if row["pull"] and row["line"] not in CHIP_SELECTS]
+    return {row["line"]: "down" if row["pull"].endswith("GND") else "up" for row in rows}
 
 
 AT_REST = {
@@ -215,6 +216,8 @@ AT_REST = {
     "domestic_contactor": "coil off",
     "domestic_plug": "reads no plug",
     "domestic_mirror": "reads closed until 24 V is there: no closing",
+    "wiegand_zero": "reads no pulse",
+    "wiegand_one": "reads no pulse",
     "modem_off": "modem powered",
 }
 

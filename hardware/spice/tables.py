@@ -128,7 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--boards", type=int, default=12, help="boards drawn for counts.csv")
     parser.add_argument("--latency-boards", type=int, default=5, help="boards drawn for latency.csv")
-    parser.add_argument("--phases", type=int, default=5, help="phases of the PWM at which a change happens")
+    parser.add_argument("--phases", type=int, default=20, help="phases of the PWM at which a change happens")
     parser.add_argument("--only", choices=("counts", "latency"))
     args = parser.parse_args()
     if args.only != "latency":

@@ -5,6 +5,7 @@ gpio-sim gives three chips as a borne has them (header, two expanders); lgpio an
 answers come from this file.
 """
 
+import errno
 import os
 import signal
 import sys
@@ -14,7 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from chargepoint.board import frontend, mcp3208
-from chargepoint.board.hardware import KernelHardware, find_gpio_chips
+from chargepoint.board.chips import find_gpio_chips
+from chargepoint.board.hardware import KernelHardware
 from chargepoint.board.pins import PinMap, load_pins, parse_line
 from chargepoint.board.raspberry_pi import GpioBoard
 from chargepoint.board.simulated import make_pwm_tree
@@ -22,12 +24,15 @@ from chargepoint.board.spi import SpiDevice
 from chargepoint.board.types import LockDrive, PointOutputs
 from chargepoint.config import Config
 from chargepoint.config_check import parse
+from chargepoint.reader.gpio_edges import GpioEdges
+from chargepoint.reader.wiegand import Wiegand, bits
 
 WORK = Path("/mnt")
 GPIO_ROOT = WORK / "gpio"
 PWM_ROOT = WORK / "pwm"
 CONFIG = """
-reader = []
+[[reader]]
+kind = "wiegand"
 [station]
 id = "proof"
 [supply]
@@ -229,6 +234,45 @@ class Proof:
             raise AssertionError("two boards own the same lines")
         finally:
             first.close()
+
+    def a_wiegand_reader_s_edges_arrive_with_their_line(self) -> None:
+        offsets = (self.pins.line("wiegand_zero").offset, self.pins.line("wiegand_one").offset)
+        names = ("wiegand_zero", "wiegand_one")
+        for name in names:
+            self.lines.pull(name, True)
+        edges = GpioEdges(f"/dev/gpiochip{find_gpio_chips(GPIO_ROOT).header}:{offsets[0]},{offsets[1]}")
+        descriptor = edges._open_device()
+        uid = bytes.fromhex("DEADBEEF")
+        protocol, found = Wiegand(offsets[0]), list[bytes]()
+        protocol.start(time.monotonic())
+        for bit in bits(uid):
+            self.lines.pull(names[bit], False)
+            self.lines.pull(names[bit], True)
+            found += protocol.receive(read_if_any(descriptor), 0.0)
+        due = protocol.due()
+        expect(due is not None and abs(due - time.monotonic()) < 5, f"events carry the monotonic clock, not {due}")
+        found += protocol.receive(read_if_any(descriptor), time.monotonic() + 1)
+        os.close(descriptor)
+        expect(found == [uid] and protocol.malformed == 0, f"{found}, {protocol.malformed} malformed")
+
+    def the_reader_cannot_have_a_line_of_the_safety_process(self) -> None:
+        board = self.board()
+        contactor = self.pins.line("contactor_1").offset
+        try:
+            GpioEdges(f"/dev/gpiochip{find_gpio_chips(GPIO_ROOT).header}:{contactor},15")._open_device()
+        except OSError as error:
+            expect(error.errno == errno.EBUSY, f"it said {error!r}")
+        else:
+            raise AssertionError("the reader has the contactor's line")
+        finally:
+            board.close()
+
+
+def read_if_any(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 48 * 64)
+    except BlockingIOError:
+        return b""
 
 
 def expect(holds: bool, otherwise: str) -> None:

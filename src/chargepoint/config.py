@@ -48,6 +48,8 @@ class BoardSection(_Section, frozen=True, kw_only=True):
     kind: Literal["raspberry-pi", "simulated"]
     pins: dict[str, str] = {}
     """Overrides of the pin map (`board/pins.toml`), signal name to line name."""
+    pulls: dict[str, Literal["up", "down"]] = {}
+    """Lines that an own carrier holds by a resistor, beside those of the reference carrier, and which way."""
 
 
 class MeterRef(_Section, frozen=True, kw_only=True):
@@ -118,10 +120,12 @@ class MeterBusSection(_Section, frozen=True, kw_only=True):
 
 class ReaderSection(_Section, frozen=True, kw_only=True):
     id: Annotated[int, msgspec.Meta(ge=1, le=99)] = 1
-    kind: Literal["pn532", "rdm6300", "id12", "id20", "sl032", "twn4", "hid", "hid-decimal"] = "pn532"
+    kind: Literal["pn532", "rdm6300", "id12", "id20", "sl032", "twn4", "wiegand", "hid", "hid-decimal"] = "pn532"
     """The keys of `reader.reader.KINDS`."""
     port: str = ""
-    """Serial device; empty: `/dev/chargepoint-reader`, and `-reader-N` for reader N after the first."""
+    """Serial device; empty: `/dev/chargepoint-reader`, and `-reader-N` for reader N after the first.
+
+    `wiegand`: stays empty; its two lines are `wiegand_zero` and `wiegand_one` of the pin map."""
     evses: tuple[int, ...] = ()
     """Points it serves; empty means all."""
     byte_order: Literal["msb", "lsb"] = "msb"
@@ -241,7 +245,9 @@ class Config(_Section, frozen=True, kw_only=True):
         return self.meter_bus.port or self._wire("meters")
 
     def reader_port(self, reader: ReaderSection) -> str:
-        """Serial device of a badge reader."""
+        """Serial device of a badge reader; of one on GPIO lines only words."""
+        if reader.kind == "wiegand":
+            return "GPIO lines of the pin map"
         return reader.port or self._wire("reader" if reader.id == 1 and not self.simulated else f"reader-{reader.id}")
 
     def tic_port(self) -> str:

@@ -380,8 +380,24 @@ def _check_devices(config: Config) -> Iterator[tuple[str, str]]:
             yield f"{path}.id", f"is {reader.id} twice: every reader needs its own"
         readers.add(reader.id)
         yield from _unknown_points(f"{path}.evses", reader.evses, points)
+    yield from _check_wiegand(config)
     yield from _check_building_meter(config)
     yield from _unknown_points("authorisation.free_vend_evses", config.authorisation.free_vend_evses, points)
+
+
+def _check_wiegand(config: Config) -> Iterator[tuple[str, str]]:
+    """Its two lines are pins: there is one pair, and the simulated borne has nobody at the other end."""
+    wiegand = [index for index, reader in enumerate(config.reader) if reader.kind == "wiegand"]
+    for index in wiegand:
+        if config.simulated:
+            remedy = "name a serial reader, like pn532"
+            yield f"reader[{index}].kind", f'is "wiegand", which the simulated borne does not have: {remedy}'
+        if config.reader[index].port:
+            remedy = "its lines are wiegand_zero and wiegand_one of [board.pins]"
+            yield f"reader[{index}].port", f'is "{config.reader[index].port}", but a Wiegand reader has none: {remedy}'
+    for index in wiegand[1:]:
+        remedy = "the pin map has lines for one"
+        yield f"reader[{index}].kind", f'is "wiegand", like that of reader[{wiegand[0]}]: {remedy}'
 
 
 def _check_building_meter(config: Config) -> Iterator[tuple[str, str]]:

@@ -68,7 +68,9 @@ class ByteLine(ABC):
             async with asyncio.timeout(left):
                 data = await self._arrived.get()
         except TimeoutError:
-            return b""
+            if self._arrived.empty():
+                return b""
+            data = self._arrived.get_nowait()  # it came in the very turn of the loop in which the time did
         if isinstance(data, Exception):
             raise LineLost(f"{self.port} went away: {data}") from data
         return data

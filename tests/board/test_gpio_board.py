@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chargepoint.board import make_board
-from chargepoint.board.hardware import BoardMismatch, find_gpio_chips
+from chargepoint.board.chips import BoardMismatch, find_gpio_chips
 from chargepoint.board.pins import load_pins
 from chargepoint.board.pwm import PwmError
 from chargepoint.board.raspberry_pi import GpioBoard

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from chargepoint.board import frontend
-from chargepoint.board.hardware import BoardMismatch, KernelHardware
+from chargepoint.board.chips import BoardMismatch
+from chargepoint.board.hardware import KernelHardware
 from chargepoint.board.mcp3208 import Answers
 from chargepoint.board.pins import PinMap, load_pins
 from chargepoint.board.raspberry_pi import GpioBoard

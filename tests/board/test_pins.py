@@ -1,20 +1,37 @@
 """The pin map: what is accepted, and that every mistake is named."""
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
 
-from chargepoint.board.pins import Line, PinError, load_pins, parse_line
-from chargepoint.config import BoardSection, Config, DomesticSection, EvseSection, StationSection, SupplySection
+from chargepoint.board.pins import Line, PinError, load_pins, parse_line, reference
+from chargepoint.config import (
+    BoardSection,
+    Config,
+    DomesticSection,
+    EvseSection,
+    ReaderSection,
+    StationSection,
+    SupplySection,
+)
 
 
-def config(pins: dict[str, str] | None = None, points: int = 2, domestic: bool = False, socket: bool = True) -> Config:
+def config(
+    pins: dict[str, str] | None = None,
+    points: int = 2,
+    domestic: bool = False,
+    socket: bool = True,
+    pulls: dict[str, Literal["up", "down"]] | None = None,
+    reader: str = "pn532",
+) -> Config:
     section = DomesticSection() if domestic else None
     return Config(
         station=StationSection(id="T", run_dir=Path("/nowhere")),
         supply=SupplySection(max_current=52),
-        board=BoardSection(kind="simulated", pins=pins or {}),
+        board=BoardSection(kind="simulated", pins=pins or {}, pulls=pulls or {}),
+        reader=(msgspec.convert({"kind": reader}, ReaderSection),),
         evse=tuple(
             EvseSection(id=number + 1, max_current=32, domestic=section, socket=socket) for number in range(points)
         ),
@@ -34,7 +51,40 @@ def test_signals_that_are_not_built_in_need_no_line() -> None:
 
 
 def test_an_override_moves_one_signal() -> None:
-    assert load_pins(config({"door": "EXP30"})).line("door") == Line(2, 14)
+    assert load_pins(config({"door": "EXP30"}, pulls={"EXP30": "down"})).line("door") == Line(2, 14)
+
+
+@pytest.mark.parametrize(
+    ("pins", "pulls", "words"),
+    [
+        ({"door": "EXP30"}, {}, ["door", "EXP30 has no pull", "held down", 'EXP30 = "down" in [board.pulls]']),
+        ({"contactor_1": "GPIO9"}, {}, ["contactor_1", "GPIO9 has no pull", "an output must be held down"]),
+        ({"contactor_1": "GPIO14"}, {}, ["contactor_1", "GPIO14 is held up", "must be held down"]),
+        ({"rcd_1": "GPIO20", "mirror_1": "GPIO22"}, {"GPIO20": "up"}, ["rcd_1", "GPIO20 is held up"]),
+        ({"door": "EXP30"}, {"EXP99": "down"}, ["board.pulls.EXP99", "EXP31"]),
+    ],
+)
+def test_a_line_that_no_resistor_holds_is_refused(
+    pins: dict[str, str], pulls: dict[str, Literal["up", "down"]], words: list[str]
+) -> None:
+    with pytest.raises(PinError) as caught:
+        load_pins(config(pins, pulls=pulls))
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_wiegand_reader_takes_two_lines_and_only_when_there_is_one() -> None:
+    assert "wiegand_zero" not in dict(load_pins(config()).items())
+    pins = load_pins(config(reader="wiegand"))
+    assert (pins.line("wiegand_zero"), pins.line("wiegand_one")) == (Line(0, 14), Line(0, 15))
+    assert load_pins(config({"door": "GPIO14"}, pulls={"GPIO14": "down"})).text("door") == "GPIO14"
+    with pytest.raises(PinError, match="GPIO14 is used by door and wiegand_zero"):
+        load_pins(config({"door": "GPIO14"}, pulls={"GPIO14": "down"}, reader="wiegand"))
+
+
+def test_the_reference_map_says_how_every_line_of_it_is_held() -> None:
+    carrier = reference()
+    assert set(carrier.pulls) >= {line for line in carrier.lines.values() if not line.startswith("SPI")}
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,19 @@ def test_every_reader_kind_of_the_configuration_has_a_protocol() -> None:
         parse(GOOD.replace("[ocpp]", f'[[reader]]\nkind = "{kind}"\n[ocpp]'))
 
 
+def test_a_wiegand_reader_needs_pins_and_there_is_one_pair() -> None:
+    real = GOOD.replace('kind = "simulated"', 'kind = "raspberry-pi"').replace(
+        "security_profile = 0", "security_profile = 0\nallow_insecure = true"
+    )
+    parse(real.replace("[ocpp]", '[[reader]]\nkind = "wiegand"\n[ocpp]'))
+    with pytest.raises(ConfigError, match="which the simulated borne does not have"):
+        parse(GOOD.replace("[ocpp]", '[[reader]]\nkind = "wiegand"\n[ocpp]'))
+    two = '[[reader]]\nkind = "wiegand"\nport = "/dev/ttyS0"\n[[reader]]\nid = 2\nkind = "wiegand"\n[ocpp]'
+    with pytest.raises(ConfigError) as caught:
+        parse(real.replace("[ocpp]", two))
+    assert "reader[0].port" in str(caught.value) and "the pin map has lines for one" in str(caught.value)
+
+
 def test_every_meter_model_is_accepted() -> None:
     assert "abb-b23" in meter_models()
     for model in meter_models():

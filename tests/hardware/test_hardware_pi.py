@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hardware.carrier import netlist
 
-from chargepoint.board.hardware import EXPANDER_ADDRESSES
+from chargepoint.board.chips import EXPANDER_ADDRESSES
 
 PI = netlist.HERE.parent / "pi"
 

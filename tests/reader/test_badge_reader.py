@@ -1,13 +1,14 @@
 """The reader drivers against simulated readers on a real pseudo-terminal."""
 
 import asyncio
+import os
 import time
 from contextlib import asynccontextmanager
 
 import pytest
 
 from chargepoint.config import ReaderSection
-from chargepoint.reader import pn532
+from chargepoint.reader import gpio_edges, pn532, wiegand
 from chargepoint.reader.reader import BadgeReader, UnknownReader
 from chargepoint.sim.wire_readers import SimReader
 
@@ -174,3 +175,48 @@ async def test_the_device_may_vanish_and_come_back(tmp_path):
 def test_an_unknown_kind_is_refused_with_the_known_ones(tmp_path):
     with pytest.raises(UnknownReader, match="pn532, rdm6300"):
         BadgeReader(ReaderSection(kind="nfc"), "x", lambda b: None, lambda *a: None)
+
+
+@pytest.mark.asyncio
+async def test_a_wiegand_card_arrives_from_the_kernel_s_edges(tmp_path, monkeypatch):
+    """Everything but the ioctl: a pipe gives what a line request's descriptor gives."""
+    asked = []
+    ours, kernel = os.pipe()
+
+    def request(chip, offsets):
+        asked.append(offsets)
+        return ours
+
+    monkeypatch.setattr(gpio_edges, "request_edges", request)
+    (tmp_path / "gpiochip0").write_bytes(b"")
+    seen = Seen()
+    driver = BadgeReader(
+        ReaderSection(kind="wiegand"), f"{tmp_path / 'gpiochip0'}:14,15", seen.badges.append, seen.state
+    )
+    task = asyncio.create_task(driver.run())
+    try:
+        await until(lambda: seen.ok)
+        assert asked == [(14, 15)]
+        start = time.monotonic_ns()
+        for n, bit in enumerate(wiegand.bits(bytes.fromhex("DEADBEEF"))):
+            at = start + n * 1_500_000
+            os.write(kernel, gpio_edges.EVENT.pack(at, 2, 15 if bit else 14, n + 1, n + 1))
+        await until(lambda: seen.badges)
+        assert seen.tokens == ["DEADBEEF"] and driver.malformed == 0
+        os.close(kernel)
+        await until(lambda: not seen.ok)  # the chip vanished
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+@pytest.mark.asyncio
+async def test_lines_that_cannot_be_had_are_named(tmp_path):
+    (tmp_path / "gpiochip0").write_bytes(b"")
+    seen = Seen()
+    port = f"{tmp_path / 'gpiochip0'}:14,15"
+    task = asyncio.create_task(BadgeReader(ReaderSection(kind="wiegand"), port, seen.badges.append, seen.state).run())
+    await until(lambda: seen.states)
+    task.cancel()
+    await asyncio.wait([task])
+    assert not seen.ok and "gpiochip0:14,15 cannot be opened" in seen.states[-1][1]

@@ -20,7 +20,7 @@ from chargepoint.reader.reader import KINDS, BadgeReader
 from chargepoint.reader.sl032 import Sl032
 from chargepoint.reader.twn4 import Twn4
 from chargepoint.reader.variants import variants
-from chargepoint.reader.wiegand import WiegandDecoder
+from chargepoint.reader.wiegand import Wiegand, WiegandDecoder
 
 
 def test_the_wake_up_of_a_pn532_is_the_manuals():
@@ -152,6 +152,55 @@ def test_a_wiegand_frame_cut_short_does_not_spoil_the_next():
     assert decoder.flush(2.0) == [b"\x04\x05\x06"] and decoder.malformed == 1
 
 
+# Frames of two cards, written by hand from the format: P, bytes most significant bit first, P.
+# W26: facility 123, card 45678. Even over the first twelve (9 ones): 1; odd over the last twelve (6 ones): 1.
+# W34: UID DE AD BE EF. Ones: DE 6, AD 5 (11, even parity 1); BE 6, EF 7 (13, odd parity 0).
+GOLDEN_WIEGAND = [
+    ("1 01111011 10110010 01101110 1", "7BB26E"),
+    ("1 11011110 10101101 10111110 11101111 0", "DEADBEEF"),
+]
+
+
+def kernel_events(bits, first=1, start_ns=5_000_000_000, spacing_ns=1_500_000, zero=14, one=15):
+    """`struct gpio_v2_line_event`, as the kernel of the controller writes them (little-endian)."""
+    return b"".join(
+        struct.pack("<QIIII24x", start_ns + n * spacing_ns, 2, one if bit == "1" else zero, first + n, first + n)
+        for n, bit in enumerate(bits.replace(" ", ""))
+    )
+
+
+@pytest.mark.parametrize(("frame", "uid"), GOLDEN_WIEGAND)
+def test_a_wiegand_frame_by_hand_from_the_kernel_s_events(frame, uid):
+    protocol = Wiegand(zero=14)
+    assert protocol.start(5.0) == b"" and protocol.trouble == ""
+    events = kernel_events(frame)
+    assert protocol.receive(events[:100], 5.0) == []  # two events and a piece
+    assert protocol.receive(events[100:], 5.05) == []
+    due = protocol.due()
+    assert due == pytest.approx(5 + (len(frame.replace(" ", "")) - 1) * 0.0015 + wiegand.FRAME_END_S)
+    assert protocol.receive(b"", due) == [bytes.fromhex(uid)] and protocol.malformed == 0 and protocol.due() is None
+
+
+def test_a_busy_station_reads_two_wiegand_cards_from_one_gulp_of_events():
+    first, second = (frame for frame, _ in GOLDEN_WIEGAND)
+    events = kernel_events(first) + kernel_events(second, first=27, start_ns=5_200_000_000)
+    protocol = Wiegand(zero=14)
+    protocol.start(5.0)
+    assert protocol.receive(events, 6.0) == [bytes.fromhex(uid) for _, uid in GOLDEN_WIEGAND]
+
+
+def test_a_wiegand_frame_with_lost_edges_is_counted_and_the_next_one_read():
+    (frame, _), (other, uid) = GOLDEN_WIEGAND
+    events = kernel_events(frame)
+    torn = events[: 5 * 48] + events[8 * 48 :]
+    protocol = Wiegand(zero=14)
+    protocol.start(5.0)
+    assert protocol.receive(torn, 6.0) == [] and protocol.malformed >= 1
+    protocol.malformed = 0
+    assert protocol.receive(kernel_events(other, first=27, start_ns=7_000_000_000), 8.0) == [bytes.fromhex(uid)]
+    assert protocol.malformed == 0
+
+
 def typed(text, enter=True):
     codes = {char: code for code, char in reversed(hid.KEYS.items())}
     keys = [codes[c] for c in text] + ([28] if enter else [])
@@ -263,4 +312,4 @@ def test_all_spellings_of_a_card():
 
 def test_every_kind_of_the_configuration_has_a_protocol():
     kinds = ReaderSection.__annotations__["kind"].__args__
-    assert set(kinds) == set(reader.KINDS)
+    assert set(kinds) == {*reader.KINDS, "wiegand"}

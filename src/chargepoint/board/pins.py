@@ -6,10 +6,11 @@ single entries. Nothing here opens a device.
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from importlib import resources
+from typing import Literal
 
 from chargepoint.board.types import BoardError
 from chargepoint.config import Config, EvseSection
@@ -32,6 +33,9 @@ class PinError(BoardError):
     """The pin map cannot be used; the message names every mistake."""
 
 
+Pull = Literal["up", "down"]
+
+
 class Kind(Enum):
     """What stands at the line."""
 
@@ -50,6 +54,8 @@ class Signal:
     """Every output is active-high. An input that watches for danger is active-low: a broken wire reads as danger."""
     header_only: bool = False
     """Must act or be seen within one pass of the loop, so it may not stand behind the I2C expanders."""
+    pull: Pull = "down"
+    """Which way a resistor on the carrier must hold the line: an output at rest, an input with a broken wire."""
 
 
 _IN = Signal(Kind.INPUT)
@@ -90,8 +96,19 @@ DOMESTIC_SIGNALS: Mapping[str, Signal] = {
     "domestic_plug": _IN,
     "domestic_mirror": Signal(Kind.INPUT, active_high=False),
 }
+WIEGAND_SIGNALS: Mapping[str, Signal] = {
+    # Low pulses of 50 us, one line for the zeros and one for the ones. A reader's lines: the station listens to them.
+    "wiegand_zero": Signal(Kind.INPUT, active_high=False, header_only=True, pull="up"),
+    "wiegand_one": Signal(Kind.INPUT, active_high=False, header_only=True, pull="up"),
+}
 
-SIGNALS: Mapping[str, Signal] = {**BORNE_SIGNALS, **POINT_SIGNALS, **SOCKET_SIGNALS, **DOMESTIC_SIGNALS}
+SIGNALS: Mapping[str, Signal] = {
+    **BORNE_SIGNALS,
+    **POINT_SIGNALS,
+    **SOCKET_SIGNALS,
+    **DOMESTIC_SIGNALS,
+    **WIEGAND_SIGNALS,
+}
 """All of them; a point's carry its number in the map: `contactor_1`."""
 
 _LINE = re.compile(r"(GPIO|EXP)(\d{1,2})")
@@ -152,15 +169,36 @@ def signals_of_point(evse: EvseSection) -> dict[str, Signal]:
     return signals
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """`pins.toml`: the reference carrier."""
+
+    lines: dict[str, str]
+    """Signal to line."""
+    pulls: dict[str, Pull]
+    """Line to the way in which a resistor of the carrier holds it; a line that is not here floats."""
+
+
+def reference() -> Reference:
+    """What `pins.toml` says."""
+    table = tomllib.loads(resources.files(__package__).joinpath("pins.toml").read_text(encoding="utf-8"))
+    held = table.pop("pulls")
+    pulls: dict[str, Pull] = dict.fromkeys(held["down"], "down")
+    return Reference(table, pulls | dict.fromkeys(held["up"], "up"))
+
+
 def load_pins(config: Config) -> PinMap:
     """The reference map with the configuration's overrides. Raises `PinError` naming every mistake."""
-    text = resources.files(__package__).joinpath("pins.toml").read_text(encoding="utf-8")
-    table: dict[str, str] = _numbered(tomllib.loads(text), [evse.id for evse in config.evse])
+    carrier = reference()
+    table = _numbered(carrier.lines, [evse.id for evse in config.evse])
+    pulls = carrier.pulls | config.board.pulls
     wanted: dict[str, Signal] = dict(BORNE_SIGNALS)
-    known = set(BORNE_SIGNALS)
+    if any(reader.kind == "wiegand" for reader in config.reader):
+        wanted |= WIEGAND_SIGNALS
+    known = {*BORNE_SIGNALS, *WIEGAND_SIGNALS}
     for evse in config.evse:
         wanted |= {signal_name(name, evse.id): signal for name, signal in signals_of_point(evse).items()}
-        known |= {signal_name(name, evse.id) for name in SIGNALS if name not in BORNE_SIGNALS}
+        known |= {signal_name(name, evse.id) for name in {**POINT_SIGNALS, **SOCKET_SIGNALS, **DOMESTIC_SIGNALS}}
     mistakes = [f"board.pins.{name}: there is no such signal" for name in config.board.pins if name not in known]
     table |= config.board.pins
     lines: dict[str, str] = {}
@@ -176,7 +214,9 @@ def load_pins(config: Config) -> PinMap:
             mistakes.append(f"board.pins.{name}: {mistake}")
         else:
             lines[name] = table[name]
+            mistakes += [f"board.pins.{name}: {wrong}" for wrong in _floating(signal, table[name], pulls)]
     mistakes += _double_use(lines)
+    mistakes += _unknown_lines(config.board.pulls)
     if mistakes:
         raise PinError("; ".join(mistakes))
     return PinMap(lines)
@@ -218,6 +258,26 @@ def _mistake(signal: Signal, text: str, contactor: bool) -> str:
     if signal.kind is Kind.INPUT and not line.on_header and line.offset in (7, 15):
         return f"{text} can only be an output on an MCP23017"
     return ""
+
+
+def _floating(signal: Signal, text: str, pulls: Mapping[str, Pull]) -> Iterator[str]:
+    """What is wrong with the resistor that holds this line."""
+    if signal.kind is Kind.SPI or pulls.get(text) == signal.pull:
+        return
+    state = f"is held {pulls[text]}" if text in pulls else "has no pull"
+    needs = f"{'this input' if signal.kind is Kind.INPUT else 'an output'} must be held {signal.pull}"
+    yield (
+        f"{text} {state} on the carrier, but {needs} by a resistor until the software runs: fit one and write "
+        f'{text} = "{signal.pull}" in [board.pulls]'
+    )
+
+
+def _unknown_lines(pulls: Mapping[str, Pull]) -> Iterator[str]:
+    for text in pulls:
+        try:
+            parse_line(text)
+        except PinError as error:
+            yield f"board.pulls.{text}: {error}"
 
 
 def _double_use(lines: Mapping[str, str]) -> list[str]:

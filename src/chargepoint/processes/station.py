@@ -6,7 +6,10 @@ import sys
 from collections.abc import Callable
 
 from chargepoint import __version__
-from chargepoint.config import Config
+from chargepoint.board.chips import find_gpio_chips
+from chargepoint.board.pins import load_pins
+from chargepoint.board.types import BoardError
+from chargepoint.config import Config, ReaderSection
 from chargepoint.journal.journal import FILE_NAME, Journal, JournalBusy, JournalTooNew
 from chargepoint.jsonrpc import SocketBusy
 from chargepoint.meter.build import build_buses
@@ -35,12 +38,27 @@ def main(config: Config, step: Callable[[str], None] | None = None) -> int:
         return 1
     try:
         return asyncio.run(_run(config, journal, step))
+    except BoardError as wrong:
+        print(f"chargepoint station: {wrong}", file=sys.stderr)
+        return 2
     finally:
         journal.close()
 
 
+def reader_port(config: Config, reader: ReaderSection) -> str:
+    """The reader's device. Raises BoardError when its GPIO lines are not there.
+
+    A Wiegand reader's lines are the only ones this process opens; the kernel keeps it from those of the safety process.
+    """
+    if reader.kind != "wiegand":
+        return config.reader_port(reader)
+    pins = load_pins(config)
+    offsets = [str(pins.line(name).offset) for name in ("wiegand_zero", "wiegand_one")]
+    return f"/dev/gpiochip{find_gpio_chips().header}:{','.join(offsets)}"
+
+
 def compose(config: Config, journal: Journal, step: Callable[[str], None] | None = None) -> Station:
-    """The station with everything that talks to it."""
+    """The station with everything that talks to it. Raises BoardError."""
     clock = Clock(journal.boot)
     link = EvseLink(config.station.run_dir / "evse.sock")
     settings = Settings(connection_timeout_s=round(config.authorisation.pairing_window))
@@ -48,7 +66,7 @@ def compose(config: Config, journal: Journal, step: Callable[[str], None] | None
     backend = Backend(config, journal, clock, station)
     buses = build_buses(config, station)
     meters = buses[0] if any(evse.meter for evse in config.evse) else NoMeters()
-    readers = [BadgeReader(r, config.reader_port(r), station.badge, station.reader_state) for r in config.reader]
+    readers = [BadgeReader(r, reader_port(config, r), station.badge, station.reader_state) for r in config.reader]
     runners = [backend.run, *(reader.run for reader in readers), *(bus.run for bus in buses if bus is not meters)]
     if config.tic is not None:
         supply = station.supply

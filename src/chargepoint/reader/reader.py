@@ -8,11 +8,13 @@ import structlog
 from chargepoint.config import ReaderSection
 from chargepoint.reader.badge import Badge, HoldFilter, is_random, masked, token
 from chargepoint.reader.em4100 import Em4100
+from chargepoint.reader.gpio_edges import GpioEdges
 from chargepoint.reader.hid import HidKeyboard, InputDevice
 from chargepoint.reader.pn532 import Pn532
 from chargepoint.reader.protocol import ProtocolFactory, ReaderProtocol
 from chargepoint.reader.sl032 import Sl032
 from chargepoint.reader.twn4 import Twn4
+from chargepoint.reader.wiegand import Wiegand
 from chargepoint.serial_line import ByteLine, LineLost, SerialLine
 
 log = structlog.get_logger()
@@ -27,7 +29,7 @@ KINDS: Mapping[str, ProtocolFactory] = {
     "hid": HidKeyboard,
     "hid-decimal": lambda: HidKeyboard(decimal=True),
 }
-"""What `kind` of a reader may say in the configuration."""
+"""Readers that need nothing but their port. With `wiegand`, what `kind` of a reader may say in the configuration."""
 
 BURST_S = 10.0
 """Disturbances closer together than this are one line in the log."""
@@ -48,8 +50,9 @@ class BadgeReader:
         on_state: Callable[[int, bool, str], None],
     ) -> None:
         """`on_state` gets the reader's id, whether it works, and why not; called at every change and at the start."""
-        if section.kind not in KINDS:
-            raise UnknownReader(f'no reader kind "{section.kind}"; known kinds: {", ".join(sorted(KINDS))}')
+        if section.kind not in (*KINDS, "wiegand"):
+            known = ", ".join(sorted((*KINDS, "wiegand")))
+            raise UnknownReader(f'no reader kind "{section.kind}"; known kinds: {known}')
         self._section = section
         self._port = port
         self._on_badge, self._on_state = on_badge, on_state
@@ -61,10 +64,7 @@ class BadgeReader:
 
     async def run(self) -> None:
         """Listen for ever; ends by cancellation alone."""
-        make = KINDS[self._section.kind]
-        # Only readers that pose as a keyboard are no serial devices.
-        kind = self._section.kind
-        line = InputDevice(self._port) if kind.startswith("hid") else SerialLine(self._port, make().baudrate)
+        line, make = self._device()
         while True:
             try:
                 line.open()
@@ -74,6 +74,15 @@ class BadgeReader:
             finally:
                 line.close()
             await line.pause()
+
+    def _device(self) -> tuple[ByteLine, ProtocolFactory]:
+        """What the reader hangs on, and what it speaks: most hang on a serial port."""
+        kind = self._section.kind
+        if kind == "wiegand":
+            edges = GpioEdges(self._port)
+            return edges, lambda: Wiegand(edges.offsets[0])
+        make = KINDS[kind]
+        return (InputDevice(self._port) if kind.startswith("hid") else SerialLine(self._port, make().baudrate)), make
 
     async def _serve(self, line: ByteLine, protocol: ReaderProtocol) -> None:
         """Talk until the line is lost; raises LineLost."""
