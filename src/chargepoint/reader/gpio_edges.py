@@ -24,7 +24,7 @@ EVENTS_KEPT = 1024
 
 
 def request_edges(chip: int, offsets: tuple[int, ...]) -> int:
-    """Claim these lines of an open chip: a descriptor that gives an `EVENT` a falling edge. OSError when one is taken."""
+    """Claim lines of an open chip; a descriptor that gives an `EVENT` for each falling edge. OSError when taken."""
     padded = offsets + (0,) * (64 - len(offsets))
     flags = _INPUT | _EDGE_FALLING
     asked = bytearray(_REQUEST.pack(*padded, b"chargepoint reader", flags, 0, len(offsets), EVENTS_KEPT, 0))
