@@ -369,6 +369,13 @@ def _check_phases(supply: int, evse: EvseSection, path: str) -> Iterator[tuple[s
     if supply == 1 and evse.phase_rotation[0] != "R":
         remedy = "its only phase is R"
         yield f"{path}.phase_rotation", f'is "{evse.phase_rotation}", but the supply has one phase: {remedy}'
+    behind = evse.phase_rotation[: evse.phases]
+    if evse.domestic is not None and evse.domestic.phase not in behind:
+        remedy = f"write one of {', '.join(behind)}"
+        yield (
+            f"{path}.domestic.phase",
+            f'is "{evse.domestic.phase}", which is not behind the meter of this point: {remedy}',
+        )
 
 
 def _check_devices(config: Config) -> Iterator[tuple[str, str]]:

@@ -81,6 +81,7 @@ def test_a_wrong_type_does_not_hide_what_does_not_fit_together() -> None:
         ("eastron-sdm630", "eastron-sdm63O", "evse[0].meter.model", 'did you mean "eastron-sdm630"?'),
         ("phases = 3", "phases = 1", "evse[0].phases", "the supply has 1"),
         ('"STR"', '"S"', "evse[1].phase_rotation", "three phases"),
+        ('"STR"', '"S"\nphases = 1\ndomestic = {}', "evse[1].domestic.phase", "write one of S"),
         ("ws://", "http://", "ocpp.url", "ws:// or wss://"),
         ("security_profile = 0", "security_profile = 2", "ocpp.url", "wss://"),
         ("security_profile = 0", "security_profile = 1", "ocpp.password_file", "sends a password"),

@@ -11,7 +11,15 @@ import pytest_asyncio
 
 from chargepoint.board import make_board
 from chargepoint.board.types import Board, LockDrive, PointOutputs
-from chargepoint.config import BoardSection, Config, EvseSection, MeterRef, StationSection, SupplySection
+from chargepoint.config import (
+    BoardSection,
+    Config,
+    DomesticSection,
+    EvseSection,
+    MeterRef,
+    StationSection,
+    SupplySection,
+)
 from chargepoint.jsonrpc import Client, RpcError, SocketBusy
 from chargepoint.sim.fault_names import BORNE_FAULTS, POINT_FAULTS
 from chargepoint.sim.serve import serve_until
@@ -26,7 +34,13 @@ def make_config(run_dir: Path) -> Config:
         board=BoardSection(kind="simulated"),
         evse=(
             EvseSection(id=1, max_current=32, meter=MeterRef(model="eastron-sdm630", unit=1)),
-            EvseSection(id=2, max_current=32, phase_rotation="STR", meter=MeterRef(model="eastron-sdm630", unit=2)),
+            EvseSection(
+                id=2,
+                max_current=32,
+                phase_rotation="STR",
+                meter=MeterRef(model="eastron-sdm630", unit=2),
+                domestic=DomesticSection(),
+            ),
         ),
     )
 
@@ -213,7 +227,32 @@ async def test_the_bornes_own_faults_reach_the_controllers_inputs(bench: Bench) 
     assert borne.emergency_stop and borne.door_open
 
 
-async def test_bay_and_domestic_socket_and_building_can_be_moved(bench: Bench) -> None:
+async def test_a_plug_in_the_domestic_socket_is_seen_and_its_current_goes_through_the_points_meter(
+    bench: Bench,
+) -> None:
+    await bench.call("plug", evse=2, connector=2, load=9)
+    for _ in range(5):
+        seen = bench.board.read_point(2)
+    assert seen.domestic_plug and not seen.domestic_closed
+    bench.board.write_point(2, PointOutputs(domestic_contactor=True))
+    shown = await bench.call("wait", evse=2, connector=2, contactor=True, timeout=1)
+    assert shown["domestic"] == {
+        "plugged": True,
+        "load": 9,
+        "phase": "R",
+        "contactor": {"commanded": True, "real": True},
+    }
+    assert shown["current"] == [9, 0, 0] and not shown["plugged"]
+    assert (await bench.call("ev", evse=2, load=0))["current"] == [0, 0, 0]
+    await bench.call("unplug", evse=2, connector=2)
+    for _ in range(5):
+        seen = bench.board.read_point(2)
+    assert not seen.domestic_plug
+    with pytest.raises(RpcError, match="no domestic socket"):
+        await bench.call("plug", evse=1, connector=2)
+
+
+async def test_bay_and_building_can_be_moved(bench: Bench) -> None:
     await bench.call("bay", evse=1)
     for _ in range(5):
         seen = bench.board.read_point(1)

@@ -359,15 +359,26 @@ def test_temperature_sensor() -> None:
 
 
 def test_domestic_socket_and_its_welded_contactor() -> None:
-    stage = Stage()
-    stage.point.domestic_current_a = 8.0
+    stage = Stage(rotation="STR", domestic_phase="R")
+    stage.point.plug_domestic(8.0)
     stage.point.commands.domestic_contactor = True
     stage.run(0.1)
-    assert stage.point.current_a == (8, 0, 0)
+    assert stage.point.current_a == (0, 0, 8) and stage.point.supply_current_a == (8, 0, 0)
+    stage.run(1.0)
+    assert stage.point.energy_wh == pytest.approx(8 * 230 / 3600, rel=0.1)
+    with pytest.raises(Refused, match="already"):
+        stage.point.plug_domestic(8.0)
     stage.fault("domestic-welded")
     stage.point.commands.domestic_contactor = False
     stage.run(0.1)
     assert stage.point.domestic_contactor.closed
+    stage.point.unplug_domestic()
+    assert stage.point.current_a == (0, 0, 0)
+
+
+def test_a_point_without_a_domestic_socket_has_none() -> None:
+    with pytest.raises(Refused, match="no domestic socket"):
+        Stage().point.plug_domestic(8.0)
 
 
 def test_coil_watchdog() -> None:

@@ -23,7 +23,19 @@ _POSITIONAL: dict[str, tuple[str, ...]] = {
     "bay": ("evse", "occupied"),
     "building": ("current",),
 }
-_NUMBERS = {"evse", "cable", "max_current", "phases", "reader", "wh", "factor", "timeout", "subscribed_kva"}
+_NUMBERS = {
+    "evse",
+    "cable",
+    "max_current",
+    "phases",
+    "reader",
+    "wh",
+    "factor",
+    "timeout",
+    "subscribed_kva",
+    "connector",
+    "load",
+}
 _BOOLEANS = {"wants_energy", "diode", "ventilation", "force", "on", "contactor", "plugged", "occupied"}
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 

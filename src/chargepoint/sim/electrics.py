@@ -61,6 +61,8 @@ class PointSetup:
     rotation: str = "RST"
     socket: bool = True
     max_current: float = 32.0
+    domestic_phase: str | None = None
+    """Phase of the supply (R, S, T) on the domestic socket; None: there is no such socket."""
 
 
 @dataclass(slots=True)
@@ -116,6 +118,24 @@ class Point:
             raise Refused(f"point {self.setup.id}: the lock holds the plug; stop the session, or force it out")
         self.car = self.cable = None
 
+    def plug_domestic(self, load_a: float) -> None:
+        """Plug an appliance into the domestic socket. Raises `Refused`."""
+        self._need_domestic()
+        if self.domestic_current_a is not None:
+            raise Refused(f"point {self.setup.id}: a plug is in the domestic socket already; unplug it first")
+        self.domestic_current_a = load_a
+
+    def unplug_domestic(self) -> None:
+        """Nothing holds that plug. Raises `Refused`."""
+        self._need_domestic()
+        if self.domestic_current_a is None:
+            raise Refused(f"point {self.setup.id}: nothing is plugged into the domestic socket")
+        self.domestic_current_a = None
+
+    def _need_domestic(self) -> None:
+        if self.setup.domestic_phase is None:
+            raise Refused(f"point {self.setup.id} has no domestic socket: add [evse.domestic] to its configuration")
+
     @property
     def leaving(self) -> bool:
         return self._leaving_s is not None
@@ -125,6 +145,7 @@ class Point:
         self.contactor.welded = "contactor-welded" in self.faults
         self.contactor.stuck_open = "contactor-stuck-open" in self.faults
         self.domestic_contactor.welded = "domestic-welded" in self.faults
+        self.domestic_contactor.stuck_open = "domestic-stuck-open" in self.faults
         self.contactor.drops = "contactor-drops" in self.faults
         self.lock.jam = "lock-jam" in self.faults
         self.lock.stuck = "lock-stuck" in self.faults
@@ -159,6 +180,7 @@ class Point:
         car = self.car
         return (
             self.contactor.moving
+            or self.domestic_contactor.moving
             or self.commands.lock != 0
             or self.commands.rcd_test
             or self._rcd_tested_s > 0.0
@@ -181,14 +203,15 @@ class Point:
     @property
     def current_a(self) -> Phases3:
         """On the socket's L1..L3, which are also the meter's."""
-        domestic = self.domestic_current_a if self.domestic_contactor.closed and self.domestic_current_a else 0.0
-        car = self.car
-        if car is None or not self.contactor.closed or not self._cable_whole or car.current_a == 0.0:
-            return domestic, 0.0, 0.0
-        phases = min(car.phases, self.setup.phases)
-        volts = self.voltage_v
-        amps = [car.current_a if number < phases and volts[number] > LIVE_V else 0.0 for number in range(3)]
-        return amps[0] + domestic, amps[1], amps[2]
+        amps = [0.0, 0.0, 0.0]
+        volts, car = self.voltage_v, self.car
+        if car is not None and self.contactor.closed and self._cable_whole:
+            for number in range(min(car.phases, self.setup.phases)):
+                amps[number] = car.current_a if volts[number] > LIVE_V else 0.0
+        if self.domestic_contactor.closed and self.domestic_current_a:
+            number = max(0, self.setup.rotation.find(self.setup.domestic_phase or ""))
+            amps[number] += self.domestic_current_a if volts[number] > LIVE_V else 0.0
+        return amps[0], amps[1], amps[2]
 
     @property
     def supply_current_a(self) -> Phases3:

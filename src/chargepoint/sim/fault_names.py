@@ -27,6 +27,7 @@ POINT_FAULTS = {
     "pp-changed": "the cable's coding changes to another current",
     "temperature-sensor": "the socket's temperature sensor is broken off",
     "domestic-welded": "the contacts of the domestic socket's contactor stay closed",
+    "domestic-stuck-open": "the contacts of the domestic socket's contactor do not close",
     "cable-cut": "every conductor of the cable is cut: no pilot, no current; the plug stays in the socket",
 }
 BORNE_FAULTS = {

@@ -24,6 +24,7 @@ BUSY_FOR_S = 0.3
 Cable = Literal[13, 20, 32, 63]
 PhaseCount = Literal[1, 3]
 Letter = Literal["A", "B", "C", "D", "E", "F"]
+Connector = Literal[1, 2]
 
 
 class Devices(Protocol):
@@ -37,7 +38,15 @@ class Devices(Protocol):
 def make_borne(config: Config) -> Borne:
     """The electrical model of the configured borne."""
     setups = [
-        PointSetup(evse.id, evse.phases, evse.phase_rotation, evse.socket, evse.max_current) for evse in config.evse
+        PointSetup(
+            evse.id,
+            evse.phases,
+            evse.phase_rotation,
+            evse.socket,
+            evse.max_current,
+            None if evse.domestic is None else evse.domestic.phase,
+        )
+        for evse in config.evse
     ]
     return Borne(setups, config.supply.voltage)
 
@@ -85,16 +94,29 @@ class SimulatedBorne:
         wants_energy: bool = True,
         diode: bool = True,
         ventilation: bool = False,
+        connector: Connector = 1,
+        load: float = 8.0,
     ) -> dict[str, Any]:
+        """`connector` 2: an appliance that draws `load` A into the point's domestic socket, and nothing else counts."""
         point = self._point(evse)
+        if connector == 2:
+            if load < 0:
+                raise RpcError(f"load is {load} A; it must not be negative", INVALID_PARAMS)
+            self._try(lambda: point.plug_domestic(load))
+            return self._after(point)
         if max_current <= 0:
             raise RpcError(f"max_current is {max_current} A; it must be above 0", INVALID_PARAMS)
         car = Car(max_current, phases, wants_energy, diode, ventilation)
         self._try(lambda: point.plug(cable, car))
         return self._after(point)
 
-    async def unplug(self, evse: int, side: Side = "socket", force: bool = False) -> dict[str, Any]:
+    async def unplug(
+        self, evse: int, side: Side = "socket", force: bool = False, connector: Connector = 1
+    ) -> dict[str, Any]:
         point = self._point(evse)
+        if connector == 2:
+            self._try(point.unplug_domestic)
+            return self._after(point)
         self._try(lambda: point.unplug(side, force))
         self._happened()
         await self._until(lambda: not point.leaving, 2.0)
@@ -108,8 +130,17 @@ class SimulatedBorne:
         phases: PhaseCount | None = None,
         ventilation: bool | None = None,
         diode: bool | None = None,
+        load: float | None = None,
     ) -> dict[str, Any]:
+        """`load`: what the appliance in the domestic socket draws from now on, A."""
         point = self._point(evse)
+        if load is not None:
+            if load < 0:
+                raise RpcError(f"load is {load} A; it must not be negative", INVALID_PARAMS)
+            if point.domestic_current_a is None:
+                raise RpcError(f"point {evse}: nothing is plugged into the domestic socket")
+            point.domestic_current_a = load
+            return self._after(point)
         car = point.car
         if car is None:
             raise RpcError(f"point {evse}: no car is plugged")
@@ -187,23 +218,26 @@ class SimulatedBorne:
         contactor: bool | None = None,
         plugged: bool | None = None,
         timeout: float = 30,  # noqa: ASYNC109  # the documented parameter's name
+        connector: Connector = 1,
     ) -> dict[str, Any]:
+        """`connector`: whose `contactor` and `plugged` are meant."""
         point = self._point(evse)
+        made = point.contactor if connector == 1 else point.domestic_contactor
         if state is None and contactor is None and plugged is None:
             raise RpcError("say what to wait for: state, contactor or plugged", INVALID_PARAMS)
 
         def holds() -> bool:
             return (
                 (state is None or point.state == state)
-                and (contactor is None or point.contactor.closed is contactor)
-                and (plugged is None or self._plugged(point) is plugged)
+                and (contactor is None or made.closed is contactor)
+                and (plugged is None or self._plugged(point, connector) is plugged)
             )
 
         if not await self._until(holds, timeout):
             wanted = {"state": state, "contactor": contactor, "plugged": plugged}
             words = ", ".join(f"{name} {value}" for name, value in wanted.items() if value is not None)
-            contacts = "closed" if point.contactor.closed else "open"
-            plug = "plugged" if self._plugged(point) else "unplugged"
+            contacts = "closed" if made.closed else "open"
+            plug = "plugged" if self._plugged(point, connector) else "unplugged"
             raise RpcError(
                 f"point {evse}: no {words} within {timeout:g} s; it is in state {point.state}, contactor {contacts}, "
                 f"{plug}",
@@ -212,10 +246,14 @@ class SimulatedBorne:
         return self._show(point)
 
     def domestic(self, evse: int, plugged: bool = True, current: float = 8.0) -> dict[str, Any]:
+        """The same as `plug` and `unplug` with connector 2, whatever was there before."""
         point = self._point(evse)
         if current < 0:
             raise RpcError(f"current is {current} A; it must not be negative", INVALID_PARAMS)
-        point.domestic_current_a = current if plugged else None
+        if point.domestic_current_a is not None:
+            self._try(point.unplug_domestic)
+        if plugged:
+            self._try(lambda: point.plug_domestic(current))
         return self._after(point)
 
     def bay(self, evse: int, occupied: bool = True) -> dict[str, Any]:
@@ -269,7 +307,9 @@ class SimulatedBorne:
             raise RpcError(str(error)) from error
 
     @staticmethod
-    def _plugged(point: Point) -> bool:
+    def _plugged(point: Point, connector: int = 1) -> bool:
+        if connector == 2:
+            return point.domestic_current_a is not None
         return point.cable is not None or (not point.setup.socket and point.car is not None)
 
     def _show(self, point: Point) -> dict[str, Any]:
@@ -287,12 +327,27 @@ class SimulatedBorne:
             "state": point.state,
             "contactor": {"commanded": point.commands.contactor, "real": point.contactor.closed},
             "locked": point.lock.holds,
+            "domestic": self._show_domestic(point),
             "current": [round(amps, 2) for amps in point.supply_current_a],
             "power": round(point.power_w, 1),
             "energy": point.register_wh,
             "temperature": round(point.temperature_c, 1),
             "lamps": self._wiring.lamps(point.setup.id),
             "faults": sorted(point.faults),
+        }
+
+    @staticmethod
+    def _show_domestic(point: Point) -> dict[str, Any] | None:
+        """Connector 2; None where there is none."""
+        phase = point.setup.domestic_phase
+        if phase is None:
+            return None
+        made = point.domestic_contactor
+        return {
+            "plugged": point.domestic_current_a is not None,
+            "load": point.domestic_current_a,
+            "phase": phase,
+            "contactor": {"commanded": point.commands.domestic_contactor, "real": made.closed},
         }
 
     def _after(self, point: Point) -> dict[str, Any]:
