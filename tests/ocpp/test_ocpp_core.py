@@ -16,9 +16,11 @@ from chargepoint.station.api import (
     AuthStatus,
     BackendUnreachable,
     ConnectorStatus,
+    BayChanged,
     MeterSampled,
     MeterValue,
     Outcome,
+    ReservationContested,
     SecurityEvent,
     StatusChanged,
 )
@@ -383,6 +385,7 @@ GOOD_BAD = {
     "MinimumStatusDuration": ("0", "-3"),
     "ResetRetries": ("2", "x"),
     "KpiInterval": ("86400", "-1"),
+    "SiteReports": ("true", "on"),
     "ResumeTransactionAfterRestart": ("false", "off"),
     "RetryBackOffRandomRange": ("0", "-1"),
     "RetryBackOffRepeatTimes": ("3", "99"),
@@ -475,3 +478,31 @@ async def test_key_figures_are_sent_at_their_interval_and_not_unless_asked_for(b
     count = len(central.calls("DataTransfer"))
     await asyncio.sleep(1.2)
     assert len(central.calls("DataTransfer")) == count
+
+
+async def test_what_happens_at_a_bay_is_told_where_asked_for_and_waits_for_the_link(borne, central):
+    borne.backend.notify(BayChanged(1, True, None, NOW))
+    await central.call("ChangeConfiguration", {"key": "SiteReports", "value": "true"})
+    borne.backend.notify(BayChanged(2, True, 7, NOW))
+    first = (await central.wait_for("DataTransfer")).payload
+    assert (first["vendorId"], first["messageId"]) == ("chargepoint", "BayOccupancy")
+    assert json.loads(first["data"]) == {
+        "connectorId": 2,
+        "timestamp": "2026-03-01T12:00:00.000Z",
+        "occupied": True,
+        "reservationId": 7,
+    }
+    mark = central.mark()
+    await borne.backend.disconnect()
+    borne.backend.notify(ReservationContested(2, 7, "TAG1", NOW))
+    borne.backend.notify(BayChanged(2, False, 7, NOW))
+    borne.backend.connect()
+    await central.wait_for("DataTransfer", lambda p: p["messageId"] == "BayOccupancy", after=mark)
+    told = [r.payload for r in central.received[mark:] if r.action == "DataTransfer"]
+    assert json.loads(told[0]["data"]) == {
+        "connectorId": 2,
+        "timestamp": "2026-03-01T12:00:00.000Z",
+        "reservationId": 7,
+        "idTag": "TAG1",
+    }
+    assert [p["messageId"] for p in told] == ["ReservationContested", "BayOccupancy"]

@@ -53,6 +53,8 @@ class Car:
     opened_at: float | None = None
     faults: tuple[Fault, ...] = ()
     wh: int = 10_000
+    before: bool = False
+    """It stands before the point, as the bay's sensor has it."""
     permit: Permit | None = None
 
     @property
@@ -158,6 +160,7 @@ class FakeLink:
                 derate=1.0,
                 wake_ups=0,
                 faults=car.faults,
+                bay_occupied=car.before,
             )
         )
 

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 from station_harness import FakeTime, Harness, station
 
-from chargepoint.station.api import Authorization, AuthStatus, Outcome, Reservation
+from chargepoint.station.api import (
+    Authorization,
+    AuthStatus,
+    BayChanged,
+    Outcome,
+    Reservation,
+    ReservationContested,
+)
 from chargepoint.station.reservations import Reservations, Spot
 
 NOW = 1_800_000_000.0
@@ -167,3 +174,44 @@ def test_one_point_is_kept_free_for_a_reservation_of_any(tmp_path: Path) -> None
         assert (await h.entries())[-1].payload["reservation"] == 7
 
     play(tmp_path, body)
+
+
+def test_a_good_badge_at_a_point_kept_for_another_is_told_to_the_operator(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        assert await h.station.reserve(soon(h)) is Outcome.ACCEPTED
+        h.plug(1)
+        h.badge("TAG2")
+        await h.until(lambda: h.state(2) == "waiting_car")
+        told = [event for event in h.backend.events if isinstance(event, ReservationContested)]
+        assert [(event.evse, event.reservation, event.token) for event in told] == [(1, 7, "TAG2")]
+        h.badge("TAG")
+        await h.until_status("Charging", 1)
+        assert len([event for event in h.backend.events if isinstance(event, ReservationContested)]) == 1
+
+    play(tmp_path, body)
+
+
+def test_a_vehicle_before_a_kept_point_is_told_once_the_sensor_is_sure(tmp_path: Path) -> None:
+    time = FakeTime()
+
+    async def body(h: Harness) -> None:
+        def told() -> list[tuple[int, bool, int | None]]:
+            events = [event for event in h.backend.events if isinstance(event, BayChanged)]
+            return [(event.evse, event.occupied, event.reservation) for event in events]
+
+        assert await h.station.reserve(soon(h)) is Outcome.ACCEPTED
+        h.link.cars[1].before = True
+        h.advance(1)
+        h.link.cars[1].before = False  # somebody has passed
+        h.advance(5)
+        h.link.cars[1].before = True
+        h.advance(1)
+        assert told() == []
+        h.advance(2)
+        assert told() == [(1, True, 7)]
+        h.link.cars[1].before = False
+        h.advance(1)
+        h.advance(2)
+        assert told() == [(1, True, 7), (1, False, 7)]
+
+    play(tmp_path, body, time)

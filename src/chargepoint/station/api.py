@@ -121,7 +121,28 @@ class SecurityEvent:
     at: datetime
 
 
-DomainEvent = StatusChanged | MeterSampled | SecurityEvent
+@dataclass(frozen=True, slots=True)
+class BayChanged:
+    """A vehicle stands before a point, or none does any more, as the bay's sensor has it."""
+
+    evse: int
+    occupied: bool
+    reservation: int | None
+    """Id of the reservation that holds the point meanwhile."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationContested:
+    """Somebody with a badge that is good elsewhere wanted a point that is kept for another."""
+
+    evse: int
+    reservation: int
+    token: str
+    at: datetime
+
+
+DomainEvent = StatusChanged | MeterSampled | SecurityEvent | BayChanged | ReservationContested
 
 
 @dataclass(frozen=True, slots=True)

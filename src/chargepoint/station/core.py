@@ -204,6 +204,8 @@ class StationCore:
         self.entrance.tick(now)
         for point in self.points.values():
             point.tick(now)
+            if (bay := point.look_at_bay(now)) is not None:
+                self.backend.notify(bay)
         if now - self._clock_checked_at >= CLOCK_CHECK_S:
             self._clock_checked_at = now
             before = self.clock.now()

@@ -17,7 +17,15 @@ import structlog
 from chargepoint.config import AuthorisationSection
 from chargepoint.journal import tokens
 from chargepoint.station import authorisation, badges
-from chargepoint.station.api import Authorization, AuthStatus, BackendUnreachable, Outcome, Reservation, StopReason
+from chargepoint.station.api import (
+    Authorization,
+    AuthStatus,
+    BackendUnreachable,
+    Outcome,
+    Reservation,
+    ReservationContested,
+    StopReason,
+)
 from chargepoint.station.authorisation import Known
 from chargepoint.station.badges import Decision, Meaning, View
 from chargepoint.station.point import Point
@@ -109,7 +117,17 @@ class Entrance:
         for evse in evses:
             self.refused.pop(evse, None)
         decision = badges.accepted(token, answer.group, self._views(token, answer.group, evses), now)
+        self._tell_contested(decision, token, answer.group, evses)
         self._carry_out(decision, token, answer.group, evses)
+
+    def _tell_contested(self, decision: Decision, token: str, group: str | None, evses: Sequence[int]) -> None:
+        """A good badge at a point that is kept for another: the operator may want to call one of the two."""
+        for evse in evses:
+            wanted = self._points[evse].session.plugged or decision.meaning is Meaning.REFUSE
+            held = self._reserving.shown_at(evse)
+            if wanted and held is not None and self._kept_from(evse, token, group):
+                at = self._shared.clock.now()
+                self._shared.backend.notify(ReservationContested(evse, held.id, token, at))
 
     def _carry_out(self, decision: Decision, token: str, group: str | None, evses: Sequence[int]) -> None:
         now = self._shared.clock.monotonic()

@@ -16,8 +16,9 @@ from chargepoint.journal.stamp import Stamp
 from chargepoint.journal.transactions import OpenTransaction
 from chargepoint.meter.reading import Reading
 from chargepoint.station import indicators, metering, status
-from chargepoint.station.api import ConnectorStatus, MeterValue, StatusChanged, StopReason
+from chargepoint.station.api import BayChanged, ConnectorStatus, MeterValue, StatusChanged, StopReason
 from chargepoint.station.badges import View
+from chargepoint.station.bay import Bay
 from chargepoint.station.books import Books
 from chargepoint.station.faultlist import Active, FaultList, blocking, overdue
 from chargepoint.station.guard import MeterGuard, News
@@ -49,6 +50,7 @@ class Point:
         self.report: PointReport | None = None
         """What the safety process said last; None while there is no link to it."""
         self.reading: Reading | None = None
+        self.bay = Bay()
         self.operative = True
         """In service, as the operator and the technician want it."""
         self.scheduled: bool | None = None
@@ -212,6 +214,12 @@ class Point:
             elif now >= self._next_sample:
                 self._schedule_sample(now)
                 self.sample("Sample.Periodic", self._shared.clock.stamp())
+
+    def look_at_bay(self, now: float) -> BayChanged | None:
+        """The news of the bay's sensor; None when there is none."""
+        if self.report is None or not self.bay.see(self.report.bay_occupied, now):
+            return None
+        return BayChanged(self.id, self.bay.occupied, self.reservation, self._shared.clock.now())
 
     # Carrying out the session's effects
 

@@ -66,6 +66,7 @@ def point_status(station: Station, point: Point) -> dict[str, Any]:
         "transaction": session.tx if session.tx is not None else (point.pending.tx if point.pending else None),
         "id_token": grant.token if grant is not None else None,
         "reservation": point.reservation,
+        "bay_occupied": point.bay.occupied,
         "operative": point.operative,
         "scheduled": point.scheduled,
         "faults": _faults(station, point.faults),

@@ -38,6 +38,7 @@ from chargepoint.ocpp.v16.registration import Registration, State
 from chargepoint.ocpp.v16.reports import Reports
 from chargepoint.ocpp.v16.reservation import Reservation
 from chargepoint.ocpp.v16.security import Security
+from chargepoint.ocpp.v16.site_reports import site_report
 from chargepoint.ocpp.v16.smart_charging import SmartCharging
 from chargepoint.ocpp.v16.status import StatusReporter
 from chargepoint.ocpp.v16.trigger import RemoteTrigger
@@ -45,8 +46,10 @@ from chargepoint.station.api import (
     Authorization,
     AuthStatus,
     BackendUnreachable,
+    BayChanged,
     DomainEvent,
     MeterSampled,
+    ReservationContested,
     SecurityEvent,
     StationApi,
     StatusChanged,
@@ -107,6 +110,7 @@ class Backend:
         self._errands: set[asyncio.Task[None]] = set()
         self._notes: asyncio.Queue[MeterSampled | SecurityEvent] = asyncio.Queue(maxsize=256)
         self._reports = Reports(self._call)
+        self._site = Reports(self._call)
         self._kpis = KpiReports(lambda: self._protocol.kpi_interval_s, station.key_figures, self._send_if_online)
         self._logs = Logs(
             config.station.id,
@@ -217,6 +221,9 @@ class Backend:
         """Report an event, without blocking. Values outside a transaction are dropped while there is no link."""
         if isinstance(event, StatusChanged):
             self._status.changed(event)
+        elif isinstance(event, BayChanged | ReservationContested):
+            if self._protocol.site_reports:
+                self._site.add(site_report(event, self._connectors))
         elif isinstance(event, SecurityEvent) or self.online:
             try:
                 self._notes.put_nowait(event)
@@ -248,6 +255,7 @@ class Backend:
             tasks.create_task(self._sender.keep_bound())
             tasks.create_task(self._status.run())
             tasks.create_task(self._reports.run())
+            tasks.create_task(self._site.run())
             tasks.create_task(self._kpis.run())
             tasks.create_task(self._note_events())
             tasks.create_task(self._renew_certificate())
@@ -292,6 +300,7 @@ class Backend:
             self._status.online(True)
             self._sender.ready(True)
             self._reports.online()
+            self._site.online()
             while True:
                 await self._heartbeat_due()
                 await self._heartbeat(rpc)

@@ -58,6 +58,7 @@ class ProtocolSettings:
     """Take UpdateFirmware where there is no security profile; the white paper's L01.FR.20 to the letter: do not."""
     kpi_interval_s: int = 0
     """0: none are sent."""
+    site_reports: bool = False
     cpo_name: str = ""
     key_is_text: bool = False
     """The AuthorizationKey is the password itself, even when it looks hexadecimal."""
@@ -307,6 +308,7 @@ OURS: Final[Sequence[Key]] = (
     _link("RetryBackOffRandomRange", "random_range_s", integer(most=3600)),
     _link("RetryBackOffRepeatTimes", "repeat_times", integer(most=20)),
     _link("RetryBackOffWaitMinimum", "wait_minimum_s", integer(most=3600)),
+    _protocol("SiteReports", "site_reports", boolean),
     _protocol("UpdateFirmwareAllowed", "update_firmware_allowed", boolean),
     _link("WebSocketPongTimeout", "pong_timeout_s", integer(1, 600)),
 )

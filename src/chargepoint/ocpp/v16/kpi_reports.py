@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from ocpp.v16 import call
 
-VENDOR_ID: Final = "chargepoint"
+from chargepoint.ocpp.v16.outgoing import VENDOR_ID
+
 MESSAGE_ID: Final = "KPIs"
 
 
