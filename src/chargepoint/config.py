@@ -192,6 +192,8 @@ class OcppSection(_Section, frozen=True, kw_only=True):
     csms_ca_file: Path | None = None
     client_certificate_file: Path | None = None
     client_key_file: Path | None = None
+    firmware_crl_file: Path | None = None
+    """PEM lists of revoked certificates (CRL) of the manufacturer: firmware signed with one of them is refused."""
     configuration: dict[str, Any] = {}
     variables: dict[str, Any] = {}
 

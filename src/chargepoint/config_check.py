@@ -120,6 +120,7 @@ def missing_files(config: Config) -> list[Mistake]:
         "csms_ca_file": ocpp.security_profile in (2, 3),
         "client_certificate_file": ocpp.security_profile == 3,
         "client_key_file": ocpp.security_profile == 3,
+        "firmware_crl_file": True,
     }
     mistakes = []
     for key, needed in wanted.items():

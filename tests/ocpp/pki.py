@@ -22,6 +22,17 @@ class Authority:
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         return pem(build(subject, key.public_key(), self, days, False, host)), private_pem(key)
 
+    def revoke(self, *pems):
+        """A list that names these certificates as revoked, PEM."""
+        now = datetime.now(UTC)
+        builder = x509.CertificateRevocationListBuilder().issuer_name(self.name).last_update(now)
+        builder = builder.next_update(now + timedelta(days=30))
+        for one in pems:
+            serial = x509.load_pem_x509_certificate(one.encode()).serial_number
+            revoked = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now).build()
+            builder = builder.add_revoked_certificate(revoked)
+        return pem(builder.sign(self.key, hashes.SHA256()))
+
     def sign(self, csr_pem, days=(-1, 300)):
         """The certificate for a signing request, PEM."""
         csr = x509.load_pem_x509_csr(csr_pem.encode())

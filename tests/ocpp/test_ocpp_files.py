@@ -243,6 +243,7 @@ async def test_signed_firmware_is_fetched_verified_installed_and_told_in_order(
 async def test_a_wrong_signature_is_not_installed(updated, central, web, maker, installer):
     await central.call("SignedUpdateFirmware", signed(maker, web, content=b"another image"))
     assert (await told(central, "InvalidSignature"))[-1] == "InvalidSignature"
+    await central.wait_for("SecurityEventNotification", lambda p: p["type"] == "InvalidFirmwareSignature")
     assert installer.images == []
     assert not updated.backend._firmware._image.exists()
     await central.call("SignedUpdateFirmware", signed(maker, web, signature="no base 64!"))
@@ -259,6 +260,34 @@ async def test_a_signing_certificate_of_somebody_else_is_refused_before_anything
         answer = await central.call("SignedUpdateFirmware", signed(maker, web, certificate=wrong))
         assert answer == {"status": "InvalidCertificate"}
     assert web.requests == []
+
+
+async def test_a_signing_certificate_its_maker_has_revoked_is_refused(updated, central, web, maker, installer):
+    key = ec.generate_private_key(ec.SECP256R1())
+    withdrawn, good = maker.issue("Signer", key)[0], maker.issue("Signer", key)[0]
+    trust = updated.backend._security.trust
+    trust.revocations = Authority("Somebody").revoke(good) + maker.revoke(withdrawn)
+    answer = await central.call("SignedUpdateFirmware", signed(maker, web, key, certificate=withdrawn))
+    assert answer == {"status": "RevokedCertificate"}
+    await central.wait_for("SecurityEventNotification", lambda p: p["type"] == "InvalidFirmwareSigningCertificate")
+    assert web.requests == []
+    trust.revocations = Authority("Maker").revoke()  # of the maker's name, but not of the maker
+    answer = await central.call("SignedUpdateFirmware", signed(maker, web, key, certificate=good))
+    assert answer == {"status": "InvalidCertificate"}
+    trust.revocations = maker.revoke(withdrawn)
+    assert await central.call("SignedUpdateFirmware", signed(maker, web, key, certificate=good)) == {
+        "status": "Accepted"
+    }
+    await told(central, "Installed")
+
+
+async def test_the_list_of_revoked_certificates_comes_from_the_file_of_the_configuration(
+    start, central, maker, tmp_path
+):
+    (tmp_path / "crl.pem").write_text(maker.revoke())
+    borne = await start(central, firmware_crl_file=str(tmp_path / "crl.pem"))
+    await borne.accepted()
+    assert borne.backend._security.trust.revocations == (tmp_path / "crl.pem").read_text()
 
 
 async def test_a_download_that_fails_is_tried_again_and_then_told(updated, central, web, maker):

@@ -342,6 +342,55 @@ async def test_profile_3_shows_the_certificate_of_the_device_and_then_the_one_it
         assert (("organizationName", "Operator"),) in shown["subject"]
 
 
+async def test_a_certificate_is_used_from_the_moment_it_becomes_valid(start, tmp_path, monkeypatch):
+    monkeypatch.setattr(backend_module, "RENEWAL_LOOK_S", 0.1)
+    authority = Authority()
+    (tmp_path / "ca.pem").write_text(authority.pem)
+    chain, key = authority.issue("CP1")
+    (tmp_path / "cp.pem").write_text(chain)
+    (tmp_path / "cp.key").write_text(key)
+    async with CentralSystem(tls=server_tls(tmp_path, authority, authority), host="localhost") as central:
+        borne = await start(
+            central,
+            security_profile=3,
+            csms_ca_file=str(tmp_path / "ca.pem"),
+            client_certificate_file=str(tmp_path / "cp.pem"),
+            client_key_file=str(tmp_path / "cp.key"),
+            configuration={"CpoName": "Operator"},
+        )
+        await borne.accepted()
+        csr = await requested(central, central.mark())
+        soon = authority.sign(csr, days=(1.5 / 86_400, 300))
+        assert await central.call("CertificateSigned", {"certificateChain": soon}) == {"status": "Accepted"}
+
+        def shows_the_new_one():
+            connection = central.connections.get("CP 1/é")
+            shown = connection and connection.transport.get_extra_info("ssl_object").getpeercert()
+            return shown and (("organizationName", "Operator"),) in shown["subject"]
+
+        await central.wait_until(lambda: len(central.handshakes) == 2 and bool(central.connections))
+        assert not shows_the_new_one()
+        await central.wait_until(shows_the_new_one)
+        await asyncio.sleep(0.5)
+        assert len(central.handshakes) == 3  # and it stays
+
+
+async def test_a_certificate_that_names_its_owner_by_common_name_alone_is_taken(start, tmp_path):
+    """The white paper wants the name there, and no subjectAltName (A00.FR.510, A00.FR.511)."""
+    authority = Authority()
+    (tmp_path / "ca.pem").write_text(authority.pem)
+    chain, key = authority.issue("localhost")
+    (tmp_path / "server.pem").write_text(chain + key)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "server.pem")
+    async with CentralSystem(tls=tls, host="localhost") as central:
+        configuration = {"AuthorizationKey": PASSWORD}
+        borne = await start(
+            central, security_profile=2, csms_ca_file=str(tmp_path / "ca.pem"), configuration=configuration
+        )
+        await borne.accepted()
+
+
 async def test_a_central_system_of_another_authority_is_noted(start, tmp_path):
     (tmp_path / "ca.pem").write_text(Authority("Mine").pem)
     async with CentralSystem(tls=server_tls(tmp_path, Authority("Theirs")), host="localhost") as central:

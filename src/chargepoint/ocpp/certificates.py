@@ -5,6 +5,7 @@ The only module of the room that imports `cryptography`, which is large: import 
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ HASHES: dict[str, hashes.HashAlgorithm] = {
     "SHA384": hashes.SHA384(),
     "SHA512": hashes.SHA512(),
 }
+_CRL = "X509 CRL"
 MIN_RSA_BITS = 2048
 MIN_EC_BITS = 224
 """White paper, A00.FR.502 and A00.FR.503."""
@@ -27,6 +29,10 @@ MIN_EC_BITS = 224
 
 class BadCertificate(ValueError):
     """A certificate, chain or signature that cannot be accepted; the sentence says why."""
+
+
+class Revoked(BadCertificate):
+    """The issuer has withdrawn the certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +158,27 @@ def check_chain(chain: list[x509.Certificate], roots: list[x509.Certificate], no
         check(above, now, authority=True)
         rest = [one for one in rest if one is not above]
         current = above
+
+
+def check_not_revoked(certificate: x509.Certificate, issuers: list[x509.Certificate], lists: str) -> None:
+    """Raise Revoked when a list (PEM, any number) that its issuer has signed names the certificate.
+
+    A list that cannot be read, or that its issuer has not signed, raises BadCertificate: nobody shall get round a
+    revocation by spoiling the list. An old list still counts; a newer one can only name more.
+    """
+    for pem in re.findall(f"-----BEGIN {_CRL}-----.*?-----END {_CRL}-----", lists, re.DOTALL):
+        try:
+            crl = x509.load_pem_x509_crl(pem.encode())
+        except ValueError as error:
+            raise BadCertificate(f"a list of revoked certificates cannot be read: {error}") from error
+        if crl.issuer != certificate.issuer:
+            continue
+        if not any(crl.is_signature_valid(issuer.public_key()) for issuer in issuers):  # type: ignore[arg-type]
+            raise BadCertificate("the list of revoked certificates is not signed by an installed root")
+        if crl.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None:
+            raise Revoked(
+                f"{certificate.issuer.rfc4514_string()} has revoked it (list of {crl.last_update_utc:%Y-%m-%d})"
+            )
 
 
 def new_key() -> str:

@@ -10,7 +10,7 @@ from chargepoint.ocpp.timestamps import to_text
 AREA: Final = "security-log"
 MAX_EVENTS: Final = 1000
 
-CRITICAL: Final = frozenset(
+TOLD: Final = frozenset(
     {
         "FirmwareUpdated",
         "SettingSystemTime",
@@ -19,9 +19,12 @@ CRITICAL: Final = frozenset(
         "SecurityLogWasCleared",
         "MemoryExhaustion",
         "TamperDetectionActivated",
+        "InvalidFirmwareSigningCertificate",
+        "InvalidFirmwareSignature",
     }
 )
-"""White paper, 8: these go to the central system; all others are in the log alone."""
+"""These go to the central system: the critical ones (white paper, 8), and two that L01.FR.02 and L01.FR.03 want sent
+although they are not called critical. All others are in the log alone."""
 
 
 def append(db: sqlite3.Connection, stamp: Stamp, kind: str, info: str) -> None:

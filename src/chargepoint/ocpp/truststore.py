@@ -69,6 +69,8 @@ class TrustStore:
         self._roots: list[Root] = []
         self._identities: list[Identity] = []
         self._pending: list[str] = []
+        self.revocations = ""
+        """PEM lists of certificates the manufacturer has revoked."""
 
     async def load(self, provisioned: str, now: float) -> None:
         """Read the journal. `provisioned` (PEM, may be empty): roots of the configuration file, taken in once."""

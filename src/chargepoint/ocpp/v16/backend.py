@@ -359,6 +359,7 @@ class Backend:
     async def _renew_certificate(self) -> None:
         while True:
             await asyncio.sleep(RENEWAL_LOOK_S)
+            self._security.switch_if_due()
             if self.online:
                 await self._security.renew_if_due()
 
@@ -444,7 +445,7 @@ class Backend:
 
         def write(db: sqlite3.Connection) -> None:
             security_log.append(db, stamp, event.kind, event.info)
-            if event.kind in security_log.CRITICAL:
+            if event.kind in security_log.TOLD:
                 outbox.add(db, "security", None, stamp, payload)
 
         await self._journal.write(write)

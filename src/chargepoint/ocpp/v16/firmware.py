@@ -138,11 +138,9 @@ class Firmware:
             certificate=firmware["signing_certificate"],
             signature=firmware["signature"],
         )
-        reason = self._bad_certificate(job)
-        if reason is not None:
-            log.warning("signing certificate refused", reason=reason)
-            self._emit("InvalidFirmwareSigningCertificate", reason[: schema.MAX_TEXT])
-            return call_result.SignedUpdateFirmware(UpdateFirmwareStatus.invalid_certificate)
+        wrong = self._wrong_with_certificate(job)
+        if wrong is not None:
+            return call_result.SignedUpdateFirmware(wrong)
         if self._installing:
             return call_result.SignedUpdateFirmware(UpdateFirmwareStatus.rejected)
         status = UpdateFirmwareStatus.accepted_canceled if self.busy else UpdateFirmwareStatus.accepted
@@ -167,16 +165,20 @@ class Firmware:
     def _installing(self) -> bool:
         return self.busy and self._job is not None and self._job.status in ("Installing", "InstallRebooting")
 
-    def _bad_certificate(self, job: Job) -> str | None:
-        """Why the signing certificate is not good; the manufacturer's root signs it directly (L01, remarks)."""
+    def _wrong_with_certificate(self, job: Job) -> UpdateFirmwareStatus | None:
+        """Refuse a signing certificate that is not good; the manufacturer's root signs it directly (L01, remarks)."""
         from chargepoint.ocpp import certificates as x
 
         try:
             certificates = x.read(job.certificate)
             roots = [x.read(root.pem)[0] for root in self._trust.roots(Use.MANUFACTURER)]
             x.check_chain(certificates[:1], roots, self._utc(), early=False)
+            x.check_not_revoked(certificates[0], roots, self._trust.revocations)
         except x.BadCertificate as error:
-            return str(error)
+            log.warning("signing certificate refused", reason=str(error))
+            self._emit("InvalidFirmwareSigningCertificate", str(error)[: schema.MAX_TEXT])
+            revoked = isinstance(error, x.Revoked)
+            return UpdateFirmwareStatus.revoked_certificate if revoked else UpdateFirmwareStatus.invalid_certificate
         return None
 
     async def _begin(self, job: Job) -> None:

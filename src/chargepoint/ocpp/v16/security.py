@@ -63,6 +63,8 @@ class Security:
         self._older = 0
         self._last_failure = ""
         self._asked_at: float | None = None
+        self._chosen_at = 0.0
+        """When the certificate of the present connection was chosen, UTC seconds."""
         self.peer: bytes | None = None
         """Certificate (DER) of the central system while the link is TLS."""
 
@@ -72,6 +74,7 @@ class Security:
         key = _text(ocpp.password_file).strip() or str(ocpp.configuration.get("AuthorizationKey", ""))
         await self._access.load(Credentials(ocpp.security_profile, key))
         await self.trust.load(_text(ocpp.csms_ca_file), self._utc())
+        self.trust.revocations = _text(ocpp.firmware_crl_file)
         chain, private = _text(ocpp.client_certificate_file), _text(ocpp.client_key_file)
         if chain and private:
             await self.trust.provision(chain, private)
@@ -83,6 +86,7 @@ class Security:
         if not self._config.ocpp.url:
             return None
         self._tried = self._access.current()
+        self._chosen_at = self._utc()
         identity = self.trust.identity(self._utc(), older=self._older) if self._tried.profile == 3 else None
         key = self._tried.key
         return Endpoint(
@@ -169,6 +173,13 @@ class Security:
         answer = await self._send(call.SignCertificate(csr=csr))
         if answer is not None and answer.get("status") != "Accepted":
             log.warning("the central system does not have the certificate signed", answer=answer)
+
+    def switch_if_due(self) -> None:
+        """Connect anew with a certificate that has become valid since the connection was made (A02.FR.08)."""
+        newest = self.trust.identity(self._utc())
+        if self._access.profile == 3 and newest is not None and newest.not_before > self._chosen_at:
+            log.info("a newer certificate of ours is valid now")
+            self._reconnect()
 
     async def renew_if_due(self) -> None:
         """Ask for a new certificate a month before ours expires, once a day."""

@@ -1,4 +1,4 @@
-"""What an operator of a site wants to know and OCPP 1.6 has no message for, by DataTransfer, where SiteReports asks for it.
+"""What an operator of a site wants to know and OCPP 1.6 has no message for: by DataTransfer, where SiteReports is true.
 
 Each has its time, and waits for the link like a progress report; a central system that does not know the vendor
 answers so, which harms nobody.
