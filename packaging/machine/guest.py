@@ -1,0 +1,163 @@
+"""One running machine: qemu, its disk, its stick, and what is said to it."""
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from image import HERE, Image
+
+CENTRAL = "10.0.2.100:9000"
+"""Where the machine finds the central system: qemu hands each connection over to this machine's loopback."""
+START_S = 240.0
+"""Emulated, and beside other work."""
+
+
+class MachineError(Exception):
+    """The machine did not do what was asked; the text has its last words."""
+
+
+class Machine:
+    """Boots on entry, is cut off without warning on exit (there is no other way to end it)."""
+
+    def __init__(self, image: Image, disk: Path, stick: Path, central_port: int, words: str, data: Path) -> None:
+        """`disk` and `data` are written to. `stick` is an ext4 image, read-only. `words` go to the kernel."""
+        self.image = image
+        self.disk = disk
+        self.stick = stick
+        self.data = data
+        self.words = words
+        self.central_port = central_port
+        self.console = disk.with_suffix(".console")
+        self.up_after_s = 0.0
+        """From qemu's start until the machine answered."""
+        self._ids = 0
+
+    async def __aenter__(self) -> Self:
+        began = time.monotonic()
+        socket = self.disk.with_suffix(".socket")
+        socket.unlink(missing_ok=True)
+        with self.console.open("ab") as console:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command(socket), stdin=asyncio.subprocess.DEVNULL, stdout=console, stderr=console
+            )
+        try:
+            self._reader, self._writer = await self._connect(socket)
+            await self._first_answer()
+        except BaseException:
+            await self.cut()
+            raise
+        self.up_after_s = time.monotonic() - began
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.cut()
+
+    def _command(self, socket: Path) -> list[str]:
+        relay = f"{sys.executable} {HERE / 'relay.py'} {self.central_port}"
+        return [
+            *("qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", "1024", "-display", "none"),
+            *("-monitor", "none", "-serial", "stdio", "-kernel", str(self.image.kernel)),
+            *("-initrd", str(self.image.initrd), "-no-reboot"),
+            *("-append", f"console=ttyAMA0 quiet loglevel=3 net.ifnames=0 systemd.show_status=0 {self.words}"),
+            *("-drive", f"if=none,id=disk,file={self.disk}", "-device", "virtio-blk-pci,drive=disk"),
+            *("-drive", f"if=none,id=stick,format=raw,readonly=on,file={self.stick}"),
+            *("-device", "virtio-blk-pci,drive=stick", "-device", "virtio-rng-pci"),
+            *("-drive", f"if=none,id=data,format=raw,file={self.data}", "-device", "virtio-blk-pci,drive=data"),
+            # The machine sees nothing but the central system.
+            *("-netdev", f"user,id=net,restrict=on,guestfwd=tcp:{CENTRAL}-cmd:{relay}"),
+            *("-device", "virtio-net-pci,netdev=net,romfile=", "-device", "virtio-serial-pci"),
+            *("-chardev", f"socket,id=proof,path={socket},server=on,wait=off"),
+            *("-device", "virtserialport,chardev=proof,name=proof"),
+        ]
+
+    async def _connect(self, socket: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        for _ in range(100):
+            if self._process.returncode is not None:
+                break
+            if socket.exists():
+                return await asyncio.open_unix_connection(str(socket), limit=1 << 22)
+            await asyncio.sleep(0.1)
+        raise MachineError(f"qemu does not run: {self.last_words()}")
+
+    async def _first_answer(self) -> None:
+        """What is said before the machine listens may be lost: ask again until it answers."""
+        end = time.monotonic() + START_S
+        while time.monotonic() < end:
+            try:
+                async with asyncio.timeout(5):
+                    await self._ask("true", 5)
+            except TimeoutError:
+                continue
+            return
+        raise MachineError(f"the machine did not start within {START_S:g} s: {self.last_words()}")
+
+    async def _ask(self, command: str, seconds: float) -> tuple[int, str]:
+        self._ids += 1
+        order = {"id": self._ids, "command": command, "seconds": seconds}
+        self._writer.write(json.dumps(order).encode() + b"\n")
+        while True:
+            line = await self._reader.readline()
+            if not line:
+                raise MachineError(f"the machine is gone: {self.last_words()}")
+            answer = json.loads(line)
+            if answer["id"] == self._ids:
+                return int(answer["status"]), str(answer["said"])
+
+    async def do(self, command: str, seconds: float = 120) -> str:
+        """What the command says. Raises MachineError when it fails."""
+        status, said = await self.attempt(command, seconds)
+        if status != 0:
+            raise MachineError(f"`{command}` ended with {status}:\n{said[-3000:]}")
+        return said
+
+    async def attempt(self, command: str, seconds: float = 120) -> tuple[int, str]:
+        """Exit status and what the command says."""
+        async with asyncio.timeout(seconds + 30):
+            return await self._ask(command, seconds)
+
+    async def status(self) -> dict[str, Any]:
+        """What the station says of itself; empty while it does not answer."""
+        status, said = await self.attempt("chargepoint status --json", 60)
+        answer: dict[str, Any] = json.loads(said) if status == 0 else {}
+        return answer
+
+    async def until(self, holds: Callable[[], Awaitable[Any]], seconds: float, what: str) -> Any:
+        end = time.monotonic() + seconds
+        while True:
+            value = await holds()
+            if value:
+                return value
+            if time.monotonic() > end:
+                raise MachineError(f"not within {seconds:g} s: {what}")
+            await asyncio.sleep(0.5)
+
+    async def cut(self) -> None:
+        """The mains go: nothing is flushed, nothing is told."""
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
+
+    def last_words(self) -> str:
+        return self.console.read_text(errors="replace")[-1500:] if self.console.exists() else ""
+
+
+def new_disk(image: Image, disk: Path) -> None:
+    """A blank card: what is written to it does not reach the image."""
+    os.spawnlp(
+        os.P_WAIT, "qemu-img", "qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(image.disk), str(disk)
+    )
+
+
+def make_stick(folder: Path, stick: Path) -> None:
+    """A USB stick with the files of a folder."""
+    tool = shutil.which("mke2fs", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or "mke2fs"
+    os.spawnl(os.P_WAIT, tool, "mke2fs", "-q", "-F", "-t", "ext4", "-d", str(folder), str(stick), "200M")

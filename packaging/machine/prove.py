@@ -1,0 +1,274 @@
+"""A whole machine: Debian for arm64 in qemu, from a blank card to an update that was taken back.
+
+    packaging/machine/run [--suite bookworm] [--keep FOLDER]
+
+Each claim is tried in turn on the same card; PROVED or FAILED is printed for each, with its time. The central system
+runs here, outside the machine, and keeps its own account. Where qemu is absent it says so and ends with status 0.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import guest
+import image
+import stick
+from guest import Machine, MachineError
+
+from chargepoint.sim.central_system import CentralSystem, Transaction
+
+SPEED = 60
+"""How much faster energy accumulates than in real life."""
+
+
+class Proof:
+    """One card, and what is done with it."""
+
+    def __init__(self, made: image.Image, folder: Path, central: CentralSystem) -> None:
+        self.image = made
+        self.folder = folder
+        self.central = central
+        self.disk = folder / "card.qcow2"
+        self.data = folder / "data.img"
+        self.starts: list[float] = []
+        guest.new_disk(made, self.disk)
+        with self.data.open("wb") as data:
+            data.truncate(512 << 20)
+
+    def machine(self, words: str = "") -> Machine:
+        return Machine(self.image, self.disk, self.folder / "stick.img", self.central.port, words, self.data)
+
+    # What is asked again and again
+
+    async def connected(self, m: Machine) -> None:
+        async def there() -> bool:
+            return bool((await m.status()).get("ocpp", {}).get("connected"))
+
+        await m.until(there, 240, "the station answers and its central system is connected")
+
+    async def begin(self, m: Machine) -> Transaction:
+        """A car comes and somebody shows a badge."""
+        known = len(self.central.transactions)
+        await m.do(f"chargepoint sim speed {SPEED} && chargepoint sim plug 1 && chargepoint sim badge {stick.BADGE}")
+        await self.central.wait_until(lambda: len(self.central.transactions) > known, 120)
+        await m.do("chargepoint sim wait 1 --contactor true --timeout 60", 90)
+        transaction = self.central.transactions[-1]
+        await self.central.wait_until(lambda: len(transaction.meter_values) >= 2, 120)
+        return transaction
+
+    async def register(self, m: Machine) -> float:
+        """Wh, as the meter itself has it."""
+        shown = json.loads(await m.do("chargepoint sim show"))
+        return float(shown["evses"][0]["energy"])
+
+    async def end(self, m: Machine, transaction: Transaction) -> None:
+        await m.do(f"chargepoint sim badge {stick.BADGE}")
+        await self.central.wait_until(lambda: transaction.meter_stop is not None, 120)
+        bill, register = transaction.meter_stop, await self.register(m)
+        expect(bill is not None and abs(bill - register) <= 1, f"the bill ends at {bill} Wh, the register at {register}")
+        await m.do("chargepoint sim unplug 1")
+
+    async def version(self, m: Machine) -> str:
+        return str((await m.status()).get("version", ""))
+
+    # The claims
+
+    async def the_package_installs_on_a_blank_card(self) -> None:
+        async with self.machine() as m:
+            self.starts.append(m.up_after_s)
+            await m.do("mkdir -p /media/usb && mount -o ro /dev/vdb /media/usb")
+            await m.do(f"dpkg -i /media/usb/{stick.FIRST}.deb", 300)
+            said = await m.do("chargepoint --version; systemctl is-enabled chargepoint.target")
+            expect(stick.FIRST in said and "enabled" in said, said)
+            await m.do("sync")
+
+    async def a_bornes_bundle_is_applied_from_a_stick(self) -> None:
+        async with self.machine() as m:
+            await m.do("mkdir -p /media/usb && mount -o ro /dev/vdb /media/usb")
+            status, said = await m.attempt("chargepoint provision apply /media/usb/borne.bundle")
+            expect(status == 1, f"a bundle without a trusted key was not refused: {said}")
+            await m.do("cp /media/usb/trusted-keys/* /etc/chargepoint/trusted-keys/")
+            await m.do("chargepoint provision apply /media/usb/borne.bundle && chargepoint check")
+            # From here on the borne is a simulated one: there are no pins in this machine.
+            await m.do(
+                "cp /media/usb/chargepoint.toml /etc/chargepoint/ && cp /media/usb/proof-sim.service /etc/systemd/system/"
+                " && cp /media/usb/proof-electrons /usr/local/lib/"
+                " && mkdir -p /etc/systemd/system/chargepoint-evse.service.d"
+                " && cp /media/usb/simulated.conf /etc/systemd/system/chargepoint-evse.service.d/"
+                " && systemctl enable proof-sim.service && sync"
+            )
+
+    async def the_target_starts_with_the_machine_and_a_car_is_charged(self) -> None:
+        async with self.machine() as m:
+            self.starts.append(m.up_after_s)
+            await self.connected(m)
+            await self.end(m, await self.begin(m))
+            await m.do("sync")
+
+    async def a_machine_cut_off_in_mid_session_goes_on_with_it(self) -> None:
+        async with self.machine() as m:
+            await self.connected(m)
+            transaction = await self.begin(m)
+            register = await self.register(m)
+        async with self.machine(f"proof.energy={register:.0f} proof.car=1") as m:
+            self.starts.append(m.up_after_s)
+            await self.connected(m)
+            await m.do(f"chargepoint sim speed {SPEED} && chargepoint sim wait 1 --contactor true --timeout 90", 120)
+            known = len(self.central.transactions)
+            expect(self.central.transactions[-1] is transaction, "the session began anew")
+            await self.end(m, transaction)
+            expect(len(self.central.transactions) == known, "a second transaction was made of one session")
+
+    async def a_car_that_left_while_the_machine_was_off_is_billed_to_the_register(self) -> None:
+        async with self.machine() as m:
+            await self.connected(m)
+            transaction = await self.begin(m)
+            register = await self.register(m)
+        async with self.machine(f"proof.energy={register:.0f}") as m:
+            await self.connected(m)
+            await self.central.wait_until(lambda: transaction.meter_stop is not None, 120)
+            bill = transaction.meter_stop
+            expect(bill is not None and abs(bill - register) <= 1, f"billed to {bill} Wh; the register is {register}")
+            expect(transaction.reason == "PowerLoss", f"the reason is {transaction.reason}")
+
+    async def a_signed_update_is_installed_and_stays(self) -> None:
+        async with self.machine() as m:
+            await self.connected(m)
+            await m.do("mount -o ro /dev/vdb /media/usb")
+            said = await m.do(f"chargepoint update install /media/usb/{stick.BETTER}.bundle", 500)
+            expect("is well and stays" in said, said)
+            expect(await self.version(m) == stick.BETTER, "the station is another version")
+            await self.end(m, await self.begin(m))
+            await m.do("sync")
+
+    async def what_nobody_signed_for_this_borne_is_refused(self) -> None:
+        async with self.machine() as m:
+            await self.connected(m)
+            await m.do("mount -o ro /dev/vdb /media/usb")
+            for name, word in (
+                ("altered", ""),
+                ("cut-short", ""),
+                ("for-another", "ARD-0002"),
+                (stick.FIRST, "older"),
+            ):
+                status, said = await m.attempt(f"chargepoint update install /media/usb/{name}.bundle")
+                expect(status == 1 and word in said and "Traceback" not in said, f"{name}: {status} {said}")
+                print(f"    {name}: {said.strip().splitlines()[-1]}")
+            expect(await self.version(m) == stick.BETTER, "the version changed")
+
+    async def a_broken_update_is_taken_back_and_every_transaction_kept(self) -> None:
+        async with self.machine() as m:
+            await self.connected(m)
+            await m.do("mount -o ro /dev/vdb /media/usb")
+            status, said = await m.attempt(f"chargepoint update install /media/usb/{stick.BROKEN}.bundle", 700)
+            expect(status == 1 and f"back to {stick.BETTER}" in said, f"{status} {said}")
+            await self.connected(m)
+            expect(await self.version(m) == stick.BETTER, "another version runs")
+            await self.end(m, await self.begin(m))
+            await m.do("sync")
+
+    async def a_read_only_root_keeps_journal_and_versions_on_its_data_partition(self) -> None:
+        async with self.machine() as m:
+            await m.do("systemctl stop chargepoint.target chargepoint-evse chargepoint-station")
+            await m.do("mkfs.ext4 -q -L chargepoint-data /dev/vdc && udevadm settle")
+            print("    " + (await m.do("/usr/share/chargepoint/pi/read-only-root /dev/vdc")).strip())
+            await m.do("sync")
+        async with self.machine("proof.overlay") as m:
+            await self.connected(m)
+            await m.do("touch /lost-at-the-next-start; findmnt -no FSTYPE / | grep -q overlay")
+            transaction = await self.begin(m)
+            register = await self.register(m)
+            await m.do("mount -o ro /dev/vdb /media/usb && chargepoint update list")
+        async with self.machine(f"proof.overlay proof.energy={register:.0f} proof.car=1") as m:
+            await self.connected(m)
+            expect((await m.attempt("test -e /lost-at-the-next-start"))[0] == 1, "the root was written to")
+            await self.end(m, transaction)
+            await m.do("mount -o ro /dev/vdb /media/usb")
+            said = await m.do(f"chargepoint update install --downgrade /media/usb/{stick.FIRST}.bundle", 500)
+            expect("is well and stays" in said, said)
+            await m.do("sync")
+        async with self.machine("proof.overlay") as m:
+            await self.connected(m)
+            expect(await self.version(m) == stick.FIRST, "the update did not survive the start of the machine")
+
+    async def purging_leaves_nothing(self) -> None:
+        async with self.machine() as m:
+            await m.do("dpkg -P chargepoint", 120)
+            left = "ls -d /opt/chargepoint/* /etc/chargepoint/* /usr/bin/chargepoint; getent passwd chargepoint"
+            status, said = await m.attempt(left)
+            expect(not [line for line in said.splitlines() if "No such file" not in line], f"{status}: {said}")
+
+    async def every_transaction_is_there_once(self) -> None:
+        """What the central system counted over all the starts and cuts."""
+        account = self.central.transactions
+        expect(all(t.meter_stop is not None for t in account), "a transaction never ended")
+        expect(not self.central.violations, str(self.central.violations[:2]))
+        starts, stops = (len(self.central.calls(f"{kind}Transaction")) for kind in ("Start", "Stop"))
+        print(f"    {len(account)} transactions, {starts} starts and {stops} stops received")
+        expect(len({t.meter_start for t in account}) == len(account), "two transactions begin at the same register")
+
+
+def expect(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise MachineError(otherwise)
+
+
+async def prove(suite: str, folder: Path) -> bool:
+    made = image.image(suite)
+    print(f"image: {made.disk.stat().st_size / 1e6:.0f} MB", flush=True)
+    contents = folder / "stick"
+    contents.mkdir()
+    stick.fill(contents, suite)
+    guest.make_stick(contents, folder / "stick.img")
+    good = True
+    async with CentralSystem(tags=[stick.BADGE]) as central:
+        proof = Proof(made, folder, central)
+        claims: tuple[Callable[[], Awaitable[None]], ...] = (
+            proof.the_package_installs_on_a_blank_card,
+            proof.a_bornes_bundle_is_applied_from_a_stick,
+            proof.the_target_starts_with_the_machine_and_a_car_is_charged,
+            proof.a_machine_cut_off_in_mid_session_goes_on_with_it,
+            proof.a_car_that_left_while_the_machine_was_off_is_billed_to_the_register,
+            proof.a_signed_update_is_installed_and_stays,
+            proof.what_nobody_signed_for_this_borne_is_refused,
+            proof.a_broken_update_is_taken_back_and_every_transaction_kept,
+            proof.a_read_only_root_keeps_journal_and_versions_on_its_data_partition,
+            proof.purging_leaves_nothing,
+            proof.every_transaction_is_there_once,
+        )
+        for claim in claims:
+            began = time.monotonic()
+            try:
+                await claim()
+            except (MachineError, TimeoutError, OSError):
+                good = False
+                print(f"FAILED {claim.__name__}\n{traceback.format_exc()}", flush=True)
+            else:
+                print(f"PROVED {claim.__name__} ({time.monotonic() - began:.0f} s)", flush=True)
+        print(f"the machine answered {min(proof.starts):.0f} to {max(proof.starts):.0f} s after it was switched on")
+    return good
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Prove the package on a whole emulated machine.")
+    parser.add_argument("--suite", choices=("bookworm", "trixie"), default="bookworm")
+    parser.add_argument("--keep", type=Path, help="folder for card, stick and console; default: a temporary one")
+    arguments = parser.parse_args()
+    why = image.missing()
+    if why:
+        print(f"skipped: {why}")
+        return 0
+    with tempfile.TemporaryDirectory(prefix="machine-") as temporary:
+        folder = arguments.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        return 0 if asyncio.run(prove(arguments.suite, folder)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
