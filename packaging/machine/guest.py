@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-import os
-import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -11,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from image import HERE, Image
+from image import HERE, Image, run
 
 CENTRAL = "10.0.2.100:9000"
 """Where the machine finds the central system: qemu hands each connection over to this machine's loopback."""
@@ -83,9 +82,10 @@ class Machine:
         for _ in range(100):
             if self._process.returncode is not None:
                 break
-            if socket.exists():
+            try:
                 return await asyncio.open_unix_connection(str(socket), limit=1 << 22)
-            await asyncio.sleep(0.1)
+            except (FileNotFoundError, ConnectionRefusedError):
+                await asyncio.sleep(0.1)
         raise MachineError(f"qemu does not run: {self.last_words()}")
 
     async def _first_answer(self) -> None:
@@ -152,12 +152,10 @@ class Machine:
 
 def new_disk(image: Image, disk: Path) -> None:
     """A blank card: what is written to it does not reach the image."""
-    os.spawnlp(
-        os.P_WAIT, "qemu-img", "qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(image.disk), str(disk)
-    )
+    create = ("create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", image.disk, disk)
+    subprocess.run(["qemu-img", *map(str, create)], check=True)
 
 
 def make_stick(folder: Path, stick: Path) -> None:
     """A USB stick with the files of a folder."""
-    tool = shutil.which("mke2fs", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") or "mke2fs"
-    os.spawnl(os.P_WAIT, tool, "mke2fs", "-q", "-F", "-t", "ext4", "-d", str(folder), str(stick), "200M")
+    run("mke2fs", "-q", "-F", "-t", "ext4", "-d", folder, stick, "200M")

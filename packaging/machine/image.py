@@ -21,6 +21,7 @@ PACKAGES = (
 MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "crc32c_generic", "ext4", "overlay")
 """What stands between the kernel and its root; udev would come too late."""
 DISK = "3G"
+SEARCH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 INIT = """#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /root
 /bin/busybox mount -t proc proc /proc
@@ -83,7 +84,7 @@ class Image:
 def missing() -> str:
     """Why no image can be made or booted here; empty when it can."""
     for tool in TOOLS:
-        if shutil.which(tool, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is None:
+        if shutil.which(tool, path=SEARCH) is None:
             return f"{tool} is not installed: apt-get install qemu-system-arm qemu-user-static qemu-utils debootstrap"
     if os.geteuid() != 0:
         return "making a Debian image needs root"
@@ -113,9 +114,14 @@ def image(suite: str) -> Image:
     return Image(folder / "vmlinuz", folder / "initrd", folder / "disk.qcow2")
 
 
-def _run(*command: str | Path, **options: str) -> None:
+def run(*command: str | Path, **options: str) -> None:
+    """Raises ImageError with what the tool said. `options`: its environment, beside ours."""
     done = subprocess.run(
-        [str(word) for word in command], capture_output=True, text=True, check=False, env={**os.environ, **options}
+        [str(word) for word in command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PATH": SEARCH, **options},
     )
     if done.returncode != 0:
         raise ImageError(f"{' '.join(map(str, command[:3]))} ... failed:\n{(done.stdout + done.stderr)[-2000:]}")
@@ -124,16 +130,16 @@ def _run(*command: str | Path, **options: str) -> None:
 def _make(suite: str, work: Path) -> None:
     root = work / "root"
     foreign = platform.machine() != "aarch64"
-    _run(
+    run(
         *("debootstrap", "--arch=arm64", "--foreign", "--variant=minbase", f"--include={','.join(PACKAGES)}"),
         *(suite, root),
     )
     if foreign:
-        _let_arm_programs_run(root)
+        _let_arm_programsrun(root)
     # The Debian way of making an initial RAM disk takes minutes under emulation; ours is made below.
     (root / "etc/initramfs-tools").mkdir(parents=True, exist_ok=True)
     (root / "etc/initramfs-tools/update-initramfs.conf").write_text("update_initramfs=no\n")
-    _run("chroot", root, "/debootstrap/debootstrap", "--second-stage", INITRD="No", DEBIAN_FRONTEND="noninteractive")
+    run("chroot", root, "/debootstrap/debootstrap", "--second-stage", INITRD="No", DEBIAN_FRONTEND="noninteractive")
     (root / "usr/bin/qemu-aarch64-static").unlink(missing_ok=True)
     _configure(root)
     _initrd(root, work)
@@ -141,11 +147,11 @@ def _make(suite: str, work: Path) -> None:
     shutil.copyfile(kernel, work / "vmlinuz")
     shutil.rmtree(root / "var/cache/apt/archives")
     (root / "var/cache/apt/archives/partial").mkdir(parents=True)
-    _run("mke2fs", "-q", "-t", "ext4", "-L", "root", "-d", root, work / "disk.raw", DISK)
-    _run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", work / "disk.raw", work / "disk.qcow2")
+    run("mke2fs", "-q", "-t", "ext4", "-L", "root", "-d", root, work / "disk.raw", DISK)
+    run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", work / "disk.raw", work / "disk.qcow2")
 
 
-def _let_arm_programs_run(root: Path) -> None:
+def _let_arm_programsrun(root: Path) -> None:
     """Under this processor's kernel, by user-mode emulation."""
     static = shutil.which("qemu-aarch64-static")
     if static is None:
@@ -154,9 +160,9 @@ def _let_arm_programs_run(root: Path) -> None:
     shutil.copy(static, root / "usr/bin/qemu-aarch64-static")
     formats = Path("/proc/sys/fs/binfmt_misc")
     if not (formats / "register").exists():
-        _run("mount", "-t", "binfmt_misc", "binfmt_misc", formats)
+        run("mount", "-t", "binfmt_misc", "binfmt_misc", formats)
     if not (formats / "qemu-aarch64").exists():
-        _run("update-binfmts", "--enable", "qemu-aarch64")
+        run("update-binfmts", "--enable", "qemu-aarch64")
 
 
 def _configure(root: Path) -> None:

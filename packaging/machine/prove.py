@@ -20,6 +20,7 @@ import guest
 import image
 import stick
 from guest import Machine, MachineError
+from image import ImageError
 
 from chargepoint.sim.central_system import CentralSystem, Transaction
 
@@ -71,7 +72,7 @@ class Proof:
         await m.do(f"chargepoint sim badge {stick.BADGE}")
         await self.central.wait_until(lambda: transaction.meter_stop is not None, 120)
         bill, register = transaction.meter_stop, await self.register(m)
-        expect(bill is not None and abs(bill - register) <= 1, f"the bill ends at {bill} Wh, the register at {register}")
+        expect(bill is not None and abs(bill - register) <= 1, f"billed to {bill} Wh; the register is {register}")
         await m.do("chargepoint sim unplug 1")
 
     async def version(self, m: Machine) -> str:
@@ -97,7 +98,8 @@ class Proof:
             await m.do("chargepoint provision apply /media/usb/borne.bundle && chargepoint check")
             # From here on the borne is a simulated one: there are no pins in this machine.
             await m.do(
-                "cp /media/usb/chargepoint.toml /etc/chargepoint/ && cp /media/usb/proof-sim.service /etc/systemd/system/"
+                "cp /media/usb/chargepoint.toml /etc/chargepoint/"
+                " && cp /media/usb/proof-sim.service /etc/systemd/system/"
                 " && cp /media/usb/proof-electrons /usr/local/lib/"
                 " && mkdir -p /etc/systemd/system/chargepoint-evse.service.d"
                 " && cp /media/usb/simulated.conf /etc/systemd/system/chargepoint-evse.service.d/"
@@ -153,7 +155,7 @@ class Proof:
             await m.do("mount -o ro /dev/vdb /media/usb")
             for name, word in (
                 ("altered", ""),
-                ("cut-short", ""),
+                ("cut-short", "cut short"),
                 ("for-another", "ARD-0002"),
                 (stick.FIRST, "older"),
             ):
@@ -246,7 +248,7 @@ async def prove(suite: str, folder: Path) -> bool:
             began = time.monotonic()
             try:
                 await claim()
-            except (MachineError, TimeoutError, OSError):
+            except (MachineError, ImageError, TimeoutError, OSError):
                 good = False
                 print(f"FAILED {claim.__name__}\n{traceback.format_exc()}", flush=True)
             else:

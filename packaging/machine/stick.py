@@ -1,4 +1,4 @@
-"""What the technician brings: packages, update bundles (a good one, a broken one, wrong ones), a borne's bundle, a configuration."""
+"""What the technician brings: packages, update bundles (good, broken, wrong ones), a bundle of the borne, keys."""
 
 import shutil
 import subprocess
@@ -116,7 +116,7 @@ def _break(folder: Path, suite: str, key: Path) -> None:
     _chargepoint("update", "sign", str(version), BROKEN, str(folder / f"{BROKEN}.bundle"), "--key", str(key))
     other = folder / "for-another.bundle"
     _chargepoint("update", "sign", str(version), "1.3.0", str(other), "--key", str(key), "--borne", "ARD-0002")
-    whole = (folder / f"{BETTER}.bundle").read_bytes()
+    whole = (folder / f"{BROKEN}.bundle").read_bytes()
     (folder / "cut-short.bundle").write_bytes(whole[: len(whole) // 2])
     middle = len(whole) // 2
     (folder / "altered.bundle").write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])

@@ -386,6 +386,7 @@ GOOD_BAD = {
     "ResetRetries": ("2", "x"),
     "KpiInterval": ("86400", "-1"),
     "SiteReports": ("true", "on"),
+    "ResumeTransactionAfterPowerLoss": ("0", "-1"),
     "ResumeTransactionAfterRestart": ("false", "off"),
     "RetryBackOffRandomRange": ("0", "-1"),
     "RetryBackOffRepeatTimes": ("3", "99"),

@@ -566,3 +566,50 @@ def test_a_stop_in_the_middle_of_everything_ends_in_good_order(tmp_path: Path) -
         h.unplug(2)
 
     play(tmp_path, body)
+
+
+@pytest.mark.parametrize(
+    ("off_s", "clock_shift_s", "allowed_s", "goes_on"),
+    [
+        pytest.param(300, 0, 900, True, id="short"),
+        pytest.param(3600, 0, 900, False, id="long"),
+        pytest.param(300, 0, 0, False, id="not-wanted"),
+        pytest.param(300, -1e9, 900, False, id="without-a-clock"),
+    ],
+)
+def test_a_car_that_is_there_after_a_short_power_cut_is_charged_on(
+    tmp_path: Path, off_s: float, clock_shift_s: float, allowed_s: int, goes_on: bool
+) -> None:
+    """All began anew, the machine's monotonic time too; only the car stands where it stood."""
+    time = FakeTime()
+
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.advance(61, wh=700)
+        await h.until(lambda: h.backend.changes >= 2)
+
+    def dark(h: Harness) -> None:
+        car = h.link.cars[1]
+        car.plugged = car.connected = True
+        car.count, car.wh = 1, 10_700
+        h.link.boot = "after-the-cut"
+
+    async def after(h: Harness) -> None:
+        point = h.station.points[1]
+        h.advance(5)  # the pilot has settled
+        await h.until(lambda: point.pending is None)
+        kinds = [e.kind for e in await h.entries()]
+        if goes_on:
+            assert point.session.state == "running" and "ended" not in kinds
+            h.badge()
+            await h.until_status("Finishing")
+        end = (await h.entries())[-1]
+        assert (end.kind, end.payload["reason"]) == ("ended", "Local" if goes_on else "PowerLoss")
+        assert end.payload["meter_stop_wh"] == 10_700
+
+    play(tmp_path, body, time=time)
+    rebooted = FakeTime(12.0)
+    rebooted.utc_shift = time.mono + off_s - rebooted.mono + clock_shift_s
+    rebooted.ntp = False
+    settings = Settings(resume_after_power_loss_s=allowed_s)
+    play(tmp_path, after, settings, time=rebooted, prepare=dark, boot_id="boot-b")

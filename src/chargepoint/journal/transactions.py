@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chargepoint.journal import outbox
-from chargepoint.journal.stamp import Stamp, resolve, touch
+from chargepoint.journal.stamp import Stamp, offset, resolve, touch
 
 _COLUMNS = (
     "tx, evse, connector, token, token_group, reservation, car, start_boot, start_mono, start_utc, meter_start_wh, "
@@ -144,6 +144,8 @@ def open_transactions(db: sqlite3.Connection) -> list[OpenTransaction]:
     found = []
     for row in db.execute(f"SELECT {_COLUMNS} FROM tx WHERE ended = 0 ORDER BY tx"):
         (tx, evse, connector, token, group, reservation, car, sb, sm, su, start_wh, lb, lm, lu, last_wh, bad, bid) = row
+        if lu is None and (known := offset(db, lb)) is not None:  # its boot learnt the time later on
+            lu = known + lm
         found.append(
             OpenTransaction(
                 tx,

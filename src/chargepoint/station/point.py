@@ -169,9 +169,13 @@ class Point:
     def _never_left(self, pending: OpenTransaction, report: PointReport, now: float) -> bool:
         if pending.car == _identity(report):
             return True
-        # Both processes were started anew in one boot, and the plug was held by its lock in between.
-        gap = now - pending.last.mono
-        return pending.last.boot == self._shared.clock.boot and 0 <= gap < KEEP_REGISTER_S + RESTART_GAP_S
+        clock, last = self._shared.clock, pending.last
+        if last.boot == clock.boot:
+            # Both processes were started anew in one boot, and the plug was held by its lock in between.
+            return 0 <= now - last.mono < KEEP_REGISTER_S + RESTART_GAP_S
+        # The power was off. A clock without a battery may show any time: then nobody knows for how long.
+        limit = self._shared.settings.resume_after_power_loss_s
+        return limit > 0 and last.utc is not None and 0 <= clock.utc() - last.utc < KEEP_REGISTER_S + limit
 
     def read(self, reading: Reading, now: float) -> bool:
         """The meter told a reading; True when something follows from it."""

@@ -38,5 +38,10 @@ class Settings:
     light_intensity: int = 100
     resume_after_restart: bool = True
     """An open transaction goes on after a restart when its car never left; else it is closed with reason PowerLoss."""
+    resume_after_power_loss_s: int = 900
+    """As long as that the power may have been off for the transaction to go on all the same; 0: never.
+
+    A lock lets its plug go when the power does, so another car may have come: the longer, the likelier.
+    """
     extra: dict[str, str] = field(default_factory=dict)
     """Settings only one protocol version knows, by that room's own name."""

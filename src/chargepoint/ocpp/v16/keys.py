@@ -304,6 +304,7 @@ SECURITY: Final[Sequence[Key]] = (
 OURS: Final[Sequence[Key]] = (
     _protocol("AuthorizationKeyIsText", "key_is_text", boolean),
     _protocol("KpiInterval", "kpi_interval_s", integer(most=2_592_000)),
+    _setting("ResumeTransactionAfterPowerLoss", "resume_after_power_loss_s", integer(most=86_400)),
     _setting("ResumeTransactionAfterRestart", "resume_after_restart", boolean),
     _link("RetryBackOffRandomRange", "random_range_s", integer(most=3600)),
     _link("RetryBackOffRepeatTimes", "repeat_times", integer(most=20)),
