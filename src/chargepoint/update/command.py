@@ -15,7 +15,11 @@ from chargepoint.update.request import Exchange, Progress, Request, Step
 from chargepoint.update.slots import ROOT, TRIAL_STARTS, Slots
 
 TRUSTED = Path("/etc/chargepoint/trusted-keys")
-RESTART = ("systemctl", "restart", "chargepoint.target", "chargepoint-evse.service", "chargepoint-station.service")
+UNITS = ("chargepoint.target", "chargepoint-evse.service", "chargepoint-station.service")
+RESTART = ("systemctl", "restart", "--no-block", *UNITS)
+"""Not waiting: a version that falls over at its start is for the trial to judge."""
+FORGIVE = ("systemctl", "reset-failed", *UNITS)
+"""Units that have fallen too often are not started again before that."""
 IDLE_POLL_S = 10.0
 IDLE_WAIT_S = 24 * 3600.0
 """An update waits at most a day for a moment in which no car charges."""
@@ -204,6 +208,7 @@ def _wait_until_idle(config: Config) -> bool:
 def _restart() -> None:
     """Both processes anew from `current`. Raises BundleError when systemd refuses."""
     try:
+        subprocess.run(FORGIVE, check=False, timeout=60)
         subprocess.run(RESTART, check=True, timeout=120)
     except (OSError, subprocess.SubprocessError) as error:
         raise BundleError(f"the services could not be restarted: {error}") from error
