@@ -43,7 +43,7 @@ class Connection:
 
 def test_before_the_meter_was_heard_for_a_while_the_safe_share_holds() -> None:
     site = Connection()
-    assert site.run(5) == Room(trio(12), "safe-share", "tic: heard for a short time only", 0.0)
+    assert site.run(5) == Room(trio(12), "safe-share", "tic: heard for a short time only", 0.0, until=10.0)
     assert site.run(10).reason == "tic"
     quiet = Connection()
     quiet.speaks = False

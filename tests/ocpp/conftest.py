@@ -84,6 +84,9 @@ class FakeStation:
     async def stop(self, evse: int, reason: StopReason) -> Outcome:
         return self._ask("stop", evse, reason)
 
+    async def departure(self, evse: int, at: datetime, energy_wh: int) -> Outcome:
+        return self._ask("departure", evse, at, energy_wh)
+
     async def unlock(self, evse: int) -> Outcome:
         return self._ask("unlock", evse)
 

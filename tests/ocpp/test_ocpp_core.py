@@ -319,6 +319,47 @@ async def test_data_transfer_of_a_vendor_nobody_knows(borne, central):
     assert answer == {"status": "UnknownVendorId"}
 
 
+LEAVES = '"departure": "2026-01-31T08:00:00Z"'
+
+
+async def test_a_departure_told_by_data_transfer_reaches_the_station(borne, central):
+    data = '{"connectorId": 2, "departure": "2026-01-31T08:00:00Z", "energyWh": 12000}'
+    told = {"vendorId": "chargepoint", "messageId": "Departure", "data": data}
+    assert (await central.call("DataTransfer", told))["status"] == "Accepted"
+    assert borne.station.asked == [("departure", 2, datetime(2026, 1, 31, 8, tzinfo=UTC), 12000)]
+    borne.station.outcome = Outcome.REJECTED
+    assert await central.call("DataTransfer", told) == {
+        "status": "Rejected",
+        "data": "no transaction runs at connector 2",
+    }
+
+
+@pytest.mark.parametrize(
+    ("message", "data", "status", "word"),
+    [
+        ("Arrival", "{}", "UnknownMessageId", "there is Departure"),
+        ("Departure", "", "Rejected", "a text like"),
+        ("Departure", '{"connectorId": 1, "departure": "soon", "energyWh": 1}', "Rejected", "not a date-time"),
+        (
+            "Departure",
+            '{"connectorId": 1, "departure": "2026-01-31T08:00:00Z", "energyWh": -1}',
+            "Rejected",
+            "energyWh",
+        ),
+        (
+            "Departure",
+            '{"connectorId": 9, "departure": "2026-01-31T08:00:00Z", "energyWh": 1}',
+            "Rejected",
+            "connector 9",
+        ),
+    ],
+)
+async def test_a_departure_that_cannot_be_is_refused_in_words(borne, central, message, data, status, word):
+    answer = await central.call("DataTransfer", {"vendorId": "chargepoint", "messageId": message, "data": data})
+    assert answer["status"] == status and word in answer["data"]
+    assert borne.station.asked == []
+
+
 @pytest.mark.parametrize(
     ("message", "connector", "status", "action", "connectors"),
     [

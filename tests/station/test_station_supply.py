@@ -2,6 +2,7 @@
 
 import sqlite3
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,36 @@ async def test_a_relay_of_the_linky_limits_the_points_it_concerns(tmp_path: Path
         assert "grid-signal#flex" not in limits(borne, 2)
         seconds(borne, 30, relays=0)
         assert "grid-signal#flex" not in limits(borne)
+
+
+async def test_a_car_that_leaves_soon_gets_more_of_what_is_shared_also_after_a_restart(tmp_path: Path) -> None:
+    async with station(tmp_path, supply={"max_current": 32}) as borne:
+        assert await borne.station.departure(9, borne.station.clock.now(), 1) is Outcome.UNKNOWN
+        assert await borne.station.departure(1, borne.station.clock.now(), 1) is Outcome.REJECTED
+        await borne.charge()
+        borne.plug(2)
+        borne.badge("TAG2")
+        await borne.until_state("running", 2)
+        seconds(borne, 20)
+        assert offered(borne) == [16, 16]
+        leaves = borne.station.clock.now() + timedelta(minutes=30)
+        assert await borne.station.departure(2, leaves, 9_000) is Outcome.ACCEPTED
+        seconds(borne, 20)
+        first, second = offered(borne)
+        assert first < 11 and second > 21 and first + second == 32
+        shown = point_status(borne.station, borne.station.points[2])["departure"]
+        assert shown["energy_wh"] == 9_000
+
+    def plugged(harness: Harness) -> None:
+        harness.link.cars.update(borne.link.cars)
+
+    async with station(tmp_path, time=borne.time, prepare=plugged, supply={"max_current": 32}) as again:
+        await again.until_state("running", 2)
+        seconds(again, 30)
+        assert offered(again)[1] > 21
+        again.time.mono += 1800  # it should have left: no claim any more
+        factors = again.station.departures.factors(again.station.points.values(), again.time.mono)
+        assert factors == {1: 1.0, 2: 1.0}
 
 
 async def test_only_fleet_cars_wait_for_off_peak_hours(tmp_path: Path) -> None:

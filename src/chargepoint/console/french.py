@@ -58,6 +58,7 @@ FRENCH: dict[str, str] = {
     "set by": "fixé par",
     "set while running": "réglé en service",
     "since": "depuis",
+    "until": "jusque",
     "socket": "prise",
     "socket temperature": "température de la prise",
     "state": "état",

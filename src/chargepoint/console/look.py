@@ -141,11 +141,10 @@ def limits(session: Session, words: list[str]) -> Lines:
             continue
         lines.append(session.t("point {evse}: {amps} offered", evse=evse["id"], amps=amps(evse.get("offered"))))
         known = sorted(evse["limits"], key=lambda limit: (limit["amps"] is None, limit["amps"] or 0))
-        rows = [[session.t(word) for word in ("limit", "current", "set by", "since")]]
-        rows += [
-            [limit["name"], amps(limit["amps"]), session.t.said(limit["owner"]), limit.get("since", "")]
-            for limit in known
-        ]
+        rows = [[session.t(word) for word in ("limit", "current", "set by", "since", "until")]]
+        for limit in known:
+            times = [limit.get("since") or "", limit.get("until") or ""]
+            rows.append([limit["name"], amps(limit["amps"]), session.t.said(limit["owner"]), *times])
         lines += table(rows, "  ")
     return lines
 

@@ -69,6 +69,8 @@ class Room:
     reason: str
     detail: str = ""
     since: float = 0.0
+    until: float | None = None
+    """When the reason passes by itself, if the meter goes on as it does."""
 
 
 class Source:
@@ -151,17 +153,20 @@ class Source:
             return self._say("safe-share", f"{self.rules.name}: {self._wrong}", now, (safe, safe, safe))
         patience = RECOVER_S if self._ever else START_S
         if not self._trusted and (self._good_since is None or now - self._good_since < patience):
-            return self._say("safe-share", f"{self.rules.name}: heard for a short time only", now, (safe, safe, safe))
+            detail = f"{self.rules.name}: heard for a short time only"
+            until = None if self._good_since is None else self._good_since + patience
+            return self._say("safe-share", detail, now, (safe, safe, safe), until)
         self._trusted = self._ever = True
         assert self._room is not None
         amps = (self._room[0], self._room[1], self._room[2])
-        overload = now - self._overload_at < OVERLOAD_HOLD_S
-        return self._say("overload" if overload else self.rules.name, "", now, amps)
+        if now - self._overload_at < OVERLOAD_HOLD_S:
+            return self._say("overload", "", now, amps, self._overload_at + OVERLOAD_HOLD_S)
+        return self._say(self.rules.name, "", now, amps)
 
-    def _say(self, reason: str, detail: str, now: float, amps: Phases) -> Room:
+    def _say(self, reason: str, detail: str, now: float, amps: Phases, until: float | None = None) -> Room:
         if self._changed[0] != (reason, detail):
             self._changed = ((reason, detail), now)
-        return Room(amps, reason, detail, self._changed[1])
+        return Room(amps, reason, detail, self._changed[1], until)
 
     def _forget(self) -> None:
         self._good_since = None

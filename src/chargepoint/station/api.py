@@ -238,6 +238,12 @@ class StationApi(Protocol):
     ) -> Outcome:
         """Remove the profiles that match all that is given; UNKNOWN when there was none."""
 
+    async def departure(self, evse: int, at: datetime, energy_wh: int) -> Outcome:
+        """The running session's car leaves at `at` and needs `energy_wh` in all by then: its share grows with that.
+
+        ACCEPTED, REJECTED: no transaction runs there, UNKNOWN: no such point.
+        """
+
     def composite(self, evse: int, duration: int, unit: str) -> Composite | None:
         """The composite schedule of a point (0: of the sum) from now on; None when it cannot be told."""
 

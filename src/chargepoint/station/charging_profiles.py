@@ -10,7 +10,7 @@ import structlog
 from chargepoint.config import Config
 from chargepoint.energy.composite import Cap, Composite, Now, Running, composite, point_limit, station_limit
 from chargepoint.energy.limits import Limit
-from chargepoint.energy.profiles import Profile, ProfileError, Profiles, Purpose, from_dict, to_dict
+from chargepoint.energy.profiles import DAY_S, Profile, ProfileError, Profiles, Purpose, from_dict, to_dict
 from chargepoint.journal import store
 from chargepoint.journal.journal import Journal
 from chargepoint.journal.stamp import resolve
@@ -151,7 +151,9 @@ class ChargingProfiles:
             purpose = next(p.purpose for p in self.profiles if p.id == level.profile)
             name = _LIMIT_NAMES[purpose]
             amps = level.amps(self._config.supply.voltage)
-            point.limits.set(Limit(name, f"profile {level.profile}", amps, now))
+            ends = known[0].until
+            until = ends - offset if ends < at + DAY_S - 1 else None  # a day ahead only means: ask again
+            point.limits.set(Limit(name, f"profile {level.profile}", amps, now, until))
         for other in _LIMIT_NAMES.values():
             if other != name:
                 point.limits.clear(other)

@@ -32,6 +32,7 @@ from chargepoint.station.api import (
 )
 from chargepoint.station.charging_profiles import ChargingProfiles
 from chargepoint.station.clock import STEP_S, Clock
+from chargepoint.station.departures import Departures
 from chargepoint.station.entrance import Entrance
 from chargepoint.station.evse_link import Link
 from chargepoint.station.faultlist import FaultList
@@ -76,6 +77,7 @@ class StationCore:
         """Those of no point."""
         self.power = Power(config)
         self.profiles = ChargingProfiles(config, journal, clock)
+        self.departures = Departures(journal, clock, config.supply.voltage)
         self.started_at = clock.monotonic()
         run_dir = config.station.run_dir
         self.progress = Progress()
@@ -164,6 +166,7 @@ class StationCore:
     async def _recover(self) -> None:
         """Open transactions, availability and charging profiles of before."""
         await self.profiles.recover()
+        await self.departures.recover()
         await self.health.recover()
         await self.reserving.recover()
         found = await self.journal.read(transactions.open_transactions)
@@ -252,7 +255,7 @@ class StationCore:
             if point.carry_out():
                 self._again = True
         self._limit(points, now)
-        self.power.share(points, now)
+        self.power.share(points, now, self.departures.factors(points, now))
         for ended in self.reserving.prune():
             self._spawn(self.reserving.forget(ended.id))
         for point in points:

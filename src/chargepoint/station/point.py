@@ -31,6 +31,8 @@ KEEP_REGISTER_S: Final = 60.0
 """The register of a running transaction is on the disk at least so often."""
 RESTART_GAP_S: Final = 15.0
 """A safety process that is back within this time has the same car, if it has one: the lock held."""
+LEASE_GRACE_S: Final = 3.0
+"""A permission is renewed every 2 s; one that the safety process has not got by then is worth a limit of its own."""
 SETTLE_AFTER_BOOT_S: Final = 0.5
 """What a newly started safety process says of the pilot is believed after this time."""
 
@@ -83,6 +85,8 @@ class Point:
         self._next_sample = float("inf")
         self._moment: tuple[str, float] = ("", float("-inf"))
         self._reported = asyncio.Event()
+        self._allowed_at: float | None = None
+        """Since when the car is permitted current; None while it is not."""
 
     # What comes in
 
@@ -123,6 +127,10 @@ class Point:
             self.limits.set(Limit("temperature", "safety process", derated, now))
         else:
             self.limits.clear("temperature")
+        if self._allowed_at is None or report.permitted or now - self._allowed_at < LEASE_GRACE_S:
+            self.limits.clear("lease")
+        else:
+            self.limits.set(Limit("lease", "safety process", 0.0, now))
 
     def _same_car_after_restart(self, report: PointReport) -> None:
         """The safety process was away for a moment: a car that is still there is taken for the same."""
@@ -353,6 +361,10 @@ class Point:
 
     def settle(self, now: float, station_operative: bool) -> StatusChanged | None:
         """Work the status out anew; the news for the backend, or None."""
+        if not self.permitted:
+            self._allowed_at = None
+        elif self._allowed_at is None:
+            self._allowed_at = now
         derived = status.derive(
             self.session,
             self.report,

@@ -3,7 +3,7 @@
 Called once a second and on every change; the allocator itself keeps the pauses between two changes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from chargepoint.config import Config, SharingSection
 from chargepoint.energy import allocator, reasons
@@ -16,6 +16,8 @@ SHARED = frozenset(
     | {f"{what}{meter}" for meter in ("tic", "building-meter") for what in ("", "overload#", "safe-share#")}
 )
 """Limits of the sum over the points: shown at each of them, but shared out by the allocator."""
+OUTCOMES = SHARED | {"lease"}
+"""Limits that follow from the offer, and so do not bound it: `lease` says that the safety process has not got it."""
 _STALE_S = 10.0
 """A measurement older than this says nothing of the present."""
 
@@ -31,22 +33,22 @@ class Power:
         self._memory: Memory = {}
         self.offers: dict[int, reasons.Offer] = {}
 
-    def share(self, points: Sequence[Point], now: float) -> None:
-        """Set every point's offer, and the limit `share` that says why."""
-        allocation = allocator.allocate(
-            self.supply, [_seat(point, now, self._sharing) for point in points], now, self._memory
-        )
+    def share(self, points: Sequence[Point], now: float, urgency: Mapping[int, float] | None = None) -> None:
+        """Set every point's offer, and the limit `share` that says why. `urgency`: by point, for its weight."""
+        factors = urgency or {}
+        seats = [_seat(point, now, self._sharing, factors.get(point.id, 1.0)) for point in points]
+        allocation = allocator.allocate(self.supply, seats, now, self._memory)
         self._memory, self.offers = allocation.memory, allocation.offers
         for point in points:
             offer = allocation.offers[point.id]
             point.offered_a, point.reason = offer.amps, offer.reason
             if point.wants and offer.reason in reasons.SHARING:
-                point.limits.set(Limit("share", "station", offer.amps, now, detail=reasons.explain(offer)))
+                point.limits.set(Limit("share", "station", offer.amps, now, offer.until, reasons.explain(offer)))
             else:
                 point.limits.clear("share")
 
 
-def _seat(point: Point, now: float, sharing: SharingSection) -> allocator.Point:
+def _seat(point: Point, now: float, sharing: SharingSection, urgency: float) -> allocator.Point:
     reading = point.reading
     fresh = reading is not None and now - reading.at < _STALE_S
     grant = point.session.grant
@@ -56,11 +58,11 @@ def _seat(point: Point, now: float, sharing: SharingSection) -> allocator.Point:
         wiring=wiring(point.config.phase_rotation, point.config.phases),
         connected=point.session.connected,
         wants=point.wants,
-        cap_a=point.limits.winner(now, without=SHARED).amps,
+        cap_a=point.limits.winner(now, without=OUTCOMES).amps,
         since=point.session.plugged_at,
         signalled_a=point.report.offered_a if point.report is not None else 0.0,
         measured_a=reading.current_a[: point.config.phases] if reading is not None and fresh else (),
         measured_at=reading.at if reading is not None else float("-inf"),
         energy_wh=max(0, reading.energy_wh - point.meter_start_wh) if reading is not None else 0.0,
-        weight=point.config.weight * (sharing.fleet_weight if fleet else 1.0),
+        weight=point.config.weight * (sharing.fleet_weight if fleet else 1.0) * urgency,
     )

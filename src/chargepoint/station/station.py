@@ -52,6 +52,11 @@ class Station(StationCore):
         self._settle()
         return outcome
 
+    async def departure(self, evse: int, at: datetime, energy_wh: int) -> Outcome:
+        outcome = await self.departures.tell(self.points.get(evse), at, energy_wh)
+        self._settle()
+        return outcome
+
     def composite(self, evse: int, duration: int, unit: str) -> Composite | None:
         return self.profiles.composite(evse, duration, unit)
 

@@ -155,7 +155,7 @@ class SupplyWatch:
             left = round(min(room.amps[i] for i in lines), 1)
             for reason in (name, f"overload#{name}", f"safe-share#{name}"):
                 if reason.split("#")[0] == room.reason:
-                    limits.set(Limit(reason, OWNERS[name], left, now, detail=room.detail))
+                    limits.set(Limit(reason, OWNERS[name], left, now, room.until, room.detail))
                 else:
                     limits.clear(reason)
         if most is None:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from chargepoint import __version__
+from chargepoint.journal.stamp import as_datetime
 from chargepoint.station.faultlist import Active, FaultList
 from chargepoint.station.point import Point
 from chargepoint.station.station import Station
@@ -52,6 +53,7 @@ def point_status(station: Station, point: Point) -> dict[str, Any]:
                 "owner": limit.owner,
                 "amps": limit.amps,
                 "since": rfc3339(station.clock.utc_of(limit.since)),
+                "until": None if limit.until is None else rfc3339(station.clock.utc_of(limit.until)),
             }
             for limit in point.limits
         ],
@@ -67,6 +69,9 @@ def point_status(station: Station, point: Point) -> dict[str, Any]:
         "id_token": grant.token if grant is not None else None,
         "reservation": point.reservation,
         "bay_occupied": point.bay.occupied,
+        "departure": None
+        if (departure := station.departures.of(point)) is None
+        else {"at": rfc3339(as_datetime(departure.utc)), "energy_wh": departure.energy_wh},
         "operative": point.operative,
         "scheduled": point.scheduled,
         "faults": _faults(station, point.faults),

@@ -1,9 +1,11 @@
 """Core profile: what the central system asks of the charge point."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import structlog
+from msgspec import DecodeError, Meta, Struct
+from msgspec.json import Decoder
 from ocpp.v16 import call_result
 from ocpp.v16.enums import (
     Action,
@@ -20,9 +22,11 @@ from ocpp.v16.enums import (
 
 from chargepoint.energy.profiles import Profile, ProfileError, Purpose, check
 from chargepoint.ocpp.rpc import on
+from chargepoint.ocpp.timestamps import from_text
 from chargepoint.ocpp.v16.configuration import Configuration, Shown
 from chargepoint.ocpp.v16.connectors import Connectors
 from chargepoint.ocpp.v16.keys import MAX_KEYS
+from chargepoint.ocpp.v16.kpi_reports import VENDOR_ID
 from chargepoint.ocpp.v16.registration import Registration
 from chargepoint.ocpp.v16.smart_charging import profile_of
 from chargepoint.station.api import Outcome, StationApi
@@ -38,6 +42,20 @@ _UNLOCK: Final = {
     Outcome.NOT_SUPPORTED: UnlockStatus.not_supported,
     Outcome.UNKNOWN: UnlockStatus.not_supported,
 }
+
+
+class Departure(Struct, forbid_unknown_fields=True):
+    """`data` of the vendor message `Departure`, as JSON."""
+
+    connectorId: int  # the words of OCPP's own messages
+    departure: str
+    """When the car leaves, RFC 3339."""
+    energyWh: Annotated[int, Meta(ge=0, le=1_000_000)]
+    """What it needs by then, counted from the start of its transaction."""
+
+
+DEPARTURE_EXAMPLE: Final = '{"connectorId": 1, "departure": "2026-01-31T08:00:00Z", "energyWh": 12000}'
+decode_departure = Decoder(Departure).decode
 
 
 class Core:
@@ -86,10 +104,30 @@ class Core:
         return call_result.ClearCache(ClearCacheStatus.accepted if accepted else ClearCacheStatus.rejected)
 
     @on(Action.data_transfer)
-    def data_transfer(self, vendor_id: str, message_id: str = "", data: str = "") -> call_result.DataTransfer:
-        """There are no vendor messages here (yet): every vendor is unknown."""
-        log.info("data transfer of an unknown vendor", vendor=vendor_id, message=message_id)
-        return call_result.DataTransfer(DataTransferStatus.unknown_vendor_id)
+    async def data_transfer(self, vendor_id: str, message_id: str = "", data: str = "") -> call_result.DataTransfer:
+        """Our own vendor has one message, `Departure`; every other vendor is unknown."""
+        if vendor_id != VENDOR_ID:
+            log.info("data transfer of an unknown vendor", vendor=vendor_id, message=message_id)
+            return call_result.DataTransfer(DataTransferStatus.unknown_vendor_id)
+        if message_id != "Departure":
+            only = f"there is Departure, but no {message_id!r}"
+            return call_result.DataTransfer(DataTransferStatus.unknown_message_id, only)
+        trouble = await self._departure(data)
+        status = DataTransferStatus.rejected if trouble else DataTransferStatus.accepted
+        return call_result.DataTransfer(status, trouble[:255] or None)
+
+    async def _departure(self, data: str) -> str:
+        """Take a car's departure; answers what is wrong with it, or nothing."""
+        try:
+            told = decode_departure(data)
+            at = from_text(told.departure)
+        except (DecodeError, ValueError) as error:
+            return f"{error}; data is a text like {DEPARTURE_EXAMPLE}"
+        evse = self._connectors.evse_of(told.connectorId)
+        if not evse:
+            return f"there is no connector {told.connectorId}"
+        outcome = await self._station.departure(evse, at, told.energyWh)
+        return "" if outcome is Outcome.ACCEPTED else f"no transaction runs at connector {told.connectorId}"
 
     @on(Action.remote_start_transaction)
     async def remote_start(
