@@ -26,7 +26,7 @@ from chargepoint.ocpp.timestamps import from_text
 from chargepoint.ocpp.v16.configuration import Configuration, Shown
 from chargepoint.ocpp.v16.connectors import Connectors
 from chargepoint.ocpp.v16.keys import MAX_KEYS
-from chargepoint.ocpp.v16.kpi_reports import VENDOR_ID
+from chargepoint.ocpp.v16.outgoing import VENDOR_ID
 from chargepoint.ocpp.v16.registration import Registration
 from chargepoint.ocpp.v16.smart_charging import profile_of
 from chargepoint.station.api import Outcome, StationApi
