@@ -214,6 +214,38 @@ class LogSection(_Section, frozen=True, kw_only=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+LAMP_PATTERN = r"^(red|green|blue|yellow|cyan|magenta|white|off)( \d{2,4} \d{2,4}){0,6}$"
+Lamp = Annotated[str, msgspec.Meta(pattern=LAMP_PATTERN)]
+
+
+class LampsSection(_Section, frozen=True, kw_only=True):
+    """What a point's lamps show the driver: a colour, then for how many milliseconds they are lit and dark, again and
+    again; without a rhythm they are lit. Rhythms differ, so that nobody has to tell colours apart; `check` sees to it.
+    """
+
+    available: Lamp = "green"
+    """Free."""
+    preparing: Lamp = "green 700 700"
+    """A plug or a badge is awaited."""
+    charging: Lamp = "blue 2600 400"
+    waiting_car: Lamp = "blue 200 250 200 1350"
+    """The car takes no current."""
+    waiting_current: Lamp = "blue 200 250 200 250 200 1400"
+    """The borne gives none: no share of the supply, a limit of the operator, a protection that is being tested."""
+    finishing: Lamp = "green 1500 300 200 300"
+    """The session is over and the cable still in."""
+    reserved: Lamp = "yellow 1400 300 200 250 200 300"
+    unavailable: Lamp = "red 150 2850"
+    """Out of service by order."""
+    faulted: Lamp = "red 300 300"
+    asking: Lamp = "white 120 120"
+    """For two seconds, like the following: the central system is asked about a badge."""
+    accepted: Lamp = "green 900 100"
+    refused: Lamp = "red 90 90 90 430"
+    understood: Lamp = "blue 500 200"
+    """A badge ended a session."""
+
+
 class ConsoleSection(_Section, frozen=True, kw_only=True):
     """The technician's console."""
 
@@ -234,6 +266,7 @@ class Config(_Section, frozen=True, kw_only=True):
     grid_signal: tuple[GridSignalSection, ...] = ()
     ocpp: OcppSection = OcppSection()
     authorisation: AuthorisationSection = AuthorisationSection()
+    lamps: LampsSection = LampsSection()
     log: LogSection = LogSection()
     console: ConsoleSection = ConsoleSection()
 

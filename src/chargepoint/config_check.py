@@ -19,7 +19,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
-from chargepoint.config import Config, EvseSection
+from chargepoint.config import LAMP_PATTERN, Config, EvseSection
 from chargepoint.config_lines import key_lines
 
 MIN_CURRENT_A = 6.0
@@ -276,6 +276,8 @@ def _type_words(kind: Any, value: Any) -> str:
                 + _range(number.ge, number.gt, number.le)
                 + (" (without quotes)" if isinstance(value, str) else "")
             )
+        case inspect.StrType(pattern=pattern) if pattern == LAMP_PATTERN:
+            return 'a colour, then milliseconds lit and dark: "red 500 500"'
         case inspect.StrType(min_length=low, max_length=high):
             if isinstance(value, str) or low or high:
                 return f"a text of {low or 0} to {high} characters, in quotes" if high else "a text that is not empty"
@@ -313,7 +315,7 @@ def _example(kind: Any, name: str) -> str:
 
 def _check_together(config: Config, found: _Findings) -> None:
     wrong = {mistake.path for mistake in found.mistakes}
-    for rule in (_check_station, _check_points, _check_devices, _check_tariffs, _check_backend):
+    for rule in (_check_station, _check_points, _check_devices, _check_tariffs, _check_lamps, _check_backend):
         for path, text in rule(config):
             if path not in wrong:
                 found.add(path, text)
@@ -443,6 +445,20 @@ def _unknown_points(path: str, named: tuple[int, ...], points: set[int]) -> Iter
     for evse in named:
         if evse not in points:
             yield path, f"names point {evse}, but the points are {', '.join(map(str, sorted(points)))}"
+
+
+def _check_lamps(config: Config) -> Iterator[tuple[str, str]]:
+    """Who cannot tell red from green tells rhythms apart: no two situations may share one."""
+    seen: dict[str, str] = {}
+    for entry in msgspec.structs.fields(config.lamps):
+        rhythm = getattr(config.lamps, entry.name).partition(" ")[2]
+        if rhythm in seen:
+            yield (
+                f"lamps.{entry.name}",
+                f"has the rhythm of lamps.{seen[rhythm]} ({rhythm or 'always lit'}): colour alone is not enough, "
+                "give it another",
+            )
+        seen.setdefault(rhythm, entry.name)
 
 
 def _check_backend(config: Config) -> Iterator[tuple[str, str]]:

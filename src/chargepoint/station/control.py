@@ -15,6 +15,7 @@ from chargepoint.jsonrpc import Peer, RpcError, Server
 from chargepoint.logs import raise_level
 from chargepoint.station.api import Outcome, SecurityEvent, StopReason
 from chargepoint.station.evse_link import LinkLost
+from chargepoint.station.indicators import TEST_S
 from chargepoint.station.point import Point
 from chargepoint.station.station import Station
 from chargepoint.station.view import rfc3339, station_status
@@ -49,6 +50,7 @@ class Control:
                 "limit": self.limit,
                 "acknowledge": self.acknowledge,
                 "self_test": self.self_test,
+                "test_lamps": self.test_lamps,
                 "dump": self.dump,
                 "trace": self.trace,
                 "meters": self.meters,
@@ -153,6 +155,11 @@ class Control:
     async def self_test(self, evse: int, what: str = "all") -> dict[str, Any]:
         self._point(evse)
         return await self._request(self._station.link.self_test(evse, what, 30.0))
+
+    def test_lamps(self, evse: int) -> dict[str, Any]:
+        """Show every lamp of the point in turn (red, green, blue, all, none: a second each), for some seconds."""
+        self._station.test_lamps(self._point(evse))
+        return {"ok": True, "seconds": TEST_S}
 
     async def dump(self, evse: int) -> dict[str, Any]:
         self._point(evse)

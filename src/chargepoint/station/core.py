@@ -37,6 +37,7 @@ from chargepoint.station.entrance import Entrance
 from chargepoint.station.evse_link import Link
 from chargepoint.station.faultlist import FaultList
 from chargepoint.station.health import Health
+from chargepoint.station.indicators import Indicators
 from chargepoint.station.point import Point
 from chargepoint.station.power import Power
 from chargepoint.station.progress import Progress
@@ -123,6 +124,7 @@ class StationCore:
             spawn=self._spawn,
             changed=self._settle,
             step=self._step,
+            indicators=Indicators.of(self.config.lamps),
             signer=signer,
         )
         volts = self.config.supply.voltage

@@ -1,45 +1,65 @@
-"""What a point's lamps show, as a table. Never colour alone: every situation has a rhythm of its own.
+"""What a point's lamps show, from the table `[lamps]` of the configuration.
 
-The safety process plays the steps over and over; its own faults take the lamps whatever is asked for here.
+The safety process plays the steps over and over.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
+from chargepoint.config import LampsSection
 from chargepoint.station.api import ConnectorStatus
 
 Step = tuple[bool, bool, bool, int]
 """Red, green, blue, and for how many milliseconds."""
 
-_GREEN, _BLUE, _RED = (False, True, False), (False, False, True), (True, False, False)
-_YELLOW, _WHITE, _OFF = (True, True, False), (True, True, True), (False, False, False)
-
-
-def _on(colour: tuple[bool, bool, bool]) -> tuple[Step, ...]:
-    return ((*colour, 1000),)
-
-
-def _blink(colour: tuple[bool, bool, bool], on_ms: int, off_ms: int) -> tuple[Step, ...]:
-    return ((*colour, on_ms), (*_OFF, off_ms))
-
-
-BY_STATUS: Final[dict[ConnectorStatus, tuple[Step, ...]]] = {
-    ConnectorStatus.AVAILABLE: _on(_GREEN),
-    ConnectorStatus.PREPARING: _blink(_GREEN, 500, 500),
-    ConnectorStatus.CHARGING: _on(_BLUE),
-    ConnectorStatus.SUSPENDED_EV: _blink(_BLUE, 1500, 500),
-    ConnectorStatus.SUSPENDED_EVSE: _blink(_BLUE, 300, 1700),
-    ConnectorStatus.FINISHING: _blink(_GREEN, 1500, 500),
-    ConnectorStatus.RESERVED: _blink(_YELLOW, 1500, 500),
-    ConnectorStatus.UNAVAILABLE: _blink(_RED, 200, 2800),
-    ConnectorStatus.FAULTED: _blink(_RED, 500, 500),
+COLOURS: Final = {
+    "red": (True, False, False),
+    "green": (False, True, False),
+    "blue": (False, False, True),
+    "yellow": (True, True, False),
+    "cyan": (False, True, True),
+    "magenta": (True, False, True),
+    "white": (True, True, True),
+    "off": (False, False, False),
 }
-
-MOMENTS: Final[dict[str, tuple[Step, ...]]] = {
-    "asking": _blink(_WHITE, 200, 200),
-    "accepted": _blink(_GREEN, 150, 150),
-    "refused": _blink(_RED, 150, 150),
-    "understood": _blink(_BLUE, 150, 150),
+ROWS: Final[dict[ConnectorStatus, str]] = {
+    ConnectorStatus.AVAILABLE: "available",
+    ConnectorStatus.PREPARING: "preparing",
+    ConnectorStatus.CHARGING: "charging",
+    ConnectorStatus.SUSPENDED_EV: "waiting_car",
+    ConnectorStatus.SUSPENDED_EVSE: "waiting_current",
+    ConnectorStatus.FINISHING: "finishing",
+    ConnectorStatus.RESERVED: "reserved",
+    ConnectorStatus.UNAVAILABLE: "unavailable",
+    ConnectorStatus.FAULTED: "faulted",
 }
-"""Shown for a moment after a badge."""
-
+"""The row of the table for each status."""
+MOMENTS: Final = ("asking", "accepted", "refused", "understood")
+"""Rows shown for a moment after a badge."""
 MOMENT_S: Final = 2.0
+TEST: Final[tuple[Step, ...]] = tuple((*COLOURS[name], 1000) for name in ("red", "green", "blue", "white", "off"))
+"""Every lamp alone, then all, then none: what a technician looks at."""
+TEST_S: Final = 15.0
+
+
+def steps(row: str) -> tuple[Step, ...]:
+    """A row of the table, `blue 200 250 200 1350`, as steps."""
+    colour, *times = row.split()
+    lit, dark = COLOURS[colour], COLOURS["off"]
+    if not times:
+        return ((*lit, 1000),)
+    return tuple((*(dark if index % 2 else lit), int(ms)) for index, ms in enumerate(times))
+
+
+@dataclass(frozen=True, slots=True)
+class Indicators:
+    """The table, ready to be shown."""
+
+    by_status: dict[ConnectorStatus, tuple[Step, ...]]
+    moments: dict[str, tuple[Step, ...]]
+
+    @classmethod
+    def of(cls, section: LampsSection) -> "Indicators":
+        by_status = {status: steps(getattr(section, name)) for status, name in ROWS.items()}
+        moments = {name: steps(getattr(section, name)) for name in MOMENTS}
+        return cls(by_status, {**moments, "test": TEST})

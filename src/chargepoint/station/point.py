@@ -344,14 +344,15 @@ class Point:
         )
 
     def moment(self, kind: str) -> None:
-        """Show something for a moment (a row of `indicators.MOMENTS`)."""
-        self._moment = (kind, self._shared.clock.monotonic() + indicators.MOMENT_S)
+        """Show something for a moment (one of `indicators.MOMENTS`, or `test`)."""
+        seconds = indicators.TEST_S if kind == "test" else indicators.MOMENT_S
+        self._moment = (kind, self._shared.clock.monotonic() + seconds)
 
     def lamps(self, now: float) -> Lamps:
         kind, until = self._moment
         if kind and now < until:
-            return Lamps(self.id, indicators.MOMENTS[kind])
-        return Lamps(self.id, indicators.BY_STATUS[self.status])
+            return Lamps(self.id, self._shared.indicators.moments[kind])
+        return Lamps(self.id, self._shared.indicators.by_status[self.status])
 
     def show_reservation(self, held: int | None) -> None:
         """The reservation that holds the point now; a session's own is shown as long as it lasts."""

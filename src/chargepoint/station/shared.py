@@ -10,6 +10,7 @@ from chargepoint.meter.reading import Reading
 from chargepoint.station.api import Backend
 from chargepoint.station.clock import Clock
 from chargepoint.station.evse_link import Link
+from chargepoint.station.indicators import Indicators
 from chargepoint.station.settings import Settings
 
 
@@ -57,6 +58,8 @@ class Shared:
     """Something changed: permissions, lamps and statuses are worked out anew."""
     step: Callable[[str], None]
     """A named step of a transaction has been reached (tests stop the process here)."""
+    indicators: Indicators
+    """What the lamps show."""
     signer: Signer | None = None
     """None: no meter of this station signs."""
 

@@ -77,6 +77,11 @@ class Station(StationCore):
         asyncio.get_running_loop().call_soon(self._settle)
         return Outcome.ACCEPTED
 
+    def test_lamps(self, point: Point) -> None:
+        """Show every lamp of the point in turn, for a technician."""
+        point.moment("test")
+        self._settle()
+
     async def unlock(self, evse: int) -> Outcome:
         point = self.points.get(evse)
         if point is None:
