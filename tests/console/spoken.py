@@ -65,6 +65,7 @@ TELLS = frozenset(
 """What takes the detail of a fault, or the answer to a request, among its arguments."""
 HOLDS = frozenset(
     {
+        "pilot_detail",
         "detail",
         "trouble",
         "rcd_detail",
@@ -103,6 +104,8 @@ def _told(node: ast.AST, file: str) -> Iterator[ast.expr]:
                 return
             if name not in NOT_FOR_PEOPLE:
                 yield from args
+        case ast.Call(func=ast.Attribute(attr="append", value=ast.Attribute(attr="measured")), args=args):
+            yield from args
         case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name), args=args, keywords=keywords):
             if name in TELLS:
                 yield from args

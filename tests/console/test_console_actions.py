@@ -63,10 +63,23 @@ async def looks(rig: Rig) -> None:
 
 async def acts(rig: Rig) -> None:
     said = await console(
-        rig, "login Jeanne Petit", PIN, "test lock 1", "availability 1 off", "why 1", "availability 1 on"
+        *(rig, "login Jeanne Petit", PIN, "test lock 1", "availability 1 off", "why 1", "test all 1", "yes"),
+        *("test lamps 1", "no", "availability 1 on", "test reader", "test meter", "test modem"),
     )
-    assert "Passed: lock" in said
+    assert "the point is in service: take it out first with `availability 1 off`" in said
     assert "out of service by order" in said
+    for measured in (
+        "PASSED: 30 mA device tripped after ",
+        "PASSED: lock: closed after ",
+        "PASSED: contactor: mirror contact and load side tell that it is open",
+        "PASSED: pilot: 10.",
+        "PASSED: all colours seen",
+        "FAILED: not all colours seen",
+        "reader 1: PASSED: answers",
+        "meter 2: PASSED: last answer ",
+        "central system: PASSED: connected",
+    ):
+        assert measured in said, said
     history = await console(rig, "faults history")
     for action in ("self-test lock", "availability off", "availability on"):
         assert any(action in line and "Jeanne Petit" in line for line in history.splitlines()), history
@@ -75,9 +88,10 @@ async def acts(rig: Rig) -> None:
 async def takes_the_evidence_home(rig: Rig) -> None:
     away = rig.root / "stick"
     away.mkdir()
-    said = await console(rig, "login J", PIN, f"bundle {away}", f"commission {away}", "yes", "no")
+    said = await console(rig, "login J", PIN, f"bundle {away}", f"commission {away}", "", "yes", "no")
     assert "point 1, self-test rcd: " in said
-    assert "1 of " in said, said
+    assert "2 of " in said, said  # nobody held a badge, and a lamp was not seen
+    assert [(await rig.evse(number))["operative"] for number in (1, 2)] == [True, True]
     bundle, report = next(away.glob("*.tar.gz")), next(away.glob("*.html"))
     with tarfile.open(bundle) as archive:
         texts = {member.name: archive.extractfile(member) for member in archive.getmembers()}

@@ -56,7 +56,7 @@ IGNORED = {
     "moves", "closings", "openings_under_load", "plug_count", "changes", "trips", "wake_ups_ever", "runs", "closed_at",
     "opened_at", "detail", "rcd_detail", "config", "_recent", "_retry_at", "passed_at", "rcd_passed_at", "lock_lost",
     "_low", "_high", "blocked", "seen", "watch", "passes", "now", "_renewed", "row", "_gap", "_over", "locked", "count",
-    "_changed", "_duty", "_recoveries", "since", "_calm_until",
+    "_changed", "_duty", "_recoveries", "since", "_calm_until", "measured", "pilot_detail", "_rcd_ms", "_rdc_ms",
 }  # fmt: skip
 """What no decision rests on, or another value tells: counters, texts, times only reported, the lock's rated duty."""
 KEPT = {"PilotFilter.since", "Contactor._changed", "Offer._changed"}

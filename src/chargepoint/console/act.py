@@ -9,10 +9,9 @@ from typing import Any
 from chargepoint.console.access import BadPin
 from chargepoint.console.bundle import make_bundle
 from chargepoint.console.commission import commission
+from chargepoint.console.selftests import USAGE, test
 from chargepoint.console.session import Command, Lines, Session, Usage
-from chargepoint.text import clean, clean_all
-
-SELF_TESTS = ("rcd", "lock", "contactor", "pilot", "all")
+from chargepoint.text import clean
 
 
 def acknowledge(session: Session, words: list[str]) -> Lines:
@@ -47,43 +46,6 @@ def availability(session: Session, words: list[str]) -> Lines:
     if answer.get("outcome") == "scheduled":
         return [session.t("It will be so when the session ends.")]
     return [session.t("Done.")]
-
-
-def test(session: Session, words: list[str]) -> Lines:
-    if not words or words[0] not in (*SELF_TESTS, "reader", "meter", "modem"):
-        raise Usage(session.t("test rcd|lock|contactor|pilot|all EVSE, or test reader|meter|modem"))
-    what = words[0]
-    if what in SELF_TESTS:
-        return _self_test(session, what, session.evse(words[1:]))
-    return _device_test(session, what)
-
-
-def _self_test(session: Session, what: str, evse: int) -> Iterator[str]:
-    session.audit(f"self-test {what}", evse)
-    yield session.t("Testing {what} at point {evse}...", what=what, evse=evse)
-    answer = session.borne.station.ask("self_test", evse=evse, what=what, timeout_s=60.0)
-    yield session.t("Passed: {detail}", detail=clean(session.t.said(answer.get("detail") or what)))
-
-
-def _device_test(session: Session, what: str) -> Iterator[str]:
-    """Verdicts on what the station hears anyway: nothing is switched."""
-    status = clean_all(session.borne.station.ask("status"))
-    lost = {fault["name"] for fault in status.get("faults", [])}
-    lost |= {f"{fault['name']} {evse['id']}" for evse in status["evses"] for fault in evse["faults"]}
-    verdicts = {
-        "reader": [(session.t("badge readers"), "reader-lost" not in lost)],
-        "meter": [
-            (
-                session.t("meter {evse}", evse=evse["id"]),
-                f"meter-lost {evse['id']}" not in lost and evse["energy"] is not None,
-            )
-            for evse in status["evses"]
-        ],
-        "modem": [(session.t("central system"), bool(status["ocpp"].get("connected")))],
-    }[what]
-    for name, good in verdicts:
-        verdict = session.t("answers") if good else session.t("DOES NOT ANSWER")
-        yield f"{name}: {verdict}"
 
 
 def link(session: Session, words: list[str]) -> Lines:
@@ -173,8 +135,8 @@ ACT = (
     Command("ack", "EVSE FAULT", "acknowledge a latched fault", acknowledge, action=True),
     Command(
         "test",
-        "WHAT [EVSE]",
-        "self-tests of a free point; reader, meter, modem: answer",
+        USAGE,
+        "self-tests of a point out of service, without a car; reader, meter, modem: do they answer",
         test,
         action=True,
         live=True,

@@ -1,6 +1,7 @@
 """The guided check of a new borne: every value against its bound, and a report that stays with the borne."""
 
 import html
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chargepoint import __version__
-from chargepoint.console.rpc import Refused, Unreachable
+from chargepoint.console import selftests
 from chargepoint.console.session import Session
 from chargepoint.text import clean, clean_all
 
@@ -58,6 +59,7 @@ def _checks(session: Session) -> Iterator[Check]:
     yield Check(t("central system"), str(status["ocpp"].get("url")), t("connected"), connected)
     names = ", ".join(fault["name"] for fault in status.get("faults", []))
     yield Check(t("faults of the borne"), names or "-", t("none"), not names)
+    yield from _readers(session)
     reports = session.borne.reports()[0]
     for evse in status["evses"]:
         yield from _point(session, evse, reports.get(evse["id"]))
@@ -77,9 +79,7 @@ def _point(session: Session, evse: dict[str, Any], report: Any) -> Iterator[Chec
             yield _within(f"{where}, {t('voltage')} L{index + 1}", voltage, bounds, "V")
     register = evse.get("energy")
     yield Check(f"{where}, {t('register')}", f"{register} Wh", t("readable"), register is not None)
-    for what in ("pilot", "lock", "contactor", "rcd"):
-        yield _tested(session, where, evse["id"], what)
-    yield _asked(session, where, t("Does lamp {evse} show that the point is free?", evse=evse["id"]), t("lamp"))
+    yield from _tested(session, where, evse["id"])
 
 
 def _within(what: str, value: float, bounds: tuple[float, float], unit: str) -> Check:
@@ -87,24 +87,35 @@ def _within(what: str, value: float, bounds: tuple[float, float], unit: str) -> 
     return Check(what, f"{value:.1f} {unit}", f"{low:.0f} - {high:.0f} {unit}", low <= value <= high)
 
 
-def _tested(session: Session, where: str, evse: int, what: str) -> Check:
+def _tested(session: Session, where: str, evse: int) -> Iterator[Check]:
+    """The self-tests, with the point out of service meanwhile; it is put back as it was."""
+    station = session.borne.station
+    point = next(point for point in station.ask("status")["evses"] if point["id"] == evse)
+    if point["operative"]:
+        station.ask("availability", evse=evse, operative=False)
     try:
-        answer = session.borne.station.ask("self_test", evse=evse, what=what, timeout_s=60.0)
-    except (Refused, Unreachable) as error:
-        return Check(
-            f"{where}, {session.t('self-test')} {what}", clean(session.t.said(error)), session.t("passed"), False
-        )
-    return Check(
-        f"{where}, {session.t('self-test')} {what}",
-        clean(session.t.said(answer.get("detail") or "ok")),
-        session.t("passed"),
-        True,
-    )
+        for what in selftests.SWITCHED:
+            passed, said = selftests.switched(session, evse, what)
+            yield Check(f"{where}, {session.t('self-test')} {what}", said, session.t("passed"), passed)
+        passed, said = selftests.lamps(session, evse)
+        yield Check(f"{where}, {session.t('lamp')}", said, session.t("all colours seen"), passed)
+    finally:
+        if point["operative"]:
+            station.ask("availability", evse=evse, operative=True)
 
 
-def _asked(session: Session, where: str, question: str, what: str) -> Check:
-    answer = session.terminal.ask(question + session.t(" (yes/no) ")).lower()
-    return Check(f"{where}, {what}", clean(answer), session.t("yes"), answer in ("yes", "y", "oui", "o"))
+def _readers(session: Session) -> Iterator[Check]:
+    """A badge read by each reader is worth more than its answer."""
+    t = session.t
+    for reader in clean_all(session.borne.station.ask("readers")):
+        name = t("reader {number}", number=reader["id"])
+        asked = time.monotonic()
+        session.terminal.ask(t("Hold a badge at reader {number}, then Enter: ", number=reader["id"]))
+        shown = next(each for each in session.borne.station.ask("readers") if each["id"] == reader["id"])
+        ago = shown["last"]["ago"] if shown["last"] else None
+        measured = t.said(shown["trouble"] or "silent") if ago is None else f"{ago:.0f} s"
+        bound = time.monotonic() - asked
+        yield Check(name, clean(measured), f"< {bound:.0f} s", ago is not None and ago < bound)
 
 
 def report(session: Session, checks: list[Check]) -> str:

@@ -21,7 +21,6 @@ FRENCH: dict[str, str] = {
     "ended by": "fin",
     "event": "événement",
     "fault": "défaut",
-    "badge readers": "lecteurs de badges",
     "meter {evse}": "compteur {evse}",
     "file": "fichier",
     "subject": "sujet",
@@ -130,12 +129,16 @@ FRENCH: dict[str, str] = {
     "It will be so when the session ends.": "Ce sera fait à la fin de la session.",
     "Done.": "Fait.",
     "Not done.": "Rien n'a été fait.",
-    "test rcd|lock|contactor|pilot|all EVSE, or test reader|meter|modem":
-        "test rcd|lock|contactor|pilot|all POINT, ou test reader|meter|modem",
     "Testing {what} at point {evse}...": "Test {what} au point {evse}...",
-    "Passed: {detail}": "Réussi : {detail}",
+    "PASSED": "RÉUSSI",
+    "Lamp {evse}: red, green, blue, white, dark, a second each. Seen?":
+        "Voyant {evse} : rouge, vert, bleu, blanc, éteint, une seconde chacun. Vu ?",
+    "all colours seen": "toutes les couleurs vues",
+    "not all colours seen": "pas toutes les couleurs vues",
     "answers": "répond",
-    "DOES NOT ANSWER": "NE RÉPOND PAS",
+    "reader {number}": "lecteur {number}",
+    "silent": "muet",
+    "last answer {age} s ago (at most {most} s)": "dernière réponse il y a {age} s (au plus {most} s)",
     "link connect or link disconnect": "link connect ou link disconnect",
     "Asked for.": "Demandé.",
     "scan 1-32: from and to a Modbus unit, 1 to 247": "scan 1-32 : d'une adresse Modbus à une autre, de 1 à 247",
@@ -160,7 +163,7 @@ FRENCH: dict[str, str] = {
     "All {count} checks passed.": "Les {count} contrôles sont réussis.",
     "{failed} of {count} checks failed.": "{failed} contrôles sur {count} ont échoué.",
     "Commissioning of {station}": "Mise en service de {station}",
-    "Does lamp {evse} show that the point is free?": "Le voyant {evse} indique-t-il que le point est libre ?",
+    "Hold a badge at reader {number}, then Enter: ": "Présentez un badge au lecteur {number}, puis Entrée : ",
     " (yes/no) ": " (oui/non) ",
     # the console itself
     "{station}: `help` lists the commands.": "{station} : `help` liste les commandes.",
@@ -199,8 +202,8 @@ FRENCH: dict[str, str] = {
     "the link to the central system": "le lien avec le système central",
     "contactor closings, trips, wake-ups, ...": "fermetures de contacteur, déclenchements, réveils, ...",
     "acknowledge a latched fault": "acquitter un défaut mémorisé",
-    "self-tests of a free point; reader, meter, modem: answer":
-        "autotests d'un point libre ; reader, meter, modem : réponse",
+    "self-tests of a point out of service, without a car; reader, meter, modem: do they answer":
+        "autotests d'un point hors service, sans véhicule ; reader, meter, modem : répondent-ils",
     "take a point out of service, or back": "mettre un point hors service, ou en service",
     "end the session and release the plug": "terminer la session et libérer la fiche",
     "end the session": "terminer la session",

@@ -172,8 +172,7 @@ class Borne:
         if tests.due or tests.running:
             pending.answer(Done(pending.id, evse, False, "it could not run: the contactor is not confirmed open"))
             return
-        failed = "; ".join(d for bad, d in ((tests.failed, tests.detail), (tests.rcd_failed, tests.rcd_detail)) if bad)
-        pending.answer(Done(pending.id, evse, not failed, failed))
+        pending.answer(Done(pending.id, evse, *tests.outcome()))
 
     def _answer_unlock(self, evse: int, now: float) -> None:
         pending = self._unlocks.get(evse)

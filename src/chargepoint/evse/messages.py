@@ -51,7 +51,8 @@ class Lamps(msgspec.Struct, tag="lamps", tag_field="type", frozen=True):
 
 
 class SelfTest(msgspec.Struct, tag="self-test", tag_field="type", frozen=True):
-    """Run a self-test (`rcd`, `lock`, `contactor`, `pilot`, `all`); refused with a car plugged. Answered by `Done`."""
+    """Run a self-test (`rcd`, `lock`, `contactor`, `pilot`, `all`); refused with a car plugged. Answered by `Done`,
+    whose `detail` has what was measured, or what is wrong."""
 
     evse: int
     id: int

@@ -482,6 +482,7 @@ class Point:
             rdc=i.rdc_tripped,
             reference_ok=self.converter.trusted,
             pilot_wrong="pwm-wrong" in self.faults.active,
+            duty=i.duty_measured,
             locked=self.locked,
             unlocked=i.lock_open and not i.lock_closed,
             lock_failed=self.lock.failed is not LockDrive.OFF,

@@ -8,6 +8,7 @@ what can be judged by looking: the converter's reference, the mirror contact, th
 from dataclasses import dataclass
 from enum import Enum
 
+from chargepoint.evse.watch import DUTY_TOLERANCE
 from chargepoint.iec61851.timing import SELF_TEST_PERIOD_S
 
 TRIP_S = 0.5
@@ -49,6 +50,8 @@ class Seen:
     reference_ok: bool
     pilot_wrong: bool
     """The read-back has been judged wrong."""
+    duty: float
+    """The read-back itself, percent."""
     locked: bool
     unlocked: bool
     lock_failed: bool
@@ -59,8 +62,8 @@ class SelfTests:
     """One point's."""
 
     __slots__ = (
-        "_retry_at", "_since", "_tries", "_what", "detail", "due", "failed", "passed_at", "phase", "rcd_detail",
-        "rcd_failed", "rcd_passed_at", "runs",
+        "_rcd_ms", "_rdc_ms", "_retry_at", "_since", "_tries", "_what", "detail", "due", "failed", "measured",
+        "passed_at", "phase", "pilot_detail", "rcd_detail", "rcd_failed", "rcd_passed_at", "runs",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -75,6 +78,11 @@ class SelfTests:
         self.passed_at: float | None = None
         """When everything was last found sound."""
         self.runs = 0
+        self.measured: list[str] = []
+        """What the last run measured, each with its bound."""
+        self.pilot_detail = ""
+        """What was wrong with the read-back in the last run; the fault is `pwm-wrong`, not this test's own."""
+        self._rcd_ms = self._rdc_ms = 0.0
         self._what = "all"
         self._since = 0.0
         self._tries = 0
@@ -113,6 +121,12 @@ class SelfTests:
         self._what = what
         self.rcd_failed = False
 
+    def outcome(self) -> tuple[bool, str]:
+        """Whether the last run found everything sound, and what it found."""
+        wrong = [self.pilot_detail, self.detail if self.failed else "", self.rcd_detail if self.rcd_failed else ""]
+        failed = [text for text in wrong if text]
+        return not failed, "; ".join(failed or self.measured)
+
     def step(self, now: float, seen: Seen) -> None:
         """One pass."""
         match self.phase:
@@ -148,7 +162,8 @@ class SelfTests:
         self._retry_at = float("inf")
         self._tries = 0
         self.failed = False
-        self.detail = ""
+        self.detail = self.pilot_detail = ""
+        self.measured = []
         self._enter(Phase.PILOT if seen.vacant and self._wants("pilot") else self._after_pilot(seen), now)
 
     def _wants(self, what: str) -> bool:
@@ -163,12 +178,18 @@ class SelfTests:
 
     def _enter(self, phase: Phase, now: float) -> None:
         self.phase = phase
+        self._rcd_ms = self._rdc_ms = 0.0
         self._since = now
 
     def _pilot(self, now: float, seen: Seen) -> None:
         # A read-back that does not follow is a fault of its own (`pwm-wrong`); here it is given the chance to show.
         if not seen.pilot_wrong and seen.vacant and now - self._since < PILOT_S:
             return
+        if seen.pilot_wrong:
+            self.pilot_detail = f"pilot: {seen.duty:.1f} % read back, {PILOT_DUTY:.0f} % commanded"
+        elif seen.vacant:
+            bound = f"{PILOT_DUTY:.0f} % commanded (within {DUTY_TOLERANCE:.0f} %)"
+            self.measured.append(f"pilot: {seen.duty:.1f} % read back, {bound}")
         self._enter(self._after_pilot(seen), now)
 
     def _lock(self, now: float, seen: Seen) -> None:
@@ -179,11 +200,18 @@ class SelfTests:
             pass  # somebody came: the lock now serves the plug
         elif not (seen.locked if closing else seen.unlocked):
             return
+        else:
+            end = "closed" if closing else "open"
+            self.measured.append(f"lock: {end} after {now - self._since:.1f} s (at most {LOCK_S:.0f} s)")
         self._enter(Phase.LOCK_OPEN if closing and not self.failed else self._after_lock(), now)
 
     def _trip(self, now: float, seen: Seen) -> None:
+        after_ms = (now - self._since) * 1000
+        self._rcd_ms = self._rcd_ms if seen.rcd and self._rcd_ms else after_ms
+        self._rdc_ms = self._rdc_ms if seen.rdc and self._rdc_ms else after_ms
         if seen.rcd and seen.rdc:
             self._tries = 0
+            self._measured_rcd()
             self._enter(Phase.RCD_RELEASE, now)
         elif now - self._since >= TRIP_S:
             self._rcd_failed(f"under test the 30 mA device {_word(seen.rcd)}, the 6 mA device {_word(seen.rdc)}", now)
@@ -195,10 +223,18 @@ class SelfTests:
                 return
             self.rcd_failed = False
             self.rcd_passed_at = now
+            after_ms = (now - self._since) * 1000
+            self.measured.append(f"both quiet after {after_ms:.0f} ms (at most {RELEASE_S * 1000:.0f} ms)")
             self._enter(Phase.LOOK, now)
         elif now - self._since >= RELEASE_S:
             self._tries = RCD_TRIES
             self._rcd_failed("the devices stayed tripped after the test", now)
+
+    def _measured_rcd(self) -> None:
+        most = f"(at most {TRIP_S * 1000:.0f} ms)"
+        self.measured.append(
+            f"30 mA device tripped after {self._rcd_ms:.0f} ms, 6 mA detection after {self._rdc_ms:.0f} ms {most}"
+        )
 
     def _rcd_failed(self, detail: str, now: float) -> None:
         self._tries += 1
@@ -219,6 +255,8 @@ class SelfTests:
             if now - self._since < LOCK_S:
                 return  # it may be moving; its own supervision ends that
             self._fail("lock: both end switches tell the same")
+        if seen.contactor_open:
+            self.measured.append("contactor: mirror contact and load side tell that it is open")
         if self.failed:
             self._retry_at = now + RETRY_S
         elif not self.rcd_failed:
