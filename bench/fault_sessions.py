@@ -1,0 +1,80 @@
+"""Charging sessions by the thousand with random faults, in injected time.
+
+    ./dev run python bench/fault_sessions.py [--sessions 10000] [--shard 500] [--seed 1] [--calm]
+
+Shards of some hundred sessions, each a borne of its own with a seed of its own (SEED, SEED+1, ...), one after another;
+figures add up over runs with `--add`.
+"""
+
+import argparse
+import dataclasses
+import json
+import logging
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "e2e"))
+
+import structlog
+import virtual_time
+from common import save, table
+from fault_sessions import Account, Campaign
+
+import chargepoint
+
+_ = chargepoint
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--sessions", type=int, default=10_000)
+    parser.add_argument("--shard", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--limit", type=float, default=540.0, help="seconds of real time after which no shard begins")
+    parser.add_argument("--calm", action="store_true", help="no faults: what a sound borne does")
+    parser.add_argument("--add", type=Path, help="a file that collects the shards of several runs")
+    arguments = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    total, began, seed = Account(), time.perf_counter(), arguments.seed
+    if arguments.add and arguments.add.exists():
+        for line in arguments.add.read_text().splitlines():
+            total.add(loaded(json.loads(line)))
+    while total.sessions < arguments.sessions and time.perf_counter() - began < arguments.limit:
+        at = time.perf_counter()
+        shard = virtual_time.run(Campaign(seed, arguments.shard, not arguments.calm).run())
+        print(f"seed {seed}: {shard.sessions} sessions, {time.perf_counter() - at:.0f} s, {len(shard.stuck)} stuck, "
+              f"{shard.lost} lost, {shard.twice} twice, {shard.unbilled_wh} Wh unexplained, "
+              f"{len(shard.missed)} missed, {len(shard.violations)} violations", flush=True)
+        for line in (*shard.stuck, *shard.missed[:20], *shard.violations[:5], *shard.deaths):
+            print("   ", line, flush=True)
+        if arguments.add:
+            with arguments.add.open("a") as file:
+                file.write(json.dumps({"seed": seed, **dataclasses.asdict(shard)}) + "\n")
+        total.add(shard)
+        seed += 1
+    show(total)
+    return 0 if total.sound else 1
+
+
+def loaded(record: dict[str, object]) -> Account:
+    """An account as a line of the file has it."""
+    account = Account()
+    record.pop("seed", None)
+    account.add(Account(**record))  # type: ignore[arg-type]
+    return account
+
+
+def show(total: Account) -> None:
+    if total.recovery_s:
+        table("Recovery by fault, s of injected time", total.rows())
+    plain = {k: v for k, v in dataclasses.asdict(total).items() if not isinstance(v, list | dict)}
+    plain["stuck"] = len(total.stuck)
+    for name, value in plain.items():
+        print(f"{name:28} {value}")
+    save("fault_sessions", [plain, *total.rows()])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
