@@ -7,7 +7,6 @@ figures add up over runs with `--add`.
 """
 
 import argparse
-import dataclasses
 import json
 import logging
 import sys
@@ -21,10 +20,6 @@ import structlog
 import virtual_time
 from common import save, table
 from fault_sessions import Account, Campaign
-
-import chargepoint
-
-_ = chargepoint
 
 
 def main() -> int:
@@ -44,14 +39,17 @@ def main() -> int:
     while total.sessions < arguments.sessions and time.perf_counter() - began < arguments.limit:
         at = time.perf_counter()
         shard = virtual_time.run(Campaign(seed, arguments.shard, not arguments.calm).run())
-        print(f"seed {seed}: {shard.sessions} sessions, {time.perf_counter() - at:.0f} s, {len(shard.stuck)} stuck, "
-              f"{shard.lost} lost, {shard.twice} twice, {shard.unbilled_wh} Wh unexplained, "
-              f"{len(shard.missed)} missed, {len(shard.violations)} violations", flush=True)
+        print(
+            f"seed {seed}: {shard.sessions} sessions, {time.perf_counter() - at:.0f} s, {len(shard.stuck)} stuck, "
+            f"{shard.lost} lost, {shard.twice} twice, {shard.unbilled_wh} Wh unexplained, "
+            f"{len(shard.missed)} missed, {len(shard.violations)} violations",
+            flush=True,
+        )
         for line in (*shard.stuck, *shard.missed[:20], *shard.violations[:5], *shard.deaths):
             print("   ", line, flush=True)
         if arguments.add:
             with arguments.add.open("a") as file:
-                file.write(json.dumps({"seed": seed, **dataclasses.asdict(shard)}) + "\n")
+                file.write(json.dumps({"seed": seed, **vars(shard)}) + "\n")
         total.add(shard)
         seed += 1
     show(total)
@@ -69,7 +67,7 @@ def loaded(record: dict[str, object]) -> Account:
 def show(total: Account) -> None:
     if total.recovery_s:
         table("Recovery by fault, s of injected time", total.rows())
-    plain = {k: v for k, v in dataclasses.asdict(total).items() if not isinstance(v, list | dict)}
+    plain = {k: v for k, v in vars(total).items() if isinstance(v, int | float)}
     plain["stuck"] = len(total.stuck)
     for name, value in plain.items():
         print(f"{name:28} {value}")

@@ -210,6 +210,23 @@ class AuthorisationSection(_Section, frozen=True, kw_only=True):
     """Offline, plugging in at such a point is enough: the session runs on the reservation's own token."""
 
 
+class ModemSection(_Section, frozen=True, kw_only=True):
+    """What is done, besides connecting again and again, about a central system that stays away."""
+
+    reset_command: tuple[str, ...] = ()
+    """Resets the modem: a program and its arguments, run without a shell; empty: nothing."""
+    reset_after: Annotated[float, msgspec.Meta(ge=120, le=604800)] = 900
+    """Seconds without a link before the first reset; after 2, 4, 8... times that, up to a day, it comes again."""
+    power_command: tuple[str, ...] = ()
+    """Takes the modem off its supply and back; empty: nothing."""
+    power_after: Annotated[float, msgspec.Meta(ge=120, le=604800)] = 3600
+    """Seconds without a link before that."""
+    reboot_command: tuple[str, ...] = ()
+    """Starts the machine anew, only while no cable is in any socket; empty: never."""
+    reboot_after: Annotated[float, msgspec.Meta(ge=600, le=2592000)] = 14400
+    """Seconds without a link before that."""
+
+
 class LogSection(_Section, frozen=True, kw_only=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -267,6 +284,7 @@ class Config(_Section, frozen=True, kw_only=True):
     ocpp: OcppSection = OcppSection()
     authorisation: AuthorisationSection = AuthorisationSection()
     lamps: LampsSection = LampsSection()
+    modem: ModemSection = ModemSection()
     log: LogSection = LogSection()
     console: ConsoleSection = ConsoleSection()
 

@@ -12,6 +12,14 @@ from typing import Final
 
 FRENCH: Final[dict[str, str]] = {
     "{}; {}": "{} ; {}",
+    # --- the way to the central system
+    "for {} min": "depuis {} min",
+    "modem resets: {}": "réinitialisations du modem : {}",
+    "modem power cycles: {}": "coupures du modem : {}",
+    "restarts of the controller: {}": "redémarrages du contrôleur : {}",
+    "{}: status {}": "{} : code de sortie {}",
+    "{}: status {}, {}": "{} : code de sortie {}, {}",
+    "{}: no end after {} s": "{} : pas terminé après {} s",
     # --- details of faults: pilot, proximity, socket
     "12 V from C with the plug still in": "12 V depuis l'état C, fiche toujours en place",
     "low half of the pilot {} V instead of -12 V": "demi-onde basse du pilote {} V au lieu de -12 V",

@@ -55,6 +55,7 @@ def config(directory: Path, url: str, keys: dict[str, Any] | None = None, **more
         "supply": {"max_current": 52},
         "board": {"kind": "simulated"},
         "evse": evses,
+        "reader": [{"id": 1, "evses": [1]}, {"id": 2, "evses": [2]}],
         "ocpp": {"url": url, "security_profile": 0, "configuration": keys or {}},
         **more,
     }
@@ -75,7 +76,7 @@ class CountedJournal(Journal):
 
 
 class Controller:
-    """The safety process without its process: the machine, stepped over the electrical model; and the station's link."""
+    """The safety machine, stepped over the electrical model without a process; and the station's link to it."""
 
     def __init__(self, config: Config, electrics: Electrics, clock: Callable[[], float]) -> None:
         self.config = config
@@ -311,7 +312,7 @@ class InjectedBorne:
         bus = MeterBus("", 9600, "N", self.config.meter_bus.interval, meters, station, self.line)
         station.attach(backend, bus, [backend.run])
         if self.readers_silent:
-            station.reader_state(1, False, "no answer")
+            self._tell_readers(station)
         self.station, self.backend, self._journal = station, backend, journal
         self._running = asyncio.create_task(self._run(station))
 
@@ -348,9 +349,14 @@ class InjectedBorne:
 
     # People and trouble
 
-    def badge(self, token: str) -> None:
+    def badge(self, token: str, reader: int) -> None:
+        """Each point has a reader of its own."""
         if self.station_up and not self.readers_silent:
-            self.station.badge(Badge(bytes.fromhex(token), token, 1, self.loop.time()))
+            self.station.badge(Badge(bytes.fromhex(token), token, reader, self.loop.time()))
+
+    def _tell_readers(self, station: Station) -> None:
+        for section in self.config.reader:
+            station.reader_state(section.id, not self.readers_silent, "no answer")
 
     def fault(self, name: str, evse: int | None, on: bool) -> None:
         self.controller.happened()
@@ -359,7 +365,7 @@ class InjectedBorne:
             if name in ("reader-silent", "reader-noise"):
                 self.readers_silent = on
                 if self.station_up:
-                    self.station.reader_state(1, not on, "no answer")
+                    self._tell_readers(self.station)
         elif name in ("meter-silent", "meter-noise"):
             meter = self.line.meters[evse]
             meter.silent, meter.noise = (on, meter.noise) if name == "meter-silent" else (meter.silent, on)

@@ -59,7 +59,7 @@ class _Jumping(selectors.EpollSelector):
 
     def select(self, timeout: float | None = None) -> Any:
         found = super().select(0)
-        if found or timeout is not None and timeout <= 0:
+        if found or (timeout is not None and timeout <= 0):
             return found
         hung_at = time.perf_counter() + _HUNG_S
         while self._loop.working or timeout is None:

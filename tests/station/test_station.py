@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from station_harness import FakeTime, Harness, station
 
+from chargepoint.evse.messages import PointReport
 from chargepoint.meter.reading import Reading
 from chargepoint.station.api import Authorization, AuthStatus, Outcome, SecurityEvent, StopReason
 from chargepoint.station.settings import Settings
@@ -486,6 +488,43 @@ def test_a_transaction_that_is_not_resumed_ends_with_the_register_after_the_cont
     play(tmp_path, body, time=time)
     time.mono += 2
     play(tmp_path, after, Settings(resume_after_restart=False), time=time, prepare=charging)
+
+
+def test_an_end_waits_until_the_opening_is_confirmed_and_takes_no_earlier_one_for_it(tmp_path: Path) -> None:
+    """The mirror contact tells some milliseconds before the opening counts; the time of the last one still stands."""
+
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.advance(30, wh=444)
+        car, tell = h.link.cars[1], h.link.listener
+        assert tell is not None and car.closed_at is not None
+        closed_at, reported, asked = car.closed_at, tell.point_reported, []
+        read = h.meters.read_fresh
+
+        async def note(evse: int, after: float, timeout_s: float) -> Reading | None:
+            asked.append(after)
+            return await read(evse, after, timeout_s)
+
+        def unconfirmed(report: PointReport) -> None:
+            if not report.contactor_closed and not confirmed:
+                report = msgspec.structs.replace(report, closed_at=closed_at, opened_at=5.0)
+            reported(report)
+
+        confirmed: list[bool] = []
+        h.meters.read_fresh = note
+        tell.point_reported = unconfirmed  # type: ignore[method-assign]
+        h.badge()
+        await h.until_state("stopping")
+        await h.until(lambda: not h.station.points[1].report.contactor_closed)
+        await asyncio.sleep(0.05)
+        assert asked == []
+        confirmed.append(True)
+        h.time.mono += 1
+        h.link.report(1)
+        await h.until_state("finished")
+        assert asked[0] == car.opened_at
+
+    play(tmp_path, body)
 
 
 def test_no_session_begins_without_a_register(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from chargepoint.evse.messages import PointReport
 from chargepoint.journal import transactions
 from chargepoint.journal.stamp import Stamp
 from chargepoint.journal.transactions import OpenTransaction
@@ -141,7 +142,7 @@ class Books:
             async with asyncio.timeout(OPEN_WAIT_S):
                 while True:
                     report = point.report
-                    if report is not None and not report.contactor_commanded and not report.contactor_closed:
+                    if report is not None and not report.contactor_commanded and _confirmed_open(report):
                         return report.opened_at if report.opened_at is not None else clock.monotonic()
                     await point.next_report()
         except TimeoutError:
@@ -225,6 +226,11 @@ class Books:
             log.error("the journal does not take a write", what=what, evse=self._point.id, error=str(error))
             return False
         return True
+
+
+def _confirmed_open(report: PointReport) -> bool:
+    """The mirror contact falls a moment before the opening is confirmed; till then `opened_at` is an earlier one's."""
+    return not report.contactor_closed and report.closed_at is None
 
 
 def _flows(reading: Reading) -> bool:

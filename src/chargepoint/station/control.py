@@ -95,6 +95,7 @@ class Control:
             refusal=station.entrance.refused.get(evse),
             offline=bool(station.config.ocpp.url) and not station.backend.online,
             trouble=str("registration" if link.get("connected") else link.get("trouble", "")),
+            away=station.uplink.detail(station.clock.monotonic()),
             badge_waits=any(evse in points for points in station.entrance.waiting),
         )
         return why(point, station.power, station.clock.monotonic(), station.in_service(point), language, around)

@@ -45,6 +45,7 @@ from chargepoint.station.reserving import Reserving
 from chargepoint.station.settings import Settings
 from chargepoint.station.shared import Meters, Shared, Signer
 from chargepoint.station.supply import SupplyWatch
+from chargepoint.station.uplink import Uplink
 
 log = structlog.get_logger()
 
@@ -84,6 +85,7 @@ class StationCore:
         self.progress = Progress()
         self.notifier = Notifier()
         self.health = Health(journal, clock, self.faults, run_dir, self._spawn)
+        self.uplink = Uplink(config.modem, journal, self.faults, self.health.kpis, self._spawn)
         self.supply = SupplyWatch(config, self.profiles, self.faults, self.started_at, self._settle)
         self.restart_requested = False
         """`run` ended because of a reset: the process is to be started again."""
@@ -170,6 +172,7 @@ class StationCore:
         await self.profiles.recover()
         await self.departures.recover()
         await self.health.recover()
+        await self.uplink.recover()
         await self.reserving.recover()
         found = await self.journal.read(transactions.open_transactions)
         for transaction in found:
@@ -223,8 +226,18 @@ class StationCore:
         self.notifier.alive()
         for (outcome, by), count in self.entrance.take_outcomes().items():
             self.health.kpis.add("authorisations_total", count, outcome=outcome, by=by)
-        self.health.tick(self.points, self.backend.online or not self.config.ocpp.url, now)
+        online = self.backend.online or not self.config.ocpp.url
+        self.uplink.tick(online, self._idle(), now)
+        self.health.tick(self.points, online, now)
         self._settle()
+
+    def _idle(self) -> bool:
+        """Nobody uses the borne, nobody is about to, and every plug is known to be out."""
+        return not any(self.entrance.waiting) and all(
+            point.session.state == "idle" and point.pending is None and point.report is not None
+            and not point.session.plugged
+            for point in self.points.values()
+        )  # fmt: skip
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         if self._stopping.is_set():

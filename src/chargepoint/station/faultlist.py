@@ -50,6 +50,12 @@ class FaultList:
             del self._own[name]
         return True
 
+    def detail(self, name: str, detail: str) -> None:
+        """Say it anew of a fault of the station's own that is active; it has been so since when it was."""
+        known = self._own.get(name)
+        if known is not None and known.detail != detail:
+            self._own[name] = Active(name, known.since, detail)
+
     def __iter__(self) -> Iterator[Active]:
         active = {**self._reported, **self._own}.values()
         return iter(sorted(active, key=lambda a: (_ORDER.index(a.row.severity), a.since, a.name)))

@@ -96,6 +96,7 @@ async def station_status(station: Station) -> dict[str, Any]:
             "url": station.config.ocpp.url,
             **station.backend.status(),
             "queue": queue,
+            "ladder": station.uplink.view(station.clock.monotonic()),
         },
         "clock": {"synchronised": station.clock.synchronised, "source": station.clock.source},
         "kpis": station.health.kpis.as_json(),

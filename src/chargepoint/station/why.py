@@ -125,6 +125,8 @@ class Surroundings:
     """There is a central system, and it cannot be reached."""
     trouble: str = ""
     """Why not, as the link says it."""
+    away: str = ""
+    """Since when, and what was done about it."""
     badge_waits: bool = False
     """An accepted badge waits for a plug at this point or at another."""
 
@@ -178,7 +180,8 @@ def _hindrance(point: Point, now: float, lang: str, around: Surroundings) -> str
         if fault.name in _HINDERING:
             return _fault(fault, lang)
     if around.offline and point.session.state == "waiting_auth":
-        return _say("offline", lang, trouble=_trouble(around.trouble, lang))
+        trouble = _trouble(around.trouble, lang)
+        return _say("offline", lang, trouble=f"{trouble}; {translate(around.away, lang)}" if around.away else trouble)
     return ""
 
 
