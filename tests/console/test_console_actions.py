@@ -49,12 +49,16 @@ async def looks(rig: Rig) -> None:
     await rig.sim("badge", uid=GOOD_BADGES[2])
     await rig.until_status(2, "Charging")
     said = await console(
-        rig, "status", "limits 2", "meters", "reader", "ocpp messages 5", "sessions", "trace 2 0.4", "unlock 2"
+        *(rig, "status", "limits 2", "meters", "meters registers 2", "meters frames 4", "meters scan 1-2", "reader"),
+        *("ocpp messages 5", "sessions", "trace 2 0.4", "unlock 2"),
     )
     assert "Charging" in said
     assert "04**********66" in said
     assert GOOD_BADGES[2] not in said
     assert "model: eastron-sdm630" in said
+    assert "voltage_l1     0x0000    f32   230 V" in said, said
+    assert " s -> 02 04 00 " in said or " s -> 01 04 00 " in said
+    assert said.count("That needs the PIN: login first.") == 2
     assert '"StatusNotification"' in said or '"MeterValues"' in said or '"StartTransaction"' in said
     assert "C2" in said
     assert said.rstrip().endswith("That needs the PIN: login first.")
@@ -104,3 +108,24 @@ async def takes_the_evidence_home(rig: Rig) -> None:
     HTMLParser().feed(page)
     assert "pilot without a car" in page
     assert 'class="bad"' in page
+
+
+@pytest.mark.asyncio
+async def test_a_meter_gets_another_unit_number_after_a_question_and_no_two_get_the_same(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "borne")
+    try:
+        await rig.start("sim serve")  # the station is stopped: a bus has one master
+        Access(rig.root / "pin", rig.root / "run").set_pin(PIN)
+        said = await console(rig, "login J", PIN, "meters scan 1-3", "meters address 2 1", "meters address 9 7")
+        assert said.count("Eastron SDM630") == 2, said
+        assert "unit 1 answers already" in said
+        assert "unit 9 does not answer as a known meter" in said
+        said = await console(rig, "login J", PIN, "meters address 2 7", "no", "meters address 2 7", "yes")
+        assert "Unit 2 is a Eastron SDM630" in said
+        assert "Not done." in said
+        assert "It answers as unit 7. Write that into the configuration." in said, said
+        said = await console(rig, "login J", PIN, "meters scan 7", "meters scan 2")
+        assert "unit 7: Eastron SDM630" in said
+        assert "Nothing answers." in said
+    finally:
+        await rig.close()

@@ -52,7 +52,7 @@ async def test_a_command_may_be_cut_short_and_tab_completes_it(terminal: Termina
     await terminal.until(lambda: terminal.raw.endswith(b"counters "), "the completed word")
     terminal.type("\x15")
     said = await terminal.command("s")
-    assert said == ["s pourrait être status, sessions, stop, scan."]
+    assert said == ["s pourrait être status, sessions, stop."]
 
 
 @pytest.mark.asyncio

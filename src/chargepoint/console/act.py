@@ -56,18 +56,6 @@ def link(session: Session, words: list[str]) -> Lines:
     return [session.t("Asked for.")]
 
 
-def scan(session: Session, words: list[str]) -> Lines:
-    """Every Modbus unit that answers."""
-    from chargepoint.console import busscan
-
-    try:
-        wanted = busscan.units(words[0] if words else "1-32")
-    except ValueError as error:
-        raise Usage(session.t("scan 1-32: from and to a Modbus unit, 1 to 247")) from error
-    session.note("scan")
-    return busscan.scan(session.config, wanted) or [session.t("Nothing answers.")]
-
-
 def level(session: Session, words: list[str]) -> Lines:
     if not words:
         raise Usage(session.t("level debug|info|warning|error [MINUTES]"))
@@ -103,15 +91,11 @@ def update(session: Session, words: list[str]) -> Lines:
 
 
 def reboot(session: Session, words: list[str]) -> Lines:
-    if not _sure(session, session.t("Sessions end. Type yes: ")):
+    if not session.sure(session.t("Sessions end. Type yes: ")):
         return [session.t("Not done.")]
     session.audit("reboot")
     session.borne.station.ask("reset", hard=True, timeout_s=30.0)
     return [session.t("It starts again.")]
-
-
-def _sure(session: Session, prompt: str) -> bool:
-    return session.terminal.ask(prompt).lower() in ("yes", "oui")
 
 
 def _run_program(session: Session, words: list[str]) -> Iterator[str]:
@@ -145,7 +129,6 @@ ACT = (
     Command("unlock", "EVSE", "end the session and release the plug", unlock, action=True),
     Command("stop", "EVSE", "end the session", stop, action=True),
     Command("link", "connect | disconnect", "the link to the central system", link, action=True),
-    Command("scan", "[FROM-TO]", "look for meters on the bus (the station must be stopped)", scan, action=True),
     Command("level", "LEVEL [MINUTES]", "log more, or less, for a time", level, action=True),
     Command("bundle", "[DIRECTORY]", "everything support needs in one file, without secrets", bundle, action=True),
     Command(

@@ -117,7 +117,7 @@ def execute(session: Session, line: str) -> None:
         words = shlex.split(line)
         if words:
             command = find(session, words[0])
-            if command.action and not session.who:
+            if (command.action or (words[1:2] and words[1] in command.acting)) and not session.who:
                 raise Forbidden
             lines = command.run(session, words[1:])
             if command.live:

@@ -141,7 +141,19 @@ FRENCH: dict[str, str] = {
     "last answer {age} s ago (at most {most} s)": "dernière réponse il y a {age} s (au plus {most} s)",
     "link connect or link disconnect": "link connect ou link disconnect",
     "Asked for.": "Demandé.",
-    "scan 1-32: from and to a Modbus unit, 1 to 247": "scan 1-32 : d'une adresse Modbus à une autre, de 1 à 247",
+    "quantity": "grandeur",
+    "type": "type",
+    "unit": "unité",
+    "age": "âge",
+    "Unit {unit} is a {title}; it would answer as unit {new}.":
+        "L'unité {unit} est un {title} ; elle répondrait comme unité {new}.",
+    "Type yes: ": "Tapez oui : ",
+    "It answers as unit {new}. Write that into the configuration.":
+        "Il répond comme unité {new}. Inscrivez-le dans la configuration.",
+    "Written. Take its power away and give it back; then it answers as unit {new}.":
+        "Écrit. Coupez puis rétablissez son alimentation ; ensuite il répond comme unité {new}.",
+    "meters scan 1-32: from and to a Modbus unit, 1 to 247":
+        "meters scan 1-32 : d'une adresse Modbus à une autre, de 1 à 247",
     "Nothing answers.": "Rien ne répond.",
     "level debug|info|warning|error [MINUTES]": "level debug|info|warning|error [MINUTES]",
     "For {minutes} minutes.": "Pour {minutes} minutes.",
@@ -194,7 +206,8 @@ FRENCH: dict[str, str] = {
     "the last sessions; one of them; its picture": "les dernières sessions ; l'une d'elles ; son dessin",
     "pilot, duty, contactor, live": "pilote, rapport cyclique, contacteur, en continu",
     "every limit, who set it and since when": "chaque limite, qui l'a fixée et depuis quand",
-    "the energy meters and what they say": "les compteurs d'énergie et ce qu'ils disent",
+    "the energy meters: what they say, raw frames, bus scan, another unit number":
+        "les compteurs : valeurs, trames brutes, recherche sur le bus, autre numéro d'unité",
     "the badge readers and the last badge": "les lecteurs de badges et le dernier badge",
     "what the Linky and the building's meter leave of the supply":
         "ce que le Linky et le compteur du bâtiment laissent de l'alimentation",
@@ -207,8 +220,6 @@ FRENCH: dict[str, str] = {
     "take a point out of service, or back": "mettre un point hors service, ou en service",
     "end the session and release the plug": "terminer la session et libérer la fiche",
     "end the session": "terminer la session",
-    "look for meters on the bus (the station must be stopped)":
-        "chercher les compteurs sur le bus (station arrêtée)",
     "log more, or less, for a time": "journaliser plus, ou moins, pour un temps",
     "everything support needs in one file, without secrets":
         "tout ce qu'il faut au support dans un fichier, sans secrets",

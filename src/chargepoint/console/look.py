@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from chargepoint.config_check import ConfigError, load
-from chargepoint.console import status
+from chargepoint.console import metering, status
 from chargepoint.console.borne import SafetySilent, when
 from chargepoint.console.picture import Event, Picture, Series, Track
 from chargepoint.console.rpc import Refused, Unreachable
-from chargepoint.console.session import Command, Lines, Session, Usage
+from chargepoint.console.session import Command, Lines, Session, Usage, tree
 from chargepoint.faults import FAULTS
 from chargepoint.reader.variants import variants
 from chargepoint.text import amps, clean, clean_all, mask, table
@@ -306,17 +306,12 @@ def _trace_picture(session: Session, evse: int, samples: list[Any]) -> Picture:
 # --- devices, configuration, OCPP ----------------------------------------------------------------------------------
 
 
-def meters(session: Session, words: list[str]) -> Lines:
-    """What the station reads, whatever the answer brings."""
-    return list(_tree(clean_all(session.borne.station.ask("meters")))) or [session.t("There is none.")]
-
-
 def reader(session: Session, words: list[str]) -> Lines:
     """The readers; the last badge in every spelling, to who gave the PIN, and masked to others."""
     lines: list[str] = []
     for entry in clean_all(session.borne.station.ask("readers")):
         last = entry.pop("last")
-        lines += _tree(entry)
+        lines += tree(entry)
         if last is not None and session.who:
             ago = session.t("last badge, {seconds} s ago:", seconds=f"{last['ago']:.0f}")
             lines += [ago, *table([list(pair) for pair in variants(bytes.fromhex(last["uid"]))], "  ")]
@@ -329,28 +324,7 @@ def reader(session: Session, words: list[str]) -> Lines:
 def tic(session: Session, words: list[str]) -> Lines:
     """What the meters of the connection leave, as the station understood them."""
     supply = clean_all(session.borne.station.ask("status")).get("supply", {})
-    return list(_tree(supply))
-
-
-def _tree(value: Any, indent: str = "") -> Iterator[str]:
-    """A decoded JSON value as indented lines."""
-    match value:
-        case dict():
-            for key, item in value.items():
-                if isinstance(item, dict | list) and item:
-                    yield f"{indent}{key}:"
-                    yield from _tree(item, indent + "  ")
-                else:
-                    yield f"{indent}{key}: {item}"
-        case list() if not any(isinstance(item, dict | list) for item in value):
-            yield indent + ", ".join("-" if item is None else str(item) for item in value)
-        case list():
-            for item in value:
-                yield from _tree(item, indent)
-                if isinstance(item, dict) and not indent:
-                    yield ""
-        case _:
-            yield f"{indent}{value}"
+    return list(tree(supply))
 
 
 def config(session: Session, words: list[str]) -> Lines:
@@ -374,7 +348,7 @@ def config(session: Session, words: list[str]) -> Lines:
 def ocpp(session: Session, words: list[str]) -> Lines:
     match words:
         case []:
-            return list(_tree(clean_all(session.borne.station.ask("status")["ocpp"])))
+            return list(tree(clean_all(session.borne.station.ask("status")["ocpp"])))
         case ["messages", *rest]:
             count = int(session.number(rest, 0, 20, 1, 500))
             found = clean_all(session.borne.station.ask("messages", count=count))
@@ -415,7 +389,14 @@ LOOK = (
     ),
     Command("trace", "EVSE [SECONDS] [FILE.csv] [FILE.svg]", "pilot, duty, contactor, live", trace, live=True),
     Command("limits", "[EVSE]", "every limit, who set it and since when", limits),
-    Command("meters", "", "the energy meters and what they say", meters),
+    Command(
+        "meters",
+        metering.USAGE,
+        "the energy meters: what they say, raw frames, bus scan, another unit number",
+        metering.meters,
+        acting=metering.ACTING,
+        live=True,
+    ),
     Command("reader", "", "the badge readers and the last badge", reader),
     Command("tic", "", "what the Linky and the building's meter leave of the supply", tic),
     Command("config", "[show | validate | diff]", "the configuration and where each value comes from", config),

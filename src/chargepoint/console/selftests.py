@@ -58,12 +58,8 @@ def lamps(session: Session, evse: int) -> tuple[bool, str]:
     """Every lamp in turn, and the person says what was seen: no feedback tells."""
     session.borne.station.ask("test_lamps", evse=evse)
     question = session.t("Lamp {evse}: red, green, blue, white, dark, a second each. Seen?", evse=evse)
-    seen = sure(session.terminal.ask(question + session.t(" (yes/no) ")))
+    seen = session.sure(question + session.t(" (yes/no) "))
     return seen, session.t("all colours seen") if seen else session.t("not all colours seen")
-
-
-def sure(answer: str) -> bool:
-    return answer.lower() in ("yes", "y", "oui", "o")
 
 
 def _listen(session: Session, what: str) -> Iterator[str]:

@@ -2,8 +2,9 @@
 
 import getpass
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from chargepoint.config import Config
 from chargepoint.console.access import Access
@@ -67,6 +68,10 @@ class Session:
             return self.t("The business process is not running, so nothing may charge: {why}", why=why)
         return self.t("The safety process does not answer: {why}", why=why)
 
+    def sure(self, question: str) -> bool:
+        """Whether the person says yes."""
+        return self.terminal.ask(question).lower() in ("yes", "y", "oui", "o")
+
     def audit(self, action: str, evse: int | None = None) -> None:
         """Enter an action in the security log before it is done. An action that cannot be entered is not done."""
         params = {} if evse is None else {"evse": evse}
@@ -89,6 +94,27 @@ def seat() -> str:
     return f"{getpass.getuser()}@{line}"
 
 
+def tree(value: Any, indent: str = "") -> Iterator[str]:
+    """A decoded JSON value as indented lines."""
+    match value:
+        case dict():
+            for key, item in value.items():
+                if isinstance(item, dict | list) and item:
+                    yield f"{indent}{key}:"
+                    yield from tree(item, indent + "  ")
+                else:
+                    yield f"{indent}{key}: {item}"
+        case list() if not any(isinstance(item, dict | list) for item in value):
+            yield indent + ", ".join("-" if item is None else str(item) for item in value)
+        case list():
+            for item in value:
+                yield from tree(item, indent)
+                if isinstance(item, dict) and not indent:
+                    yield ""
+        case _:
+            yield f"{indent}{value}"
+
+
 Lines = Iterable[str]
 
 
@@ -104,5 +130,7 @@ class Command:
     run: Callable[[Session, list[str]], Lines]
     action: bool = False
     """Changes something: needs the PIN, and is entered in the security log."""
+    acting: tuple[str, ...] = ()
+    """Of a command that only looks, the first words with which it acts all the same."""
     live: bool = False
     """Its lines come as things happen: no paging."""

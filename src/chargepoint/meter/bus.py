@@ -101,6 +101,10 @@ class MeterBus:
     def counters(self) -> Counters:
         return self._link.counters
 
+    def frames(self) -> list[tuple[float, bool, bytes]]:
+        """As `ModbusLink.frames`."""
+        return self._link.frames()
+
     def last(self, evse: int) -> Reading | None:
         """The last good reading, however old; None before the first."""
         return self._meters[evse].last

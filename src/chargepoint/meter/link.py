@@ -8,9 +8,11 @@ thrown away, until it has been silent for `quiet_s`; only then is anything asked
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import structlog
 from pymodbus import FramerType
@@ -33,6 +35,8 @@ QUIET_LIMIT_S = 3.0
 BURST_S = 10.0
 """Disturbances closer together than this are one burst, and one line in the log."""
 RECONNECT_MAX_S = 1.0
+FRAMES_KEPT, FRAME_MAX = 100, 300
+"""For a technician: so many last frames, and of a babbling line so many bytes of each."""
 
 
 def heed_cancellation() -> None:
@@ -101,6 +105,11 @@ class ModbusLink:
         self._burst_at = -BURST_S
         self._retry_at = 0.0
         self._retry_s = 0.1
+        self._frames: deque[list[Any]] = deque(maxlen=FRAMES_KEPT)
+
+    def frames(self) -> list[tuple[float, bool, bytes]]:
+        """The last frames on the line, oldest first: monotonic seconds of its first byte, sent (else heard), bytes."""
+        return [(at, sent, bytes(data)) for at, sent, data in self._frames]
 
     def close(self) -> None:
         if self._client is not None:
@@ -186,9 +195,14 @@ class ModbusLink:
         )
 
     def _listen(self, sending: bool, data: bytes) -> bytes:
+        now = time.monotonic()
         if not sending:
             self._heard += len(data)
-            self._heard_at = time.monotonic()
+            self._heard_at = now
+        if not sending and self._frames and not self._frames[-1][1]:
+            self._frames[-1][2] += data[: FRAME_MAX - len(self._frames[-1][2])]  # an answer comes in pieces
+        else:
+            self._frames.append([now, sending, bytearray(data[:FRAME_MAX])])
         return data
 
     async def _failed(self, unit: int, what: str, error: Exception | None) -> None:

@@ -65,6 +65,16 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return WORDS[self.type]
 
 
+class UnitRegister(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The holding register that holds the meter's own unit number, where the maker lets it be written."""
+
+    address: int
+    type: str
+    source: str
+    restart: bool = False
+    """The new number may hold only once the meter has been without power."""
+
+
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: str
     source: str
@@ -79,6 +89,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     identity: Identity | None = None
     gap_ms: float = 0.0
     signing: Literal["", "iskra"] = ""
+    unit: UnitRegister | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -107,6 +118,8 @@ class RegisterMap:
     signing: str
     """How the meter signs transactions (`meter.signing`); empty: it does not."""
     source: str
+    unit: UnitRegister | None = None
+    """Where its unit number can be changed; None: at the meter itself."""
     notes: tuple[str, ...] = field(default=())
 
 

@@ -10,6 +10,7 @@ from chargepoint.meter.link import ModbusLink, NoAnswer, Refused
 from chargepoint.meter.maps import RegisterMap
 from chargepoint.meter.plan import Block, plan
 from chargepoint.meter.reading import Reading
+from chargepoint.meter.registers import encode
 
 SCAN_TIMEOUT_S = 0.3
 SCAN_QUIET_S = 0.2
@@ -82,6 +83,37 @@ async def identify(link: ModbusLink, unit: int) -> tuple[Match, ...]:
     matches = [m for name in maps.names() if (m := await _match(asked, maps.load(name))) is not None]
     certain = [m for m in matches if m.certain]
     return tuple(sorted(certain or matches, key=_rank))
+
+
+class NotChanged(Exception):
+    """A unit number stays what it was; the text says why."""
+
+
+async def unit_register(link: ModbusLink, unit: int, new: int) -> RegisterMap:
+    """The map of a meter whose unit number can be changed to `new`; asks only. Raises NotChanged."""
+    if await _present(link, new):
+        raise NotChanged(f"unit {new} answers already: two meters of one number would both be lost")
+    found = await identify(link, unit) if await _present(link, unit) else ()
+    if not found:
+        raise NotChanged(f"unit {unit} does not answer as a known meter")
+    known = maps.load(found[0].model)
+    if known.unit is None:
+        raise NotChanged(f"the unit number of {known.title} is set at the meter itself")
+    return known
+
+
+async def change_unit(link: ModbusLink, unit: int, new: int, known: RegisterMap) -> bool:
+    """Write the new number; True when the meter answers to it already, False when it wants to be without power first.
+
+    Raises NotChanged when it answers to neither, and what `ModbusLink` raises when it does not take the write.
+    """
+    assert known.unit is not None
+    await link.write(unit, known.unit.address, encode(new, known.unit.type, known.word_order))
+    if await _present(link, new):
+        return True
+    if await _present(link, unit):
+        return False
+    raise NotChanged(f"the meter answers neither as unit {unit} nor as unit {new}: scan the bus")
 
 
 def describe(found: Found) -> str:

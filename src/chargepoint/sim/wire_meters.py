@@ -11,7 +11,7 @@ from pathlib import Path
 from chargepoint.meter import maps
 from chargepoint.meter.maps import Register, RegisterMap
 from chargepoint.meter.plan import spans
-from chargepoint.meter.registers import encode
+from chargepoint.meter.registers import WORDS, decode, encode
 from chargepoint.sim.wire_iskra import SimSigner
 from chargepoint.sim.wire_pty import PtyWire
 
@@ -65,6 +65,8 @@ class SimMeter:
         """Spoils some of its answers."""
         self.delay_s = 0.0
         """Answers so much too late."""
+        self.new_unit: int | None = None
+        """The number it was told to answer to from now on."""
         self._answers = 0
         self.signer = SimSigner(lambda: self.source().energy_wh) if model == "iskra-wm3m4c" else None
 
@@ -90,6 +92,9 @@ class SimMeter:
     def _written(self, function: int, address: int, request: bytes) -> bytes:
         data = request[3:5] if function == _WRITE_ONE else request[6:]
         words = [int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2)]
+        if self.map.unit is not None and (address, len(words)) == (self.map.unit.address, WORDS[self.map.unit.type]):
+            self.new_unit = int(decode(words, self.map.unit.type, self.map.word_order) or 0)
+            return request[:5]
         if self.signer is None or not self.signer.holds(address, len(words)):
             return bytes((function | 0x80, _ILLEGAL_ADDRESS))
         self.signer.write(address, words)
@@ -192,6 +197,9 @@ class SimMeterBus:
         if meter is None or meter.silent:
             return
         body = frame[:1] + meter.answer(frame[1:-2])
+        if meter.new_unit is not None:
+            self._meters[meter.new_unit] = self._meters.pop(frame[0])
+            meter.new_unit = None
         answer = meter.spoil(body + crc16(body))
         wait = meter.delay_s + self._byte_s * (len(frame) + 3.5 + len(answer))
         if wait:

@@ -54,6 +54,7 @@ class Control:
                 "dump": self.dump,
                 "trace": self.trace,
                 "meters": self.meters,
+                "meter_frames": self.meter_frames,
                 "readers": self.readers,
                 "messages": self.messages,
                 "history": self.history,
@@ -178,6 +179,14 @@ class Control:
             known = {"evse": section.id, "model": section.meter.model, "unit": section.meter.unit}
             shown.append({**known, "answers": not station.meters.lost(section.id), "age": age, "reading": values})
         return shown
+
+    def meter_frames(self, count: int = 20) -> list[dict[str, Any]]:
+        """The last raw frames on the line of the points' meters, oldest first; `ago` in seconds."""
+        station, now = self._station, self._station.clock.monotonic()
+        return [
+            {"ago": round(now - at, 3), "direction": "out" if sent else "in", "bytes": data.hex(" ")}
+            for at, sent, data in station.meters.frames()[-max(1, count) :]
+        ]
 
     def readers(self) -> list[dict[str, Any]]:
         """The badge readers, and the last badge of each."""

@@ -21,6 +21,9 @@ class Meters(Protocol):
     def counters(self) -> Any:
         """A dataclass of what happened on the line (requests, time-outs, malformed frames...), or None."""
 
+    def frames(self) -> list[tuple[float, bool, bytes]]:
+        """The last frames on the line: monotonic seconds, sent (else heard), bytes."""
+
     def last(self, evse: int) -> Reading | None: ...
     def lost(self, evse: int) -> bool: ...
     async def read_fresh(self, evse: int, after: float, timeout_s: float) -> Reading | None: ...
@@ -68,6 +71,9 @@ class NoMeters:
     """A station whose points have no meter."""
 
     counters = None
+
+    def frames(self) -> list[tuple[float, bool, bytes]]:
+        return []
 
     def last(self, evse: int) -> Reading | None:
         return None
