@@ -45,7 +45,8 @@ class SupplySection(_Section, frozen=True, kw_only=True):
 
 
 class BoardSection(_Section, frozen=True, kw_only=True):
-    kind: Literal["raspberry-pi", "simulated"]
+    kind: Literal["raspberry-pi", "simulated", "modbus-pilot"]
+    """`modbus-pilot`: each point's pilot, and its safety, is the work of an external controller (`evse.controller`)."""
     pins: dict[str, str] = {}
     """Overrides of the pin map (`board/pins.toml`), signal name to line name."""
     pulls: dict[str, Literal["up", "down"]] = {}
@@ -91,6 +92,24 @@ class DomesticSection(_Section, frozen=True, kw_only=True):
     phase: Literal["R", "S", "T"] = "R"
 
 
+class ControllerSection(_Section, frozen=True, kw_only=True):
+    """A pilot controller on Modbus: IEC 61851-1, contactor, lock and residual current are its work. It is on TCP
+    (`host`) or on a serial line of its own (`device`)."""
+
+    model: str
+    """Name of a register map (a file of `controller/maps`)."""
+    host: str = ""
+    """Name or address, for Modbus TCP."""
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 502
+    """TCP port."""
+    device: str = ""
+    """Serial device, for Modbus RTU; not that of the meters."""
+    baudrate: Literal[2400, 4800, 9600, 19200, 38400, 57600, 115200] = 9600
+    parity: Literal["N", "E", "O"] = "N"
+    unit: Annotated[int, msgspec.Meta(ge=1, le=255)] | None = None
+    """Modbus unit; None: as the maker delivers it."""
+
+
 class EvseSection(_Section, frozen=True, kw_only=True):
     id: Annotated[int, msgspec.Meta(ge=1, le=99)]
     max_current: Annotated[float, msgspec.Meta(ge=6, le=80)]
@@ -103,6 +122,8 @@ class EvseSection(_Section, frozen=True, kw_only=True):
     """The site is ventilated: state D may be energised."""
     meter: MeterRef | None = None
     domestic: DomesticSection | None = None
+    controller: ControllerSection | None = None
+    """With `board.kind = "modbus-pilot"`: who handles this point's pilot."""
     weight: Annotated[float, msgspec.Meta(ge=0.1, le=10)] = 1.0
     """Share of the supply above the minimum, relative to the other points."""
     evse_id: str = ""
@@ -292,6 +313,10 @@ class Config(_Section, frozen=True, kw_only=True):
     def simulated(self) -> bool:
         """Only `board`'s factory and the choice of default ports may ask this."""
         return self.board.kind == "simulated"
+
+    @property
+    def external_pilots(self) -> bool:
+        return self.board.kind == "modbus-pilot"
 
     def meter_port(self) -> str:
         """Serial device of the meter bus."""

@@ -20,7 +20,8 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 import msgspec
 
 from chargepoint.config import LAMP_PATTERN, Config, EvseSection
-from chargepoint.config_lines import key_lines
+from chargepoint.config_hardware import check_controllers, check_wiegand
+from chargepoint.config_lines import closest, key_lines
 
 MIN_CURRENT_A = 6.0
 """Least current a pilot can offer (IEC 61851-1, Annex A, Table A.8): a smaller supply could never charge a car."""
@@ -144,14 +145,6 @@ def meter_models() -> list[str]:
 def allowed(kind: Any) -> str:
     """What a field's type allows, in words."""
     return _words(kind, None)
-
-
-def closest(word: str, known: list[str]) -> str:
-    """`; did you mean "x"?`, or nothing when nothing is near."""
-    import difflib  # only needed once something is wrong
-
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f'; did you mean "{near[0]}"?' if near else ""
 
 
 # --- one value at a time -------------------------------------------------------------------------------------------
@@ -315,7 +308,10 @@ def _example(kind: Any, name: str) -> str:
 
 def _check_together(config: Config, found: _Findings) -> None:
     wrong = {mistake.path for mistake in found.mistakes}
-    for rule in (_check_station, _check_points, _check_devices, _check_tariffs, _check_lamps, _check_backend):
+    rules = (
+        _check_station, _check_points, check_controllers, _check_devices, _check_tariffs, _check_lamps, _check_backend,
+    )  # fmt: skip
+    for rule in rules:
         for path, text in rule(config):
             if path not in wrong:
                 found.add(path, text)
@@ -390,24 +386,9 @@ def _check_devices(config: Config) -> Iterator[tuple[str, str]]:
             yield f"{path}.id", f"is {reader.id} twice: every reader needs its own"
         readers.add(reader.id)
         yield from _unknown_points(f"{path}.evses", reader.evses, points)
-    yield from _check_wiegand(config)
+    yield from check_wiegand(config)
     yield from _check_building_meter(config)
     yield from _unknown_points("authorisation.free_vend_evses", config.authorisation.free_vend_evses, points)
-
-
-def _check_wiegand(config: Config) -> Iterator[tuple[str, str]]:
-    """Its two lines are pins: there is one pair, and the simulated borne has nobody at the other end."""
-    wiegand = [index for index, reader in enumerate(config.reader) if reader.kind == "wiegand"]
-    for index in wiegand:
-        if config.simulated:
-            remedy = "name a serial reader, like pn532"
-            yield f"reader[{index}].kind", f'is "wiegand", which the simulated borne does not have: {remedy}'
-        if config.reader[index].port:
-            remedy = "its lines are wiegand_zero and wiegand_one of [board.pins]"
-            yield f"reader[{index}].port", f'is "{config.reader[index].port}", but a Wiegand reader has none: {remedy}'
-    for index in wiegand[1:]:
-        remedy = "the pin map has lines for one"
-        yield f"reader[{index}].kind", f'is "wiegand", like that of reader[{wiegand[0]}]: {remedy}'
 
 
 def _check_building_meter(config: Config) -> Iterator[tuple[str, str]]:
@@ -437,6 +418,8 @@ def _check_tariffs(config: Config) -> Iterator[tuple[str, str]]:
         names.setdefault(signal.name, index)
         if config.tic is None and not str(signal.source).startswith("input-"):
             yield f"{path}.source", f'is "{signal.source}", but the borne listens to no Linky: add the table [tic]'
+        if config.external_pilots and str(signal.source).startswith("input-"):
+            yield f"{path}.source", f'is "{signal.source}", a line of the carrier board, and board.kind has none'
     if config.sharing.off_peak and config.tic is None:
         yield "sharing.off_peak", "names tariffs, but the borne listens to no Linky: add the table [tic]"
 

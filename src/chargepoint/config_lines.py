@@ -51,3 +51,11 @@ def _resolve(path: str, counts: dict[str, int]) -> str:
         if index < len(parts) - 1 and resolved in counts:
             resolved = f"{resolved}[{counts[resolved]}]"
     return resolved
+
+
+def closest(word: str, known: list[str]) -> str:
+    """`; did you mean "x"?`, or nothing when nothing is near."""
+    import difflib  # only needed once something is wrong
+
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f'; did you mean "{near[0]}"?' if near else ""

@@ -285,6 +285,24 @@ _row(
     fr="Le processus station ne renouvelle plus sa permission : le véhicule attend son retour.",
 )  # fmt: skip
 
+# --- an external pilot controller ----------------------------------------------------------------------------------
+
+_row(
+    "controller-silent", "", "InternalError", _CRITICAL, _OPEN, _SELF,
+    en="The point's pilot controller does not answer on Modbus. It may go on charging as it was last told: check its line and its supply.",
+    fr="Le contrôleur pilote du point ne répond pas en Modbus. Il peut continuer la charge selon le dernier ordre : contrôlez sa ligne et son alimentation.",
+)  # fmt: skip
+_row(
+    "controller-disobeys", "", "InternalError", _CRITICAL, _OPEN, _SELF,
+    en="The point's pilot controller does not do what it is told: check its settings, or cut its supply.",
+    fr="Le contrôleur pilote du point ne suit pas les ordres : contrôlez ses réglages, ou coupez son alimentation.",
+)  # fmt: skip
+_row(
+    "controller-fault", "", "OtherError", _ERROR, _OPEN, _SELF,
+    en="The point's pilot controller reports a fault of its own; the detail says which.",
+    fr="Le contrôleur pilote du point signale un défaut qui lui est propre ; le détail dit lequel.",
+)  # fmt: skip
+
 # --- domestic socket ---------------------------------------------------------------------------------------------
 
 _row(
@@ -357,8 +375,8 @@ _row(
 )  # fmt: skip
 _row(
     "evse-process-lost", "", "InternalError", _CRITICAL, _STOP, _SELF, owner=Owner.STATION, whole_borne=True,
-    en="The safety process does not answer: its watchdog has opened the contactors.",
-    fr="Le processus de sécurité ne répond pas : son chien de garde a ouvert les contacteurs.",
+    en="The safety process does not answer: the board's watchdog opens the contactors (an external pilot controller may go on).",
+    fr="Le processus de sécurité ne répond pas : le chien de garde de la carte ouvre les contacteurs (un contrôleur pilote externe peut continuer).",
 )  # fmt: skip
 
 

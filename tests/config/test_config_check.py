@@ -167,6 +167,42 @@ def test_a_wiegand_reader_needs_pins_and_there_is_one_pair() -> None:
     assert "reader[0].port" in str(caught.value) and "the pin map has lines for one" in str(caught.value)
 
 
+PILOTS = GOOD.replace('kind = "simulated"', 'kind = "modbus-pilot"').replace(
+    "security_profile = 0", "security_profile = 0\nallow_insecure = true"
+)
+
+
+def with_controllers(first: str, second: str) -> str:
+    """The example's two points, each with the controller that is given."""
+    text = PILOTS
+    for controller in (first, second):
+        text = text.replace("max_current = 32\n", f"max_current = 32.0\ncontroller = {{ {controller} }}\n", 1)
+    return text
+
+
+def test_external_pilot_controllers_are_one_for_each_point() -> None:
+    tcp, rtu = 'model = "phoenix-em-cp-pp-eth", host = "192.0.2.20"', 'model = "evse-din", device = "/dev/pilots"'
+    config = parse(with_controllers(tcp, rtu))
+    assert config.external_pilots and config.evse[1].controller is not None
+    for first, second, words in (
+        (tcp, tcp, "evse[1].controller.unit: is that of evse[0] on the same line"),
+        (tcp, rtu.replace("evse-din", "evse-dim"), 'did you mean "evse-din"?'),
+        (tcp, rtu + ', host = "192.0.2.21"', "not both and not none"),
+        (tcp, 'model = "evse-din"', "not both and not none"),
+        (tcp, rtu.replace("/dev/pilots", "/dev/chargepoint-meters"), "the line of the meters"),
+        (rtu, rtu + ", unit = 2, baudrate = 19200", "differs from that of another point"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            parse(with_controllers(first, second))
+        assert words in str(caught.value)
+    with pytest.raises(ConfigError) as caught:
+        parse(PILOTS)
+    assert "evse[0].controller: is missing" in str(caught.value)
+    with pytest.raises(ConfigError) as caught:
+        parse(with_controllers(tcp, rtu).replace("modbus-pilot", "raspberry-pi"))
+    assert 'write kind = "modbus-pilot"' in str(caught.value)
+
+
 def test_every_meter_model_is_accepted() -> None:
     assert "abb-b23" in meter_models()
     for model in meter_models():

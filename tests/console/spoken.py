@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[2] / "src" / "chargepoint"
-ROOMS = ("evse", "station", "meter", "reader", "tic", "update", "ocpp", "energy", "journal")
+ROOMS = ("evse", "station", "controller", "meter", "reader", "tic", "update", "ocpp", "energy", "journal")
 NOT_SAID = frozenset({"SCHED_FIFO {}"})
 """What only looks like a sentence."""
 FILES = ("serial_line.py", "jsonrpc.py", "logs.py", "board/raspberry_pi.py")
@@ -30,6 +30,7 @@ NOT_FOR_PEOPLE = frozenset(
         "BadGroup",  # one broken group of a TIC frame: counted
         "BadSignature",  # evidence tools for developers
         "BadMap",  # files of the program
+        "UnknownController",
         "UnknownModel",  # said by `check`, in the words of the configuration
         "UnknownReader",
         "AlreadyRunning",  # said to who starts a second process
@@ -117,7 +118,7 @@ def _told(node: ast.AST, file: str) -> Iterator[ast.expr]:
             if name in HOLDS:
                 yield value
         case ast.Return(value=ast.expr() as value):
-            if file.split("/")[0] in ("evse", "station", "meter", "reader", "tic"):
+            if file.split("/")[0] in ("evse", "station", "controller", "meter", "reader", "tic"):
                 yield value
 
 

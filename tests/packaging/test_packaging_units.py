@@ -67,6 +67,23 @@ def test_systemd_finds_nothing_to_say_about_the_units(tmp_path: Path) -> None:
     assert ours == []
 
 
+@needs_systemd
+@pytest.mark.parametrize(
+    ("unit", "dropin"), [("chargepoint-evse", "modbus-pilot.conf"), ("chargepoint-station", "wiegand.conf")]
+)
+def test_systemd_understands_the_units_with_their_drop_ins(tmp_path: Path, unit: str, dropin: str) -> None:
+    for name in (f"{unit}.service", "chargepoint.target"):
+        text = re.sub(r"^(Exec\w+=-?)/\S+", r"\1/bin/true", (UNITS / name).read_text(encoding="utf-8"), flags=re.M)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    source = ROOT / "hardware" / "pi" / dropin
+    folder = tmp_path / f"{unit}.service.d"
+    folder.mkdir()
+    shutil.copy(source, folder / dropin)
+    assert source.read_text(encoding="utf-8").startswith(f"# /etc/systemd/system/{unit}.service.d/{dropin}\n")
+    said = analyze("verify", "--man=no", str(tmp_path / f"{unit}.service"))
+    assert [line for line in said.splitlines() if dropin in line or unit in line] == []
+
+
 def test_the_safety_process_reaches_no_network_and_only_its_devices() -> None:
     evse = options("chargepoint-evse.service")
     assert evse["RestrictAddressFamilies"] == ["AF_UNIX"]

@@ -192,19 +192,16 @@ def load_pins(config: Config) -> PinMap:
     carrier = reference()
     table = _numbered(carrier.lines, [evse.id for evse in config.evse])
     pulls = carrier.pulls | config.board.pulls
-    wanted: dict[str, Signal] = dict(BORNE_SIGNALS)
-    if any(reader.kind == "wiegand" for reader in config.reader):
-        wanted |= WIEGAND_SIGNALS
+    wanted = _wanted(config)
     known = {*BORNE_SIGNALS, *WIEGAND_SIGNALS}
     for evse in config.evse:
-        wanted |= {signal_name(name, evse.id): signal for name, signal in signals_of_point(evse).items()}
         known |= {signal_name(name, evse.id) for name in {**POINT_SIGNALS, **SOCKET_SIGNALS, **DOMESTIC_SIGNALS}}
     mistakes = [f"board.pins.{name}: there is no such signal" for name in config.board.pins if name not in known]
     table |= config.board.pins
     lines: dict[str, str] = {}
     for evse in config.evse:
         names = {signal_name(name, evse.id) for name in signals_of_point(evse)}
-        if names.isdisjoint(table):
+        if names.isdisjoint(table) and not config.external_pilots:
             mistakes.append(f"point {evse.id} has no lines; the map has those of {POINTS} points: add its own")
             wanted = {name: signal for name, signal in wanted.items() if name not in names}
     for name, signal in wanted.items():
@@ -220,6 +217,18 @@ def load_pins(config: Config) -> PinMap:
     if mistakes:
         raise PinError("; ".join(mistakes))
     return PinMap(lines)
+
+
+def _wanted(config: Config) -> dict[str, Signal]:
+    """The signals this borne has: with external pilot controllers no more than those of a reader."""
+    wanted: dict[str, Signal] = {}
+    if not config.external_pilots:
+        wanted |= BORNE_SIGNALS
+        for evse in config.evse:
+            wanted |= {signal_name(name, evse.id): signal for name, signal in signals_of_point(evse).items()}
+    if any(reader.kind == "wiegand" for reader in config.reader):
+        wanted |= WIEGAND_SIGNALS
+    return wanted
 
 
 def _numbered(table: Mapping[str, str], ids: list[int]) -> dict[str, str]:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from chargepoint.config import Config
-from chargepoint.config_check import ConfigError, Mistake, closest, load, missing_files
+from chargepoint.config_check import ConfigError, Mistake, load, missing_files
+from chargepoint.config_lines import closest
 
 
 def run(path: Path) -> int:
@@ -41,11 +42,26 @@ def warnings(config: Config) -> Iterator[Mistake]:
         if evse.max_current > config.supply.max_current:
             text = f"is {evse.max_current:g} A, but the borne's supply gives {config.supply.max_current:g} A at most"
             yield Mistake(f"evse[{index}].max_current", text)
+        if evse.controller is not None:
+            yield Mistake(f"evse[{index}].controller", _said_of(evse.controller.model))
         if evse.meter is None:
             yield Mistake(f"evse[{index}].meter", "is missing: sessions of this point have no energy to bill")
     if not config.ocpp.url:
         yield Mistake("ocpp.url", "is empty: the borne has no central system and knows only local badges")
     yield from _ocpp_keys(config)
+
+
+def _said_of(model: str) -> str:
+    """What whoever puts an external pilot controller in charge has to know."""
+    from chargepoint.controller.maps import load as load_map
+
+    regmap = load_map(model)
+    alone = (
+        f"it stops by itself {regmap.watchdog_s:g} s after this program has fallen silent"
+        if regmap.watchdog_s
+        else "it has no watchdog: when this computer stops, it goes on as it was last told, until the car has left"
+    )
+    return f"{regmap.title}: the safety of this point is that device's, not this program's; {alone}"
 
 
 def _ocpp_values(config: Config) -> Iterator[Mistake]:

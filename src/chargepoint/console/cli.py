@@ -120,6 +120,12 @@ def _run(config: Config, arguments: argparse.Namespace) -> int:
 
 @_with_config
 def _evse(config: Config, arguments: argparse.Namespace) -> int:
+    if config.external_pilots:
+        from chargepoint import logs
+        from chargepoint.processes import pilot_controllers
+
+        logs.configure("evse", config.station.run_dir, config.log.level)
+        return pilot_controllers.main(config)
     from chargepoint.processes import evse
 
     return evse.main(config)

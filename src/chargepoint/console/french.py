@@ -85,6 +85,9 @@ FRENCH: dict[str, str] = {
     # status
     "NOT CONNECTED": "NON CONNECTÉ",
     "clock right": "horloge à l'heure",
+    "external pilot controllers answer for the safety of the points": (
+        "la sécurité des points relève de contrôleurs pilotes externes"
+    ),
     "CLOCK NOT SET": "HORLOGE PAS À L'HEURE",
     "{count} waiting": "{count} en attente",
     "any key ends": "une touche termine",

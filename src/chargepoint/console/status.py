@@ -47,6 +47,8 @@ def screen(raw: dict[str, Any], t: Language) -> list[str]:
     """The status as lines of at most 80 columns, 24 for two points without faults."""
     status = clean_all(raw)
     lines = [_headline(status, t), ""]
+    if (status.get("board") or {}).get("kind") == "modbus-pilot":
+        lines.insert(1, t("external pilot controllers answer for the safety of the points"))
     rows = [[t(word) for word in ("point", "status", "pilot", "offered", "current", "power", "register", "badge")]]
     rows += [_point(evse, t) for evse in status.get("evses", [])]
     lines += table(rows)

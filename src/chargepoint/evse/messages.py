@@ -146,9 +146,10 @@ class PointReport(msgspec.Struct, tag="point", tag_field="type", frozen=True):
 
     `no-permission`, `car`, `lock`, `diode`, `reclose-delay`, `fault`, `self-test`, `wake-up`, ...
     """
-    cp_high_v: float
-    cp_low_v: float
-    temperature_c: float
+    cp_high_v: float | None
+    """None, like the two below, where an external controller keeps it to itself."""
+    cp_low_v: float | None
+    temperature_c: float | None
     derate: float
     """Fraction of the current that temperature still allows, 0..1."""
     wake_ups: int

@@ -48,6 +48,10 @@ class Server:
         self._poll = select.epoll()
         self._poll.register(self._listener, select.EPOLLIN)
 
+    def fileno(self) -> int:
+        """Readable when `poll` has something to take: for an event loop."""
+        return self._poll.fileno()
+
     def poll(self, handle: Callable[[ToEvse, Client], None], greet: Callable[[Client], None]) -> None:
         """Take what has arrived, without waiting."""
         for descriptor, _ in self._poll.poll(0):

@@ -130,14 +130,32 @@ class ModbusLink:
             raise NoAnswer(f"unit {unit} on {self.name} gave {len(registers)} registers, asked for {block.count}")
         return registers
 
-    async def write(self, unit: int, address: int, words: list[int]) -> None:
-        """Write holding registers. Raises like `read`."""
+    async def read_bits(self, unit: int, function: int, block: Block, gap_s: float = 0.0) -> list[bool]:
+        """Coils (function 1) or discrete inputs (2) of a block. Raises like `read`."""
         client = await self._connected()
-        if len(words) == 1:
+        read = client.read_coils if function == 1 else client.read_discrete_inputs
+        ask = partial(read, block.address, count=block.count, device_id=unit)
+        answer = await self._exchange(unit, ask, f"bits {block.address}+{block.count}", gap_s)
+        bits = list(answer.bits)[: block.count]
+        if len(bits) != block.count:
+            await self._failed(unit, f"{len(bits)} bits instead of {block.count}", None)
+            raise NoAnswer(f"unit {unit} on {self.name} gave {len(bits)} bits, asked for {block.count}")
+        return bits
+
+    async def write(self, unit: int, address: int, words: list[int], gap_s: float = 0.0, *, many: bool = False) -> None:
+        """Write holding registers; a single one by function 16 too when `many`. Raises like `read`."""
+        client = await self._connected()
+        if len(words) == 1 and not many:
             ask = partial(client.write_register, address, words[0], device_id=unit)
         else:
             ask = partial(client.write_registers, address, words, device_id=unit)
-        await self._exchange(unit, ask, f"writing {len(words)} registers from {address}", 0.0)
+        await self._exchange(unit, ask, f"writing {len(words)} registers from {address}", gap_s)
+
+    async def write_bit(self, unit: int, address: int, on: bool, gap_s: float = 0.0) -> None:
+        """Write a coil. Raises like `read`."""
+        client = await self._connected()
+        ask = partial(client.write_coil, address, on, device_id=unit)
+        await self._exchange(unit, ask, f"writing coil {address}", gap_s)
 
     async def _exchange(self, unit: int, ask: Callable[[], Awaitable[ModbusPDU]], what: str, gap_s: float) -> ModbusPDU:
         """One request and its answer."""

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from chargepoint.config_check import closest, meter_models
+from chargepoint.config_check import meter_models
+from chargepoint.config_lines import closest
 
 COLUMNS = ("serial", "commune", "identity", "evse_ids", "supply_a", "phases", "sockets", "meters")
 SOCKETS = ("T2", "T2+EF", "cable")

@@ -86,6 +86,10 @@ async def station_status(station: Station) -> dict[str, Any]:
         "id": station.config.station.id,
         "version": __version__,
         "started": rfc3339(station.clock.utc_of(station.started_at)),
+        "board": {
+            "kind": station.config.board.kind,
+            "safety": "external" if station.config.external_pilots else "own",
+        },
         "time": rfc3339(station.clock.now()),
         "evses": [point_status(station, point) for point in station.points.values()],
         "faults": _faults(station, station.faults),

@@ -66,6 +66,10 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "A self-test of the protection runs before the start.",
         "Un autotest de la protection précède le départ.",
     ),
+    "controller": (
+        "The car asks for current; the pilot controller has not closed its contactor yet.",
+        "Le véhicule demande du courant ; le contrôleur pilote n'a pas encore fermé son contacteur.",
+    ),
     "wake-up": ("The car is being woken up.", "Le véhicule est en cours de réveil."),
     "no-permission": ("The permission is on its way.", "L'autorisation est en route."),
     "charging": (

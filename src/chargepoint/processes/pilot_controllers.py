@@ -1,0 +1,24 @@
+"""In the safety process's place where external controllers handle the pilots: its socket, and Modbus behind it."""
+
+import asyncio
+import sys
+
+from chargepoint.config import Config
+from chargepoint.controller.borne import PilotBorne
+from chargepoint.evse.single import AlreadyRunning, Claim
+
+
+def main(config: Config) -> int:
+    """Run until SIGTERM or SIGINT. Answers the process's exit status."""
+    try:
+        claim = Claim(config.station.run_dir)
+    except AlreadyRunning as refused:
+        print(f"chargepoint evse: {refused}", file=sys.stderr)
+        return 1
+    with claim:
+        asyncio.run(_run(config))
+    return 0
+
+
+async def _run(config: Config) -> None:
+    await PilotBorne(config).run()
