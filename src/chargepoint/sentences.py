@@ -90,9 +90,6 @@ FRENCH: Final[dict[str, str]] = {
     "state D rejected": "état D refusé",
     "contactor failure": "défaut du contacteur",
     "no diode on the pilot": "pas de diode sur le pilote",
-    # --- GPIO lines of a reader
-    "the GPIO chip ended": "la puce GPIO a disparu",
-    "these lines are only listened to": "ces lignes ne font qu'écouter",
     # --- meters
     "{} A drawn, {} A offered": "{} A consommés, {} A offerts",
     "L{}: {} V": "L{} : {} V",
