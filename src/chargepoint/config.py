@@ -248,6 +248,14 @@ class ModemSection(_Section, frozen=True, kw_only=True):
     """Seconds without a link before that."""
 
 
+class SupervisionSection(_Section, frozen=True, kw_only=True):
+    """What is done about a station that falls again and again."""
+
+    safe_after: Annotated[int, msgspec.Meta(ge=0, le=100)] = 5
+    """Crashes within two minutes after which it starts in safe mode: no charging, but `status` and `why` tell why;
+    the whole station is tried again after 1, 2, 5, 10, then every 30 minutes. 0: never."""
+
+
 class LogSection(_Section, frozen=True, kw_only=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -306,6 +314,7 @@ class Config(_Section, frozen=True, kw_only=True):
     authorisation: AuthorisationSection = AuthorisationSection()
     lamps: LampsSection = LampsSection()
     modem: ModemSection = ModemSection()
+    supervision: SupervisionSection = SupervisionSection()
     log: LogSection = LogSection()
     console: ConsoleSection = ConsoleSection()
 

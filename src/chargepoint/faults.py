@@ -374,6 +374,11 @@ _row(
     fr="L'horloge n'est pas à l'heure : les dates seront corrigées dès qu'elle le sera.",
 )  # fmt: skip
 _row(
+    "safe-mode", "", "InternalError", _CRITICAL, _STOP, _SELF, owner=Owner.STATION, whole_borne=True,
+    en="The station crashed again and again and is in safe mode: no charging; it is tried again by itself, `reset` tries now.",
+    fr="La station s'est arrêtée plusieurs fois de suite : mode sûr, pas de charge ; nouvel essai automatique, `reset` essaie tout de suite.",
+)  # fmt: skip
+_row(
     "evse-process-lost", "", "InternalError", _CRITICAL, _STOP, _SELF, owner=Owner.STATION, whole_borne=True,
     en="The safety process does not answer: the board's watchdog opens the contactors (an external pilot controller may go on).",
     fr="Le processus de sécurité ne répond pas : le chien de garde de la carte ouvre les contacteurs (un contrôleur pilote externe peut continuer).",

@@ -12,6 +12,10 @@ from typing import Final
 
 FRENCH: Final[dict[str, str]] = {
     "{}; {}": "{} ; {}",
+    # --- why the station is in safe mode
+    "it was killed, or ended without a word": "il a été tué, ou s'est arrêté sans un mot",
+    "it ended with status {}; its log says why": "il s'est arrêté avec le code {} ; son journal dit pourquoi",
+    "not yet connected": "pas encore connecté",
     # --- the way to the central system
     "for {} min": "depuis {} min",
     "modem resets: {}": "réinitialisations du modem : {}",

@@ -233,7 +233,8 @@ class Campaign:
                 return True
             if self.needs_asking(evse) and self.now() - asked_at > 12:
                 asked_at = self.now()
-                await self.ask(evse, tag, "badge" if stranger else way)
+                await self.ask(evse, tag, way)
+                way = "badge"  # whoever the operator's start does not help has a badge
             await asyncio.sleep(0.5)
         return point.current_a[0] > 1.0
 
@@ -388,7 +389,7 @@ class Campaign:
     async def weather(self) -> None:
         """One trouble at a time, with quiet between: what they do together at a point is drawn there."""
         while True:
-            await asyncio.sleep(self.dice.expovariate(1 / 90.0))
+            await asyncio.sleep(self.dice.expovariate(1 / 180.0))
             name = self.dice.choice((*SHARED, *NETWORK, *BACKEND, *PROCESSES))
             self.account.faults[name] += 1
             self.bad_since[name] = self.now()

@@ -135,12 +135,12 @@ def _evse(config: Config, arguments: argparse.Namespace) -> int:
 def _station(config: Config, arguments: argparse.Namespace) -> int:
     from chargepoint import logs
     from chargepoint.config_check import missing_files
-    from chargepoint.processes import station
+    from chargepoint.processes import guarded
 
     logs.configure("station", config.station.run_dir, config.log.level)
     for mistake in missing_files(config):
         complain(str(mistake))
-    return station.main(config)
+    return guarded.main(config)
 
 
 def _sim(arguments: argparse.Namespace) -> int:

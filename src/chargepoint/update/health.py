@@ -31,6 +31,8 @@ def complaint(status: Status | None, version: str, needs_backend: bool, was_usab
     """
     if status is None:
         return "the station does not answer"
+    if isinstance(safe := status.get("safe_mode"), dict):
+        return f"the station crashed at its start and is in safe mode: {safe.get('reason')}"
     if status.get("version") != version:
         return f"the station says it is version {status.get('version')!r}, not {version}"
     points = status.get("evses", [])

@@ -1,0 +1,130 @@
+"""A run of crashes is noticed by the next start; a station that was well, or was stopped, is not held against it."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from chargepoint.processes.crashes import NO_WORD, PAUSES_S, SETTLED_S, WINDOW_S, Crashes, SafeMode, told
+
+
+class Runs:
+    """Runs of the station one after the other, each a process of its own as far as the notes can see."""
+
+    def __init__(self, directory: Path, most: int = 5) -> None:
+        self.directory, self.most, self.now = directory, most, 1000.0
+
+    def crash(self, lived_s: float = 1.0, error: Exception | None = None) -> SafeMode | None:
+        crashes = Crashes(self.directory, self.most)
+        safe = crashes.begin(self.now)
+        self.now += lived_s
+        if safe is None:
+            crashes.ended(self.now, error or ValueError("no such thing"))
+        return safe
+
+    def killed(self, lived_s: float = 1.0) -> SafeMode | None:
+        safe = Crashes(self.directory, self.most).begin(self.now)
+        self.now += lived_s
+        return safe
+
+
+def test_the_fifth_crash_in_a_row_leads_to_safe_mode_with_its_reason(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    assert [runs.crash() for _ in range(5)] == [None] * 5
+    safe = runs.crash()
+    assert safe is not None
+    assert (safe.reason, safe.ends, safe.pause_s) == ("ValueError: no such thing", 5, PAUSES_S[0])
+
+
+def test_being_killed_counts_as_well(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    assert [runs.killed() for _ in range(5)] == [None] * 5
+    safe = runs.killed()
+    assert safe is not None and safe.reason == NO_WORD
+
+
+def test_ends_far_apart_are_no_loop(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    for _ in range(20):
+        assert runs.crash() is None
+        runs.now += WINDOW_S / 4
+
+
+def test_the_whole_station_is_tried_again_with_growing_pauses(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    pauses = []
+    for _ in range(40):
+        safe = runs.crash()
+        if safe is not None:
+            pauses.append(safe.pause_s)
+            runs.now += safe.pause_s
+    assert pauses[:6] == [*PAUSES_S, PAUSES_S[-1]]
+
+
+def test_a_run_that_was_well_begins_anew(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    while (safe := runs.crash()) is None:
+        pass
+    runs.now += safe.pause_s
+    assert runs.crash(lived_s=SETTLED_S + 1) is None
+    assert [runs.crash() for _ in range(5)] == [None] * 5
+    again = runs.crash()
+    assert again is not None and again.pause_s == PAUSES_S[0]
+
+
+def test_a_stop_in_good_order_is_no_crash(tmp_path: Path) -> None:
+    for _ in range(9):
+        crashes = Crashes(tmp_path, 5)
+        assert crashes.begin(1000.0) is None
+        crashes.ended(1000.5)
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"runs": 3}', b"\xff"])
+def test_notes_that_nobody_can_read_keep_nothing_from_starting(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / "station-ends.json").write_bytes(damage)
+    assert Crashes(tmp_path, 5).begin(1000.0) is None
+
+
+def test_a_directory_that_takes_no_file_keeps_nothing_from_starting(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("a file where the directory should be")
+    assert Crashes(tmp_path / "run", 5).begin(1000.0) is None
+
+
+def test_notes_of_another_boot_are_forgotten(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    for _ in range(5):
+        runs.crash()
+    runs.now = 10.0
+    assert runs.crash() is None
+
+
+def test_it_can_be_switched_off(tmp_path: Path) -> None:
+    runs = Runs(tmp_path, most=0)
+    assert [runs.crash() for _ in range(30)] == [None] * 30
+
+
+def test_a_second_station_does_not_count_the_first_as_dead(tmp_path: Path) -> None:
+    other = subprocess.Popen(["sleep", "30"])
+    try:
+        notes = {"runs": [{"at": 999.0, "pid": other.pid}] * 9}
+        (tmp_path / "station-ends.json").write_bytes(msgspec.json.encode(notes))
+        before = (tmp_path / "station-ends.json").read_bytes()
+        assert Crashes(tmp_path, 5).begin(1000.0) is None
+        assert (tmp_path / "station-ends.json").read_bytes() == before
+    finally:
+        os.kill(other.pid, 9)
+        other.wait()
+
+
+def test_an_error_is_told_in_a_line_with_its_place_also_from_within_a_group() -> None:
+    try:
+        try:
+            raise KeyError("lock")
+        except KeyError as error:
+            raise ExceptionGroup("tasks", [error]) from None
+    except ExceptionGroup as group:
+        reason, where = told(group)
+    assert reason == "KeyError: 'lock'"
+    assert where.startswith("test_crashes.py:")
