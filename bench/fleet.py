@@ -2,10 +2,10 @@
 
     ./dev run python bench/fleet.py [--bornes 149] [--minutes 12] [--seed 1] [--plot docs/fleet.svg]
 
-Each borne's business process is the product's, a process of its own with its journal; its safety loop is the product's
-code at a slower pace, some fifty bornes to a process (see `fleet_yard.py`). Energy, and the day with it, runs faster than
-the clock. In the end the central system's account is settled against every meter's register: each session once, each
-watt-hour billed.
+Each borne's business process is the product's, a process of its own with its journal; its safety loop is the
+product's code at a slower pace, some fifty bornes to a process (see `fleet_yard.py`). Energy, and the day with it, runs
+faster than the clock. In the end the central system's account is settled against every meter's register: each session
+once, each watt-hour billed.
 """
 
 import argparse

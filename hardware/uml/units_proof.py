@@ -63,8 +63,9 @@ def the_sandboxes_let_through_what_is_needed_and_nothing_else() -> None:
 
 def a_car_is_charged() -> None:
     print(shell("chargepoint", "sim", "plug", "1"))
-    said = shell("chargepoint", "sim", "wait", "1", "contactor", "true", timeout=90)
-    expect("rror" not in said, said)
+    said = shell("chargepoint", "sim", "wait", "1", "--contactor", "true", "--timeout", "80", timeout=90)
+    shown = json.loads(shell("chargepoint", "sim", "show"))
+    expect(shown["evses"][0]["contactor"]["real"] is True, said)
     until(lambda: status()["evses"][0]["transaction"] is not None, 30, "a transaction is shown")
 
 

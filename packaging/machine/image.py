@@ -21,7 +21,8 @@ PACKAGES = (
 MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "crc32c_generic", "ext4", "overlay")
 """What stands between the kernel and its root; udev would come too late."""
 DISK = "3G"
-SEARCH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+SEARCH = os.environ.get("MACHINE_TOOLS") or f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+"""Where the tools are."""
 INIT = """#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /root
 /bin/busybox mount -t proc proc /proc
@@ -187,7 +188,7 @@ def _initrd(root: Path, work: Path) -> None:
     shutil.copy(root / "bin/busybox", tree / "bin/busybox")
     (tree / "init").write_text(INIT)
     (tree / "init").chmod(0o755)
-    for number, file in enumerate(_in_order(modules)):
+    for number, file in enumerate(in_order(modules)):
         plain = tree / "modules" / f"{number:02}-{file.name.removesuffix('.xz')}"
         if file.suffix == ".xz":
             plain.write_bytes(subprocess.run(["xz", "-dc", str(file)], capture_output=True, check=True).stdout)
@@ -198,7 +199,7 @@ def _initrd(root: Path, work: Path) -> None:
     shutil.rmtree(tree)
 
 
-def _in_order(modules: Path) -> list[Path]:
+def in_order(modules: Path) -> list[Path]:
     """The files of MODULES with all they need, needed ones first, as modules.dep tells."""
     needs = {}
     for line in (modules / "modules.dep").read_text().splitlines():

@@ -9,6 +9,7 @@ runs here, outside the machine, and keeps its own account. Where qemu is absent 
 import argparse
 import asyncio
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -24,6 +25,8 @@ from image import ImageError
 
 from chargepoint.sim.central_system import CentralSystem, Transaction
 
+COUNT = """/usr/bin/python3 -c 'import sqlite3; db = sqlite3.connect("/var/lib/chargepoint/chargepoint.db")
+print(db.execute("SELECT count(*) FROM tx").fetchone()[0])'"""
 SPEED = 60
 """How much faster energy accumulates than in real life."""
 
@@ -199,6 +202,21 @@ class Proof:
             await self.connected(m)
             expect(await self.version(m) == stick.FIRST, "the update did not survive the start of the machine")
 
+    async def upgrade_and_downgrade_by_package_keep_the_journal(self) -> None:
+        async with self.machine() as m:
+            await self.connected(m)
+            await m.do("mount -o ro /dev/vdb /media/usb")
+            before = await m.do(COUNT)
+            for version in (stick.BETTER, stick.FIRST):
+                await m.do(f"dpkg -i /media/usb/{version}.deb", 300)
+                await self.connected(m)
+                expect(await self.version(m) == version, f"not {version} runs")
+                expect(await m.do(COUNT) == before, "the journal has another number of transactions")
+                await self.end(m, await self.begin(m))
+                before = await m.do(COUNT)
+            print(f"    {before.strip()} transactions in the journal")
+            await m.do("sync")
+
     async def purging_leaves_nothing(self) -> None:
         async with self.machine() as m:
             await m.do("dpkg -P chargepoint", 120)
@@ -221,7 +239,15 @@ def expect(holds: bool, otherwise: str) -> None:
         raise MachineError(otherwise)
 
 
+def ended_from_outside() -> None:
+    """SIGTERM as Ctrl-C: no machine is left running."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+
 async def prove(suite: str, folder: Path) -> bool:
+    ended_from_outside()
     made = image.image(suite)
     print(f"image: {made.disk.stat().st_size / 1e6:.0f} MB", flush=True)
     contents = folder / "stick"
@@ -241,6 +267,7 @@ async def prove(suite: str, folder: Path) -> bool:
             proof.what_nobody_signed_for_this_borne_is_refused,
             proof.a_broken_update_is_taken_back_and_every_transaction_kept,
             proof.a_read_only_root_keeps_journal_and_versions_on_its_data_partition,
+            proof.upgrade_and_downgrade_by_package_keep_the_journal,
             proof.purging_leaves_nothing,
             proof.every_transaction_is_there_once,
         )
