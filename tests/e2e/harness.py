@@ -16,6 +16,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from machine import Machine
+
 CONFIG = """
 [station]
 id = "FR-ARD-0001"
@@ -116,12 +118,20 @@ def children(pid: int) -> dict[str, int]:
 class Borne:
     """A whole borne in a directory of its own."""
 
-    def __init__(self, url: str, extra: str = "", edit: Callable[[str], str] = lambda text: text) -> None:
+    def __init__(
+        self,
+        url: str,
+        extra: str = "",
+        edit: Callable[[str], str] = lambda text: text,
+        on_machine: bool = False,
+    ) -> None:
+        """`on_machine`: its processes run on a `machine.Machine`, whose knobs are `machine`."""
         self.root = Path(tempfile.mkdtemp(prefix="borne-"))
         self.config = self.root / "chargepoint.toml"
         self.config.write_text(edit(CONFIG.format(root=self.root, url=url, extra=extra)))
         self.log = self.root / "log"
         self.processes: dict[str, asyncio.subprocess.Process] = {}
+        self.machine = Machine(self.root, self.root / "state") if on_machine else None
         self._rpcs: list[Rpc] = []
 
     async def spawn(self, *words: str) -> asyncio.subprocess.Process:
@@ -137,6 +147,7 @@ class Borne:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env=self.machine.environment if self.machine is not None else None,
             )
         self.processes[words[0]] = process
         return process
