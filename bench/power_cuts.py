@@ -366,7 +366,11 @@ async def many(ledger: Ledger, cuts: int, seed: int, bornes: int, end: float) ->
         while time.monotonic() < end and (missing := cuts - ledger.cuts - under_way) > 0:
             share = min(PER_BORNE, missing)
             under_way += share
-            account = await campaign(share, next(seeds))
+            mine = next(seeds)
+            try:
+                account = await campaign(share, mine)
+            except (AssertionError, OSError, RpcError, TimeoutError) as error:
+                account = Account(mine, stuck=1, notes=[f"the campaign did not end: {error!r}"])
             under_way -= share
             ledger.add(account)
             for note in account.notes:

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "e2e"))
 
 from common import save, table
-from power_loss import judge, live
+from disk_life import judge, live
 
 
 def main() -> int:

@@ -162,7 +162,12 @@ class Borne:
 
     async def simulated(self) -> bool:
         """The simulated borne listens."""
-        return (self.root / "run" / "sim.sock").exists()
+        try:
+            _, writer = await asyncio.open_unix_connection(str(self.root / "run" / "sim.sock"))
+        except OSError:
+            return False
+        writer.close()
+        return True
 
     async def answers(self) -> bool:
         """Both sockets answer now, and the station sees both points."""

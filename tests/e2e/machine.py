@@ -1,4 +1,4 @@
-"""A machine that misbehaves around a program that does not know: slow and full disks, clocks that jump, power that goes.
+"""A machine that misbehaves around a program that does not know: slow, full disks, clocks that jump, power that goes.
 
 `Machine` preloads `machine_shim.c` into the program's processes. Its knobs act at once; its log has every change to the
 state directory in order, with every fsync, so that `PowerCut` can tell what a disk may hold after the power has gone at
@@ -102,8 +102,8 @@ class _File:
 class PowerCut:
     """Follows the log, and builds what the disk may hold when the power goes.
 
-    The file system is taken to be one like ext4: an fsync of a file makes its contents and its own name durable; renames
-    and removals are durable after an fsync of their directory, and become so in their order.
+    The file system is taken to be one like ext4: an fsync of a file makes its contents and its own name durable;
+    renames and removals are durable after an fsync of their directory, and become so in their order.
     """
 
     def __init__(self) -> None:
@@ -138,7 +138,7 @@ class PowerCut:
     def _synced(self, path: str) -> None:
         file = self._files.get(path)
         if file is None:  # a directory
-            for move in [m for m in self._moves if os.path.dirname(m.path) == path]:
+            for move in [m for m in self._moves if Path(m.path).parent == Path(path)]:
                 self._moves.remove(move)
                 self._move(self._durable, move)
             return

@@ -87,7 +87,8 @@ def test_torn_and_flipped_files_never_keep_the_borne_from_starting(tmp_path: Pat
     assert again.loss is None
 
 
-def test_a_cut_write_ahead_log_loses_only_its_end(tmp_path: Path) -> None:
+def killed(path: Path, writes: int) -> bytes:
+    """A journal whose process was killed after so many writes; the bytes of its log."""
     script = textwrap.dedent(
         """
         import asyncio, os, sys
@@ -96,26 +97,81 @@ def test_a_cut_write_ahead_log_loses_only_its_end(tmp_path: Path) -> None:
         from chargepoint.journal.journal import Journal
         async def main():
             journal = Journal.open(Path(sys.argv[1]), "boot-a")
-            for n in range(50):
+            for n in range(int(sys.argv[2])):
                 await journal.write(lambda db: store.put(db, "a", f"{n:03}", n))
             os._exit(9)
         asyncio.run(main())
         """
     )
+    file = path / FILE_NAME
+    subprocess.run([sys.executable, "-c", script, str(file), str(writes)], check=False)
+    return file.with_name(FILE_NAME + "-wal").read_bytes()
+
+
+def test_a_cut_write_ahead_log_loses_only_its_end(tmp_path: Path) -> None:
+    content = killed(tmp_path, 20)
     file = tmp_path / FILE_NAME
-    subprocess.run([sys.executable, "-c", script, str(file)], check=False)
-    log = file.with_name(FILE_NAME + "-wal")
-    content = log.read_bytes()
-    log.write_bytes(content[: int(len(content) * 0.6)])
+    file.with_name(FILE_NAME + "-wal").write_bytes(content[: int(len(content) * 0.6)])
 
     async def main() -> None:
         journal = Journal.open(file, "boot-a")
         kept = list(await journal.read(lambda db: store.items(db, "a")))
         journal.close()
-        assert 0 < len(kept) < 50
+        assert 0 < len(kept) < 20
         assert kept == [f"{n:03}" for n in range(len(kept))]
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(("from_end", "told"), [(1, False), (4, True)])
+def test_writes_that_a_damaged_log_hides_are_told_but_not_the_one_the_power_cut_short(
+    tmp_path: Path, from_end: int, told: bool
+) -> None:
+    log = bytearray(killed(tmp_path, 12))
+    page = 24 + 4096
+    log[len(log) - from_end * page + 100] ^= 1
+    (tmp_path / f"{FILE_NAME}-wal").write_bytes(log)
+    journal, _ = reopened(tmp_path)
+    assert (journal.loss is not None) is told
+    if journal.loss is not None:
+        assert "log is damaged" in journal.loss.sentence()
+    again, _ = reopened(tmp_path)
+    assert again.loss is None
+
+
+def test_the_log_goes_into_the_database_before_it_is_long(tmp_path: Path) -> None:
+    log = killed(tmp_path, 300)
+    assert len(log) < 2 * module.CHECKPOINT_PAGES * 4120
+
+
+@pytest.mark.parametrize(
+    ("text", "damaged"),
+    [
+        (b"payload TEXT NOT NULL", b"paYlo`d TEXT NOT NULL"),
+        (b"boot_id TEXT NOT NULL UNIQUE", b"bnot_id TEXT NOT NULL UNIQUE"),
+        (b"CREATE TABLE outbox", b"CREATE TABL\xa0 outbox"),
+    ],
+)
+def test_a_damaged_schema_is_set_aside_and_the_borne_starts(tmp_path: Path, text: bytes, damaged: bytes) -> None:
+    filled(tmp_path, 3)
+    file = tmp_path / FILE_NAME
+    content = file.read_bytes()
+    assert text in content
+    file.write_bytes(content.replace(text, damaged))
+    journal, _ = reopened(tmp_path)
+    assert journal.loss is not None and journal.loss.set_aside is not None
+    again, _ = reopened(tmp_path)
+    assert again.loss is None
+
+
+def test_a_schema_number_that_cannot_be_is_damage_and_no_newer_program(tmp_path: Path) -> None:
+    filled(tmp_path, 3)
+    db = sqlite3.connect(tmp_path / FILE_NAME)
+    db.execute(f"PRAGMA user_version = {1 << 20}")
+    db.close()
+    journal, count = reopened(tmp_path)
+    assert count == 6
+    assert journal.loss is not None and "1048576" in journal.loss.sentence()
 
 
 def test_unreadable_text_is_taken_out_and_counted(tmp_path: Path) -> None:

@@ -28,7 +28,16 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from chargepoint.journal.migrations import MIGRATIONS, OLDEST_READER
-from chargepoint.journal.salvage import Loss, damage, lenient, salvage, set_aside, take_out_unreadable
+from chargepoint.journal.salvage import (
+    Loss,
+    cut_off,
+    damage,
+    lenient,
+    log_ends,
+    salvage,
+    set_aside,
+    take_out_unreadable,
+)
 from chargepoint.journal.tidy import give_back, tidy
 
 T = TypeVar("T")
@@ -38,6 +47,12 @@ _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _BUSY_S: Final = 5.0
 _COPY_S: Final = 1.0
 """How long a locked database is waited for before another way to copy it is tried."""
+PLAUSIBLE_STEPS: Final = 10_000
+"""No program knows so many steps more than this one: a greater number is damage."""
+TOLD_FROM: Final = 2
+"""So many transactions missing at the end of the log, and one had been synced: every write waits for its own."""
+CHECKPOINT_PAGES: Final = 100
+"""The log goes into the database when it has so many pages, some 25 writes: what a damaged log can cost."""
 RETRY_S: Final = 10.0
 """How often a disk that took no writes is tried again."""
 _DISK_CODES: Final = frozenset(
@@ -51,6 +66,8 @@ _DISK_CODES: Final = frozenset(
         sqlite3.SQLITE_PERM,
     }
 )
+_ELSE_CODES: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM})
+"""Neither the file's nor the disk's fault."""
 _DAMAGE_CODES: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
@@ -91,6 +108,7 @@ def _connect(path: Path | str) -> sqlite3.Connection:
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file; before its first page is written
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
+        db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     except sqlite3.Error:
         db.close()
         raise
@@ -111,6 +129,8 @@ def _backup(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
 def migrate(db: sqlite3.Connection) -> None:
     """Bring the schema to the newest version, each step a transaction; one that is newer but only larger stays."""
     version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(MIGRATIONS) + PLAUSIBLE_STEPS:
+        raise sqlite3.DatabaseError(f"the schema's number {version} cannot be")
     if version > len(MIGRATIONS):
         # Zero is a journal that never said who may read it.
         if 0 < db.execute("PRAGMA application_id").fetchone()[0] <= len(MIGRATIONS):
@@ -124,6 +144,21 @@ def migrate(db: sqlite3.Connection) -> None:
         db.execute(f"PRAGMA application_id = {OLDEST_READER}")
 
 
+def _require_schema(db: sqlite3.Connection) -> None:
+    """Every table and column this program works with is there under its name: SQLite's check does not look at names."""
+    sound = _in_memory()
+    migrate(sound)
+    wanted, found = _columns(sound), _columns(db)
+    sound.close()
+    if not wanted <= found:
+        raise sqlite3.DatabaseError(f"the schema lacks {', '.join(sorted(wanted - found))}")
+
+
+def _columns(db: sqlite3.Connection) -> set[str]:
+    named = "SELECT m.name || '.' || c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'"
+    return {row[0] for row in db.execute(named)}
+
+
 @dataclass(slots=True)
 class _Opened:
     """What `_open` found: a database, on the disk or (with `trouble`) in memory."""
@@ -135,21 +170,27 @@ class _Opened:
 
 def _open(path: Path) -> _Opened:
     """A sound database in this file: the old one, or a new one with what the damaged old one gave."""
+    ends = log_ends(path)
     try:
         db = _connect(path)
         why = damage(db)
         if not why:
+            lost = cut_off(db, ends)
             migrate(db)
+            _require_schema(db)
             taken_out = take_out_unreadable(db)
-            return _Opened(db, Loss("unreadable text", None, {}, taken_out) if taken_out else None)
+            told = taken_out or lost >= TOLD_FROM
+            return _Opened(db, Loss("unreadable text", None, {}, taken_out, lost) if told else None)
         db.close()
     except sqlite3.DatabaseError as error:
-        if _code(error) not in _DAMAGE_CODES:
-            if _code(error) not in _DISK_CODES:
-                raise
+        if _code(error) in _ELSE_CODES:
+            raise
+        if _code(error) in _DISK_CODES - _DAMAGE_CODES:
             memory, loss = _copy_in_memory(path, None, None)
             return _Opened(memory, loss, str(error))
-        why = str(error)
+        why = str(error)  # a damaged schema shows as a column or table that is not there
+    except UnicodeDecodeError as error:
+        why = f"its schema is no text: {error.reason}"  # SQLite quotes it in its own message
     place = set_aside(path)
     db = _connect(path)
     loss = _salvage_into(db, place)
