@@ -9,8 +9,7 @@ import pytest
 from chargepoint.journal import outbox, transactions
 from chargepoint.journal.stamp import Stamp
 from chargepoint.ocpp.v16 import registration
-from chargepoint.ocpp.v16.keys import ALL, Access
-from chargepoint.sim.central_system import SILENCE, CallFailed, CentralSystem, Fail
+from chargepoint.sim.central_system import SILENCE, CallFailed, Fail
 from chargepoint.station.api import (
     Authorization,
     AuthStatus,
@@ -401,113 +400,7 @@ async def test_a_message_known_but_not_offered_and_one_unknown(borne, central):
         assert failure.value.code == code
 
 
-# --- configuration ---------------------------------------------------------------------------------------------------
-
-GOOD_BAD = {
-    "AllowOfflineTxForUnknownId": ("true", "yes"),
-    "AuthorizationCacheEnabled": ("false", "0"),
-    "AuthorizationKeyIsText": ("true", "text"),
-    "AuthorizeRemoteTxRequests": ("TRUE", ""),
-    "BlinkRepeat": ("5", "-1"),
-    "ClockAlignedDataInterval": ("900", "-900"),
-    "ConnectionTimeOut": ("60", "-1"),
-    "ConnectorPhaseRotation": ("0.RST,1.RST,2.STR", "1.TSR"),
-    "CpoName": ("Operator", "x" * 65),
-    "HeartbeatInterval": ("600", "0"),
-    "LightIntensity": ("80", "101"),
-    "LocalAuthListEnabled": ("false", "never"),
-    "LocalAuthorizeOffline": ("false", "maybe"),
-    "LocalPreAuthorize": ("true", "1"),
-    "MaxEnergyOnInvalidId": ("2000", "2.5"),
-    "MessageTimeout": ("20", "0"),
-    "MeterValuesAlignedData": ("Energy.Active.Import.Register, Voltage", "Energy.Active.Import.Register,RPM"),
-    "MeterValuesSampledData": ("Current.Import.L1,Voltage", "Nonsense"),
-    "MeterValueSampleInterval": ("10", "ten"),
-    "MinimumStatusDuration": ("0", "-3"),
-    "ResetRetries": ("2", "x"),
-    "KpiInterval": ("86400", "-1"),
-    "SiteReports": ("true", "on"),
-    "ResumeTransactionAfterPowerLoss": ("0", "-1"),
-    "ResumeTransactionAfterRestart": ("false", "off"),
-    "RetryBackOffRandomRange": ("0", "-1"),
-    "RetryBackOffRepeatTimes": ("3", "99"),
-    "RetryBackOffWaitMinimum": ("0", "1e3"),
-    "StopTransactionOnEVSideDisconnect": ("false", "nope"),
-    "StopTransactionOnInvalidId": ("false", "nope"),
-    "StopTxnAlignedData": ("", "SoC"),
-    "StopTxnSampledData": ("Energy.Active.Import.Register", "x" * 501),
-    "TransactionMessageAttempts": ("5", "0"),
-    "TransactionMessageRetryInterval": ("0", "-60"),
-    "UnlockConnectorOnEVSideDisconnect": ("false", "2"),
-    "UpdateFirmwareAllowed": ("false", "1"),
-    "WebSocketPingInterval": ("30", "-1"),
-    "WebSocketPongTimeout": ("5", "0"),
-}
-
-
-async def test_every_key_takes_good_values_refuses_bad_ones_and_keeps_the_old(borne, central):
-    rows = {key.name: key for key in ALL}
-    writable = {name for name, key in rows.items() if key.access is Access.READ_WRITE and not key.secret}
-    assert writable == set(GOOD_BAD)
-    for name, (good, bad) in GOOD_BAD.items():
-        if len(bad) <= 500:
-            assert (await central.call("ChangeConfiguration", {"key": name, "value": bad}))["status"] == "Rejected"
-        before = await _value(central, name)
-        answer = await central.call("ChangeConfiguration", {"key": name.upper(), "value": good})
-        assert answer["status"] == "Accepted", name
-        after = await _value(central, name)
-        assert after.replace(" ", "").lower() == good.replace(" ", "").lower()
-        assert before is not None
-
-
-async def test_read_only_keys_refuse_and_unknown_keys_are_not_supported(borne, central):
-    for key in ALL:
-        if key.access is Access.READ:
-            answer = await central.call("ChangeConfiguration", {"key": key.name, "value": "1"})
-            assert answer["status"] == "Rejected", key.name
-    answer = await central.call("ChangeConfiguration", {"key": "NoSuchKey", "value": "1"})
-    assert answer["status"] == "NotSupported"
-
-
-async def test_get_configuration_whole_and_in_part(borne, central):
-    whole = (await central.call("GetConfiguration"))["configurationKey"]
-    names = [row["key"] for row in whole]
-    assert names == sorted(names)
-    assert {"NumberOfConnectors", "SupportedFeatureProfiles"} <= set(names)
-    part = await central.call("GetConfiguration", {"key": ["numberofconnectors", "Nothing"]})
-    assert part == {
-        "configurationKey": [{"key": "NumberOfConnectors", "readonly": True, "value": "2"}],
-        "unknownKey": ["Nothing"],
-    }
-
-
-async def test_a_changed_key_takes_effect_is_told_to_the_core_and_survives_a_restart(start, central):
-    borne = await start(central, configuration={"MeterValueSampleInterval": 20, "LocalPreAuthorize": True})
-    await borne.accepted()
-    assert borne.station.settings.sample_interval_s == 20
-    assert borne.station.settings.local_pre_authorize
-    await central.call("ChangeConfiguration", {"key": "MeterValueSampleInterval", "value": "30"})
-    assert borne.station.settings.sample_interval_s == 30
-    assert ("setting_changed", "sample_interval_s") in borne.station.asked
-    borne.task.cancel()
-    await asyncio.gather(borne.task, return_exceptions=True)
-    borne.journal.close()
-    await central.wait_until(lambda: not central.connections)
-    again = await start(central, configuration={"MeterValueSampleInterval": 20})
-    await central.wait_connected()
-    assert again.station.settings.sample_interval_s == 30
-
-
-async def test_a_bad_initial_value_is_left_out_and_the_rest_applied(start, central):
-    borne = await start(central, configuration={"ConnectionTimeOut": "soon", "BlinkRepeat": 7, "Nonsense": 1})
-    await borne.accepted()
-    assert borne.station.settings.connection_timeout_s == 120
-    assert borne.station.settings.blink_repeat == 7
-
-
-async def _value(central: CentralSystem, name: str) -> str:
-    answer = await central.call("GetConfiguration", {"key": [name]})
-    return str(answer["configurationKey"][0]["value"])
+# --- of no standard ---
 
 
 async def test_key_figures_are_sent_at_their_interval_and_not_unless_asked_for(borne, central):

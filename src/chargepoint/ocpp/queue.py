@@ -35,7 +35,7 @@ log = structlog.get_logger("ocpp.queue")
 class RetryPolicy:
     """TransactionMessageAttempts and TransactionMessageRetryInterval; read when used."""
 
-    attempts: int = 3
+    attempts: int = 5
     interval_s: float = 60.0
 
 

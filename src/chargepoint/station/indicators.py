@@ -36,7 +36,8 @@ ROWS: Final[dict[ConnectorStatus, str]] = {
 """The row of the table for each status."""
 MOMENTS: Final = ("asking", "accepted", "refused", "understood")
 """Rows shown for a moment after a badge."""
-MOMENT_S: Final = 2.0
+ASKING_S: Final = 2.0
+"""An answer takes no longer, as a rule."""
 TEST: Final[tuple[Step, ...]] = tuple((*COLOURS[name], 1000) for name in ("red", "green", "blue", "white", "off"))
 """Every lamp alone, then all, then none: what a technician looks at."""
 TEST_S: Final = 15.0
@@ -63,3 +64,9 @@ class Indicators:
         by_status = {status: steps(getattr(section, name)) for status, name in ROWS.items()}
         moments = {name: steps(getattr(section, name)) for name in MOMENTS}
         return cls(by_status, {**moments, "test": TEST})
+
+    def moment_s(self, kind: str, repeat: int) -> float:
+        """How long a moment is shown: it blinks `repeat` times; while an answer is awaited, as long as that takes."""
+        if kind in ("asking", "test"):
+            return ASKING_S if kind == "asking" else TEST_S
+        return repeat * sum(step[3] for step in self.moments[kind]) / 1000

@@ -15,7 +15,7 @@ from chargepoint.evse.messages import Lamps, Permit, PointReport
 from chargepoint.journal.stamp import Stamp
 from chargepoint.journal.transactions import OpenTransaction
 from chargepoint.meter.reading import Reading
-from chargepoint.station import indicators, metering, status
+from chargepoint.station import metering, status
 from chargepoint.station.api import BayChanged, ConnectorStatus, MeterValue, StatusChanged, StopReason
 from chargepoint.station.badges import View
 from chargepoint.station.bay import Bay
@@ -345,7 +345,7 @@ class Point:
 
     def moment(self, kind: str) -> None:
         """Show something for a moment (one of `indicators.MOMENTS`, or `test`)."""
-        seconds = indicators.TEST_S if kind == "test" else indicators.MOMENT_S
+        seconds = self._shared.indicators.moment_s(kind, self._shared.settings.blink_repeat)
         self._moment = (kind, self._shared.clock.monotonic() + seconds)
 
     def lamps(self, now: float) -> Lamps:

@@ -34,8 +34,8 @@ class Settings:
     ended_sampled_measurands: tuple[str, ...] = ()
     ended_aligned_measurands: tuple[str, ...] = ()
     minimum_status_s: int = 0
-    blink_repeat: int = 3
-    light_intensity: int = 100
+    blink_repeat: int = 6
+    """So often the lamps blink to tell what becomes of a badge."""
     resume_after_restart: bool = True
     """An open transaction goes on after a restart when its car never left; else it is closed with reason PowerLoss."""
     resume_after_power_loss_s: int = 900

@@ -207,6 +207,11 @@ def _write_wiring(owners: Owners, text: str) -> None:
         raise ValueError(f"the connectors are wired {wiring(owners.config)}; change the configuration file with them")
 
 
+def _write_intensity(owners: Owners, text: str) -> None:
+    if integer(most=100)(text) != 100:
+        raise ValueError("the lamps cannot be dimmed: their intensity is 100")
+
+
 def _write_unlock(owners: Owners, text: str) -> None:
     value = boolean(text)
     if value and not any(evse.socket for evse in owners.config.evse):
@@ -229,7 +234,7 @@ CORE: Final[Sequence[Key]] = (
     _fact("ConnectorPhaseRotationMaxLength", lambda owners: show(len(owners.config.evse) + 1)),
     _fact("GetConfigurationMaxKeys", MAX_KEYS),
     _protocol("HeartbeatInterval", "heartbeat_interval_s", integer(1, 2_592_000)),
-    _setting("LightIntensity", "light_intensity", integer(most=100)),
+    Key("LightIntensity", Access.READ_WRITE, lambda owners: "100", _write_intensity),
     _setting("LocalAuthorizeOffline", "local_authorize_offline", boolean),
     _setting("LocalPreAuthorize", "local_pre_authorize", boolean),
     _setting("MaxEnergyOnInvalidId", "max_energy_on_invalid_wh", integer()),

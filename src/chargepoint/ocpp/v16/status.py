@@ -39,8 +39,10 @@ class StatusReporter:
         """A point's status or fault is another one since `event.at`."""
         now = asyncio.get_running_loop().time()
         queue = self._waiting.setdefault(event.evse, deque())
-        if not self._online or (queue and event.error is None and now - queue[-1][0] < self._minimum_s()):
+        if not self._online:
             queue.clear()
+        while queue and queue[-1][2].error is None and now - queue[-1][0] < self._minimum_s():
+            queue.pop()  # it did not last; a fault behind it shall not wait for it
         queue.append((now, self._mark(), event))
         self._news.set()
 
