@@ -24,14 +24,16 @@ MEASURANDS: Final = (
     "Frequency",
     "Temperature",
 )
-"""What a station can be asked for, with or without `.L1`, `.L2`, `.L3` where there are phases."""
+"""What a station can be asked for."""
+_OF_PHASES: Final = ("Power.Active.Import", "Current.Import", "Voltage")
+"""Those that may be asked for by phase: `.L1`, `.L2`, `.L3` at the end."""
 _OFFERED_VOLTAGE: Final = 230.0
 
 
 def supported(measurand: str) -> bool:
     """Whether this name, possibly with a phase at its end, can be sampled."""
-    base = measurand.rsplit(".", 1)[0] if measurand.endswith(tuple(f".{line}" for line in _LINES)) else measurand
-    return base in MEASURANDS
+    base, _, line = measurand.rpartition(".")
+    return measurand in MEASURANDS or (line in _LINES and base in _OF_PHASES)
 
 
 def values(

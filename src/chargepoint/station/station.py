@@ -224,7 +224,7 @@ class Station(StationCore):
         if after.stop:
             point.session.stop(StopReason.DEAUTHORIZED, None, self.clock.monotonic())
         else:
-            point.invalid_wh = point.reading.energy_wh if point.reading is not None else 0
+            point.invalid_wh = point.reading.energy_wh if point.reading is not None else point.meter_start_wh
             point.more_wh = after.more_wh
             if not after.more_wh:
                 point.withheld = "invalid-token"
