@@ -5,8 +5,10 @@ whole borne takes part. `docs/ocpp16.md` names the test of each.
 """
 
 import asyncio
+import json
 import random
 import sys
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -169,6 +171,90 @@ async def test_a_remote_stop_is_obeyed_though_the_link_is_cut_after_its_answer(
     stop = (await central.wait_for("StopTransaction", timeout_s=30)).payload
     assert (stop["transactionId"], stop["reason"]) == (transaction, "Remote")
     assert len(central.calls("BootNotification")) == 1
+
+
+async def test_a_refused_token_gets_the_energy_it_is_allowed_and_no_more_by_the_meter(
+    central: CentralSystem, start_borne: StartBorne
+) -> None:
+    borne = await registered(central, start_borne)
+    await change(central, "StopTransactionOnInvalidId", "false")
+    await change(central, "MaxEnergyOnInvalidId", "500")
+    central.answers["StartTransaction"] = {"transactionId": 3, "idTagInfo": {"status": "Expired"}}
+    await borne.sim("speed", factor=100)
+    await charge(borne)
+    started = central.calls("StartTransaction")[0]["meterStart"]
+    await borne.until_status(1, "SuspendedEVSE", timeout_s=30)
+    await borne.sim("wait", evse=1, contactor=False, timeout=10)
+    delivered = (await borne.wires(1))["energy"] - started
+    # 22 kW a hundred times as fast are 611 Wh a second, and the car has up to 6 s to let go before the contactor opens
+    assert 500 <= delivered < 500 + 12 * 611
+    mark = central.mark()
+    await borne.sim("badge", uid=KNOWN)
+    stop = (await central.wait_for("StopTransaction", after=mark)).payload
+    assert (stop["transactionId"], stop["meterStop"]) == (3, started + int(delivered))
+
+
+async def test_one_point_is_kept_for_whoever_reserved_any_and_the_operator_hears_of_others(
+    central: CentralSystem, start_borne: StartBorne
+) -> None:
+    borne = await registered(central, start_borne)
+    await change(central, "SiteReports", "true")
+    reserve: dict[str, Any] = {"connectorId": 0, "idTag": OTHER, "reservationId": 8}
+    reserve["expiryDate"] = "2100-01-01T00:00:00Z"
+    assert await central.call("ReserveNow", reserve) == {"status": "Accepted"}
+    await charge(borne, 1, KNOWN)
+    await borne.until_status(2, "Reserved")  # the last free one
+    start = {"idTag": KNOWN, "connectorId": 2}
+    assert await central.call("RemoteStartTransaction", start) == {"status": "Rejected"}
+    second = {"connectorId": 2, "idTag": KNOWN, "reservationId": 9, "expiryDate": "2100-01-01T00:00:00Z"}
+    assert await central.call("ReserveNow", second) == {"status": "Occupied"}
+    await borne.sim("bay", evse=2, occupied=True)
+    told = (await central.wait_for("DataTransfer")).payload
+    assert told["messageId"] == "BayOccupancy"
+    assert json.loads(told["data"]).items() >= {"connectorId": 2, "occupied": True, "reservationId": 8}.items()
+    await borne.sim("plug", evse=2)
+    await borne.sim("badge", uid=OTHER)
+    await borne.until_status(2, "Charging", timeout_s=30)
+    assert central.transactions[1].reservation == 8
+
+
+async def test_a_limit_of_the_whole_borne_is_on_both_pilots_within_ten_seconds_and_in_the_schedule_of_connector_0(
+    central: CentralSystem, start_borne: StartBorne
+) -> None:
+    borne = await registered(central, start_borne)
+    await charge(borne, 1, KNOWN)
+    await charge(borne, 2, OTHER)
+    profile = {
+        "chargingProfileId": 1,
+        "stackLevel": 0,
+        "chargingProfilePurpose": "ChargePointMaxProfile",
+        "chargingProfileKind": "Absolute",
+        "chargingSchedule": {
+            "startSchedule": "2026-01-01T00:00:00Z",
+            "chargingRateUnit": "A",
+            "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 20.0}],
+        },
+    }
+    wrong = {**profile, "chargingProfileKind": "Relative"}
+    refused = await central.call("SetChargingProfile", {"connectorId": 0, "csChargingProfiles": wrong})
+    assert refused == {"status": "Rejected"}
+    began = time.monotonic()
+    answer = await central.call("SetChargingProfile", {"connectorId": 0, "csChargingProfiles": profile})
+    assert answer == {"status": "Accepted"}
+
+    async def limited() -> bool:
+        amps = [(await borne.wires(evse))["duty"] * 0.6 for evse in (1, 2)]
+        return sum(amps) < 20.2 and min(amps) > 5.9
+
+    await borne.until(limited, 10, "20 A on both pilots together")
+    assert time.monotonic() - began < 10
+    request = {"connectorId": 0, "duration": 3600, "chargingRateUnit": "A"}
+    schedule = (await central.call("GetCompositeSchedule", request))["chargingSchedule"]
+    assert [(p["startPeriod"], p["limit"]) for p in schedule["chargingSchedulePeriod"]] == [(0, 20.0)]
+    cleared = await central.call("ClearChargingProfile", {"chargingProfilePurpose": "ChargePointMaxProfile"})
+    assert cleared == {"status": "Accepted"}
+    schedule = (await central.call("GetCompositeSchedule", request))["chargingSchedule"]
+    assert schedule["chargingSchedulePeriod"][0]["limit"] == 52.0
 
 
 async def test_broken_frames_are_survived_and_the_next_car_charges(

@@ -1,6 +1,7 @@
 """Security extension: certificates, credentials and their change, security events."""
 
 import asyncio
+import base64
 import ssl
 
 import pytest
@@ -273,6 +274,25 @@ async def test_the_security_profile_only_rises_and_only_with_what_it_needs(borne
     assert await change(central, "SecurityProfile", "1") == "Rejected"
     answer = await central.call("GetConfiguration", {"key": ["SecurityProfile"]})
     assert answer["configurationKey"][0]["value"] == "1"
+
+
+async def test_a_raised_security_profile_stays_once_it_has_connected_and_across_a_restart(start, central):
+    borne = await start(central)
+    await borne.accepted()
+    await change(central, "AuthorizationKey", PASSWORD)
+    assert "Authorization" not in central.handshakes[0].headers
+    assert await change(central, "SecurityProfile", "1") == "Accepted"
+    await central.wait_until(lambda: len(central.handshakes) == 2 and bool(central.connections))
+    given = base64.b64decode(central.handshakes[1].headers["Authorization"].removeprefix("Basic ")).decode()
+    assert given == f"CP 1/é:{PASSWORD}"
+    assert await change(central, "SecurityProfile", "0") == "Rejected"
+    borne.task.cancel()
+    await asyncio.gather(borne.task, return_exceptions=True)
+    borne.journal.close()
+    await central.wait_until(lambda: not central.connections)
+    await start(central)
+    await central.wait_connected()
+    assert central.handshakes[-1].headers["Authorization"] == central.handshakes[1].headers["Authorization"]
 
 
 async def test_a_security_profile_that_cannot_connect_falls_back(borne, central):
