@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from station_harness import Harness, station
 
+from chargepoint.config import LampsSection
 from chargepoint.journal import transactions
 from chargepoint.station.api import Authorization, AuthStatus, MeterSampled, Outcome
-from chargepoint.station.indicators import MOMENTS
+from chargepoint.station.indicators import Indicators
 
 
 def play(tmp_path: Path, body: Callable[[Harness], Coroutine[Any, Any, None]]) -> None:
@@ -165,11 +166,12 @@ def test_lamps_tell_what_becomes_of_a_badge_as_often_as_set(tmp_path: Path, repe
         await change(h, "blink_repeat", repeat)
         h.badge("NOBODY")
         await h.until(lambda: h.station.entrance.refused)
-        cycle = sum(step[3] for step in MOMENTS["refused"]) / 1000
+        refused = Indicators.of(LampsSection()).moments["refused"]
+        cycle = sum(step[3] for step in refused) / 1000
         shown = []
         for tenth in range(30):
             lamps = h.station.points[1].lamps(h.time.mono + tenth * cycle / 2)
-            shown.append(lamps.steps == MOMENTS["refused"])
+            shown.append(lamps.steps == refused)
         assert shown.count(True) == 2 * repeat
 
     play(tmp_path, body)
