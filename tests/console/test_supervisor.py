@@ -14,7 +14,8 @@ import pytest
 DRIVER = """
 import sys
 from pathlib import Path
-from chargepoint.processes.supervisor import Child, Supervisor
+from chargepoint.processes.supervisor import WATCHDOG_S, Child, Supervisor
+WATCHDOG_S["station"] = 1.5
 root = Path(sys.argv[1])
 names = [name for name in ("sim", "evse", "station") if (root / name).exists()]
 sys.exit(Supervisor([Child(n, [sys.executable, str(root / n), str(root)]) for n in names], root / "sim.sock").run())
@@ -145,3 +146,24 @@ def test_a_second_instance_on_the_same_directories_is_refused(tmp_path: Path) ->
         _lock(tmp_path)
     os.close(held)
     os.close(_lock(tmp_path))
+
+
+FEEDS_THEN_HANGS = """
+import os, socket, sys, time
+from pathlib import Path
+with (Path(sys.argv[1]) / "log").open("a") as out:
+    print(Path(__file__).name, "started", os.getpid(), file=out)
+feed = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+feed.connect(chr(0) + os.environ["NOTIFY_SOCKET"][1:])
+assert int(os.environ["WATCHDOG_USEC"]) == 1_500_000
+for _ in range(3):
+    feed.send(b"WATCHDOG=1")
+    time.sleep(0.1)
+time.sleep(60)
+"""
+
+
+def test_a_child_that_shows_no_progress_is_killed_and_started_again(bench: Bench) -> None:
+    bench.start(station=FEEDS_THEN_HANGS)
+    bench.until(lambda: len(bench.pids("station")) >= 2)
+    assert "has shown no progress for 1.5 s" in (bench.root / "stderr").read_text()

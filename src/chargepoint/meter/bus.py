@@ -25,6 +25,8 @@ from chargepoint.meter.reading import Reading
 log = structlog.get_logger()
 T = TypeVar("T")
 
+NOTHING_S = 5.0
+"""A bus without meters looks up so often, to show that it lives."""
 LOST_AFTER = 4
 """Failed readings in a row before a meter is called lost."""
 DETAILS_EVERY = 10
@@ -96,6 +98,8 @@ class MeterBus:
         self._listener = listener
         self._wake = asyncio.Event()
         self._jobs: deque[Callable[[], Awaitable[None]]] = deque()
+        self.turns = 0
+        """Goes up whenever the loop gets round, whether a meter answered or not."""
 
     @property
     def counters(self) -> Counters:
@@ -153,6 +157,7 @@ class MeterBus:
         """Poll for ever. Ends only by cancellation, and closes the line then."""
         try:
             while True:
+                self.turns += 1
                 meter = await self._next_due()
                 while self._jobs:
                     await self._jobs.popleft()()
@@ -163,7 +168,9 @@ class MeterBus:
 
     async def _next_due(self) -> _Meter:
         if not self._meters:
-            await asyncio.Event().wait()  # nothing to read: until cancelled
+            while True:  # nothing to read: until cancelled
+                await asyncio.sleep(NOTHING_S)
+                self.turns += 1
         while True:
             now = time.monotonic()
             meter = min(self._meters.values(), key=lambda m: (not m.wanted, m.due))

@@ -25,6 +25,8 @@ from chargepoint.station.api import Authorization
 NEVER_DELIVERED: Final = "-1"
 """The transaction id of what belongs to a start the central system never took (errata 3.18)."""
 BATCH: Final = 32
+LOOK_S: Final = 5.0
+SLICE_S: Final = 600.0
 MOST: Final = 20_000
 """Messages; above it meter values are thinned out, a start or a stop never."""
 
@@ -108,6 +110,8 @@ class OutboxSender:
         self._settled = 0
         """How many wakes there were before the outbox was last seen empty."""
         self._empty = asyncio.Condition()
+        self.turns = 0
+        """Goes up at least every `LOOK_S` while the loop lives, also while there is nothing to send, or no link."""
         self.pending = 0
         """Messages in the outbox when it was last looked at."""
 
@@ -142,7 +146,7 @@ class OutboxSender:
     async def run(self) -> None:
         """Deliver until cancelled."""
         while True:
-            await self._ready.wait()
+            await self._look(self._ready)
             self._news.clear()
             asked = self._asked
             batch, self.pending = await self._journal.read(lambda db: _look(db, self._now()))
@@ -150,7 +154,7 @@ class OutboxSender:
                 async with self._empty:
                     self._settled = asked
                     self._empty.notify_all()
-                await self._news.wait()
+                await self._look(self._news)
             try:
                 for message in batch:
                     if not await self._carry(message):
@@ -158,6 +162,22 @@ class OutboxSender:
                     self.pending = max(0, self.pending - 1)
             finally:
                 await self._forget_taken()
+
+    async def _look(self, event: asyncio.Event) -> None:
+        """Wait for the event, and show now and then that the loop lives."""
+        while not event.is_set():
+            self.turns += 1
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await event.wait()
+        self.turns += 1
+
+    async def _rest(self, seconds: float) -> None:
+        """Before the next attempt at a message: in slices that show that the loop lives."""
+        while seconds > 0:
+            await self._sleep(min(seconds, SLICE_S))
+            seconds -= SLICE_S
+            self.turns += 1
 
     async def keep_bound(self) -> None:
         """Thin the outbox out whenever it has grown beyond its bound; until cancelled."""
@@ -177,6 +197,7 @@ class OutboxSender:
             if entry.tx is not None and message.backend_id is None and entry.kind != "started":
                 # Its start may have been taken since this batch was read.
                 message = replace(message, backend_id=self._ids.get(entry.tx))
+            self.turns += 1
             try:
                 taken = await self._courier.deliver(message)
             except LinkLost:
@@ -232,7 +253,7 @@ class OutboxSender:
         wait = self._policy.interval_s * attempts
         log.warning("message not taken", kind=entry.kind, tx=entry.tx, retry_in_s=wait, reason=str(failure))
         await self._journal.write(lambda db: outbox.attempted(db, entry.seq))
-        await self._sleep(wait)
+        await self._rest(wait)
         return False
 
 

@@ -25,6 +25,10 @@ from chargepoint.station.shared import NoMeters
 from chargepoint.station.station import Station
 from chargepoint.tic.listener import TicListener
 
+ALLOWED_TICKS = {"link to the central system": 60, "outbox": 1300, "meter bus": 120}
+"""Seconds a loop may take to get round, where it is more than usual: an attempt to connect with its time-outs; the
+longest MessageTimeout (600 s) and a slice of the rest between two attempts; a meter that signs."""
+
 
 def main(config: Config, step: Callable[[str], None] | None = None) -> int:
     """Run until SIGTERM, SIGINT or a reset. Answers the process's exit status.
@@ -68,9 +72,18 @@ def compose(config: Config, journal: Journal, step: Callable[[str], None] | None
     meters = buses[0] if any(evse.meter for evse in config.evse) else NoMeters()
     readers = [BadgeReader(r, reader_port(config, r), station.badge, station.reader_state) for r in config.reader]
     runners = [backend.run, *(reader.run for reader in readers), *(bus.run for bus in buses if bus is not meters)]
+    watch = station.progress.watch
+    for name, turns in backend.loops().items():
+        watch(name, turns, ALLOWED_TICKS[name])
+    for reader in readers:
+        watch(f"badge reader {reader.number}", lambda reader=reader: reader.turns)  # type: ignore[misc]
+    for number, bus in enumerate(buses, 1):
+        watch(f"meter bus {number}", lambda bus=bus: bus.turns, ALLOWED_TICKS["meter bus"])  # type: ignore[misc]
     if config.tic is not None:
         supply = station.supply
-        runners.append(TicListener(config.tic_port(), config.tic.serial, supply.tic_read, supply.tic_state).run)
+        listener = TicListener(config.tic_port(), config.tic.serial, supply.tic_read, supply.tic_state)
+        runners.append(listener.run)
+        watch("TIC listener", lambda: listener.turns)
     signer = build_signing(config, meters, __version__) if isinstance(meters, MeterBus) else None
     station.attach(backend, meters, runners, signer)
     return station

@@ -28,6 +28,10 @@ PAUSES_S = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0)
 SIM_READY_S = 10.0
 STOP_ORDER = {"station": 8.0, "evse": 4.0, "sim": 2.0}
 """In order, with the seconds each may take. The station first: it closes its sessions while evse still answers."""
+WATCHDOG_S = {"station": 30.0, "evse": 5.0}
+"""A child that has not shown progress for so long is killed, and started again, as by `WatchdogSec` of its unit. The
+safety process gets longer here than there: on a bench it has no real-time priority."""
+LOOK_S = 1.0
 WRONG_CONFIGURATION = 2
 """Exit status of a child that no restart can help."""
 
@@ -48,6 +52,10 @@ class Child:
     """How often it has ended since it was last well."""
     due_at: float = 0.0
     """When to start it again."""
+    feed: socket.socket | None = None
+    """Where it shows its progress, as to systemd (sd_notify)."""
+    fed_at: float | None = None
+    """When it did so last; None until it is ready."""
 
     @property
     def running(self) -> bool:
@@ -72,9 +80,10 @@ class Supervisor:
         try:
             while status == 0:
                 self._start_due()
-                received = signal.sigtimedwait(watched, self._pause())
+                received = signal.sigtimedwait(watched, min(self._pause(), LOOK_S))
                 if received is not None and received.si_signo != signal.SIGCHLD:
                     break
+                self._watch()
                 status = self._reap()
         finally:
             self._stop_all()
@@ -91,13 +100,38 @@ class Supervisor:
                 self._await_sim(child)
 
     def _start(self, child: Child) -> None:
+        child.fed_at = None
         child.process = subprocess.Popen(
             child.words,
+            env=os.environ | self._watched(child),
             stdin=subprocess.DEVNULL,
             process_group=0,  # Ctrl-C goes to this process alone, which stops the children in their order
             preexec_fn=self._in_child,
         )
         child.started_at = time.monotonic()
+
+    def _watched(self, child: Child) -> dict[str, str]:
+        """The variables by which a child shows its progress to a service manager."""
+        if child.name not in WATCHDOG_S:
+            return {}
+        name = f"chargepoint-{self._parent}-{child.name}"
+        if child.feed is None:
+            child.feed = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+            child.feed.bind(f"\0{name}")
+        return {"NOTIFY_SOCKET": f"@{name}", "WATCHDOG_USEC": str(int(WATCHDOG_S[child.name] * 1e6))}
+
+    def _watch(self) -> None:
+        """Take note of the progress, and end a child that has shown none for too long."""
+        now = time.monotonic()
+        for child in self._children:
+            while child.feed is not None and _received(child.feed):
+                child.fed_at = now
+            if child.process is None or child.fed_at is None or child.process.poll() is not None:
+                continue
+            if now - child.fed_at > WATCHDOG_S[child.name]:
+                _say(f"{child.name} has shown no progress for {WATCHDOG_S[child.name]:g} s; killing it")
+                child.fed_at = None
+                child.process.kill()
 
     def _in_child(self) -> None:
         """Between fork and exec: die with the parent, and receive signals as usual."""
@@ -188,6 +222,13 @@ def _lock(directory: Path) -> int:
         os.close(descriptor)
         raise AlreadyRunning(f"{directory} is in use by another running instance: stop it first") from None
     return descriptor
+
+
+def _received(feed: socket.socket) -> bool:
+    try:
+        return bool(feed.recv(64))
+    except BlockingIOError:
+        return False
 
 
 def _say(text: str) -> None:

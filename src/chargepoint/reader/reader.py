@@ -31,6 +31,7 @@ KINDS: Mapping[str, ProtocolFactory] = {
 }
 """Readers that need nothing but their port. With `wiegand`, what `kind` of a reader may say in the configuration."""
 
+LOOK_S = 5.0
 BURST_S = 10.0
 """Disturbances closer together than this are one line in the log."""
 
@@ -59,8 +60,11 @@ class BadgeReader:
         self._hold = HoldFilter(section.hold_s)
         self._told: str | None = None
         self._burst_at = -BURST_S
+        self.number = section.id
         self.malformed = 0
         """Frames that made no sense, since the start."""
+        self.turns = 0
+        """Goes up at least every `LOOK_S` while the loop lives, also while nobody shows a badge."""
 
     async def run(self) -> None:
         """Listen for ever; ends by cancellation alone."""
@@ -73,6 +77,7 @@ class BadgeReader:
                 self._tell(str(e))
             finally:
                 line.close()
+            self.turns += 1
             await line.pause()
 
     def _device(self) -> tuple[ByteLine, ProtocolFactory]:
@@ -89,8 +94,10 @@ class BadgeReader:
         line.write(protocol.start(time.monotonic()))
         while True:
             self._judge(protocol)
-            data = await line.read(protocol.due())
+            due, look = protocol.due(), time.monotonic() + LOOK_S
+            data = await line.read(look if due is None else min(due, look))
             now = time.monotonic()
+            self.turns += 1
             uids = protocol.receive(data, now)
             self._judge(protocol)  # first: a disturbance makes a gap before this card the reader's own
             for uid in uids:

@@ -24,6 +24,10 @@ class Meters(Protocol):
     def frames(self) -> list[tuple[float, bool, bytes]]:
         """The last frames on the line: monotonic seconds, sent (else heard), bytes."""
 
+    @property
+    def turns(self) -> int:
+        """Changes whenever the loop gets round."""
+
     def last(self, evse: int) -> Reading | None: ...
     def lost(self, evse: int) -> bool: ...
     async def read_fresh(self, evse: int, after: float, timeout_s: float) -> Reading | None: ...
@@ -71,6 +75,7 @@ class NoMeters:
     """A station whose points have no meter."""
 
     counters = None
+    turns = 0
 
     def frames(self) -> list[tuple[float, bool, bytes]]:
         return []
@@ -85,4 +90,6 @@ class NoMeters:
         return None
 
     async def run(self) -> None:
-        await asyncio.Event().wait()
+        while True:
+            await asyncio.sleep(5.0)
+            self.turns += 1

@@ -41,6 +41,8 @@ class TicListener:
         self.mode: Mode | None = None
         """What the meter speaks; None until it was heard."""
         self.last: TicReading | None = None
+        self.turns = 0
+        """Goes up whenever bytes came, or did not come for too long."""
         self.damaged_groups = 0
         """Groups with a wrong checksum or form, since the start."""
         self.broken_frames = 0
@@ -60,6 +62,7 @@ class TicListener:
                 await line.pause()
             finally:
                 line.close()
+            self.turns += 1
             mode = Mode.HISTORICAL if mode is Mode.STANDARD else Mode.STANDARD
 
     async def _serve(self, line: SerialLine, mode: Mode) -> None:
@@ -69,6 +72,7 @@ class TicListener:
         while (now := time.monotonic()) < deadline:
             data = await line.read(deadline)
             now = time.monotonic()
+            self.turns += 1
             for frame in framer.feed(data):
                 reading = understand(frame, now)
                 if self._usable(reading, frame.damaged):

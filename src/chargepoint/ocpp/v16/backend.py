@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import sqlite3
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
@@ -233,6 +234,10 @@ class Backend:
     def outbox_changed(self) -> None:
         """There is something new in the journal's outbox."""
         self._sender.wake()
+
+    def loops(self) -> dict[str, Callable[[], int]]:
+        """What must get round again and again, by name; the outbox rests long between attempts, if it is told to."""
+        return {"link to the central system": lambda: self._link.turns, "outbox": lambda: self._sender.turns}
 
     def connect(self) -> None:
         """Connect at once, and stay connected."""
