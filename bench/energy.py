@@ -1,4 +1,8 @@
-"""How long sharing and composite schedules take: the allocator for 2 to 298 points, profiles over 24 h."""
+"""How long sharing and composite schedules take: the allocator for 2 to 298 points, profiles over 24 h.
+
+./dev run python bench/energy.py
+chrt -f 1 ./dev run python bench/energy.py      # as root: what else the machine does does not count
+"""
 
 import sys
 import time
@@ -19,7 +23,9 @@ NOON = 1_700_006_400
 def measure(what: str, call: Callable[[], object], times: int) -> dict[str, Any]:
     """Milliseconds of one call, over many; `cpu`: of the processor alone, whatever else the machine does meanwhile."""
     taken, worked = [], []
-    for _ in range(times):
+    for number in range(times):
+        if number % 50 == 49:
+            time.sleep(0.2)  # under SCHED_FIFO the kernel would make a pause of its own in the middle of a call
         began, working = time.perf_counter(), time.thread_time()
         call()
         worked.append((time.thread_time() - working) * 1000)

@@ -306,8 +306,8 @@ async def test_a_security_profile_that_cannot_connect_falls_back(borne, central)
     assert answer["configurationKey"][0]["value"] == "0"
 
 
-def server_tls(tmp_path, authority, client_root=None):
-    chain, key = authority.issue("localhost", host="localhost")
+def server_tls(tmp_path, authority, client_root=None, days=(-1, 60)):
+    chain, key = authority.issue("localhost", host="localhost", days=days)
     (tmp_path / "server.pem").write_text(chain + key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "server.pem")
@@ -411,9 +411,15 @@ async def test_a_certificate_that_names_its_owner_by_common_name_alone_is_taken(
         await borne.accepted()
 
 
-async def test_a_central_system_of_another_authority_is_noted(start, tmp_path):
-    (tmp_path / "ca.pem").write_text(Authority("Mine").pem)
-    async with CentralSystem(tls=server_tls(tmp_path, Authority("Theirs")), host="localhost") as central:
+@pytest.mark.parametrize("wrong", ["foreign", "expired"])
+async def test_a_central_system_of_another_authority_or_out_of_date_is_noted(start, tmp_path, wrong):
+    mine = Authority("Mine")
+    (tmp_path / "ca.pem").write_text(mine.pem)
+    if wrong == "foreign":
+        tls = server_tls(tmp_path, Authority("Theirs"))
+    else:
+        tls = server_tls(tmp_path, mine, days=(-9, -1))
+    async with CentralSystem(tls=tls, host="localhost") as central:
         borne = await start(central, security_profile=2, csms_ca_file=str(tmp_path / "ca.pem"))
         async with asyncio.timeout(5):
             while not any("InvalidCentralSystemCertificate" in line for line in await log_of(borne)):  # noqa: ASYNC110

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from station_harness import Harness, station
 
 from chargepoint.config import LampsSection
 from chargepoint.journal import transactions
-from chargepoint.station.api import Authorization, AuthStatus, MeterSampled, Outcome
+from chargepoint.station.api import Authorization, AuthStatus, MeterSampled, Outcome, Reservation
 from chargepoint.station.indicators import Indicators
 
 
@@ -173,5 +174,41 @@ def test_lamps_tell_what_becomes_of_a_badge_as_often_as_set(tmp_path: Path, repe
             lamps = h.station.points[1].lamps(h.time.mono + tenth * cycle / 2)
             shown.append(lamps.steps == refused)
         assert shown.count(True) == 2 * repeat
+
+    play(tmp_path, body)
+
+
+def test_a_bay_is_dedicated_and_opened_again_without_a_restart(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await change(h, "free_vend_tag", "FREE")
+        await change(h, "free_vend_evses", (2,))
+        h.plug(1)
+        h.plug(2)
+        await h.until_status("Charging", 2)
+        assert h.status(1) == "Preparing"
+        assert (await h.entries())[0].payload["token"] == "FREE"
+        await change(h, "free_vend_tag", "")
+        h.unplug(2)
+        await h.until_status("Available", 2)
+        h.plug(2)
+        await h.until_status("Preparing", 2)
+
+    play(tmp_path, body)
+
+
+def test_the_offline_rule_of_a_fleet_is_switched_on_and_off_without_a_restart(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        expires = h.clock.now() + timedelta(minutes=10)
+        assert await h.station.reserve(Reservation(7, 1, "CAR", expires, "FLEET")) is Outcome.ACCEPTED
+        h.backend.online = False
+        h.plug(1)
+        h.advance(1)
+        assert h.state(1) == "waiting_auth"
+        h.unplug(1)
+        await change(h, "fleet_group", "FLEET")
+        await change(h, "fleet_unattended", True)
+        h.plug(1)
+        await h.until_status("Charging", 1)
+        assert (await h.entries())[0].payload["reservation"] == 7
 
     play(tmp_path, body)

@@ -70,6 +70,9 @@ class StationCore:
         self.journal = journal
         self.clock = clock
         self.settings = settings
+        rules = config.authorisation
+        settings.free_vend_tag, settings.free_vend_evses = rules.free_vend_tag, rules.free_vend_evses
+        settings.fleet_group, settings.fleet_unattended = rules.fleet_group, rules.fleet_unattended
         self.link = link
         self.faults = FaultList()
         self.last_badges: dict[int, Badge] = {}
@@ -132,7 +135,7 @@ class StationCore:
         volts = self.config.supply.voltage
         self.points = {section.id: Point(section, shared, volts) for section in self.config.evse}
         self.reserving = Reserving(self.points, self.journal, self.clock)
-        self.entrance = Entrance(self.points, shared, self.reserving, self.config.authorisation)
+        self.entrance = Entrance(self.points, shared, self.reserving)
         self.link.attach(self)
         self.progress.watch("safety process's link", lambda: self.link.turns)
 

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import structlog
 
-from chargepoint.config import AuthorisationSection
 from chargepoint.journal import tokens
 from chargepoint.station import authorisation, badges
 from chargepoint.station.api import (
@@ -66,12 +65,9 @@ class Refusal:
 class Entrance:
     """Who may come in, and where. Event-loop only."""
 
-    def __init__(
-        self, points: dict[int, Point], shared: Shared, reserving: Reserving, rules: AuthorisationSection
-    ) -> None:
+    def __init__(self, points: dict[int, Point], shared: Shared, reserving: Reserving) -> None:
         self._points = points
         self._reserving = reserving
-        self._rules = rules
         self._shared = shared
         self._floating: list[_Floating] = []
         self._asking: set[str] = set()
@@ -203,7 +199,7 @@ class Entrance:
 
     def plugged(self, evse: int) -> None:
         """Plugged in: that is enough in a dedicated bay and, offline, for a fleet whose reservation holds the point."""
-        point, rules = self._points[evse], self._rules
+        point, rules = self._points[evse], self._shared.settings
         if self.closed or not point.usable:
             return
         if (
@@ -218,7 +214,7 @@ class Entrance:
             self.grant(Grant(held.token, held.group, "fleet", held.id), (evse,))
 
     def _is_fleet(self, reservation: Reservation) -> bool:
-        return badges.same(reservation.group, self._rules.fleet_group or None)
+        return badges.same(reservation.group, self._shared.settings.fleet_group or None)
 
     def _kept_from(self, evse: int, token: str, group: str | None) -> bool:
         return self._reserving.keeps_from(evse, token, group)
@@ -297,7 +293,7 @@ class Entrance:
                 return self._count(answer, "central")
         held = [r for evse in evses if (r := self._reserving.reservations.at(evse)) is not None and self._is_fleet(r)]
         fleet = authorisation.Fleet(
-            any(badges.same(r.token, token) for r in held), self._rules.fleet_group if held else ""
+            any(badges.same(r.token, token) for r in held), shared.settings.fleet_group if held else ""
         )
         return self._count(authorisation.offline(known, shared.settings, shared.clock.utc(), fleet), "offline")
 

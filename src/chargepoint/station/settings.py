@@ -43,5 +43,12 @@ class Settings:
 
     A lock lets its plug go when the power does, so another car may have come: the longer, the likelier.
     """
+    free_vend_tag: str = ""
+    """Of dedicated bays, where a plug-in alone starts a session with this tag; empty: there are none."""
+    free_vend_evses: tuple[int, ...] = ()
+    fleet_group: str = ""
+    """Offline, badges of this group may start where a reservation keeps a point for the group; empty: off."""
+    fleet_unattended: bool = False
+    """Offline, plugging in at such a point is enough."""
     extra: dict[str, str] = field(default_factory=dict)
     """Settings only one protocol version knows, by that room's own name."""

@@ -223,6 +223,17 @@ def _read_unlock(owners: Owners) -> str:
     return show(owners.settings.unlock_on_ev_disconnect and any(evse.socket for evse in owners.config.evse))
 
 
+def _read_free_vend(owners: Owners) -> str:
+    evses = [evse.id for evse in owners.config.evse]
+    return show([evses.index(evse) + 1 for evse in owners.settings.free_vend_evses if evse in evses])
+
+
+def _write_free_vend(owners: Owners, text: str) -> None:
+    number = integer(1, len(owners.config.evse))
+    connectors = [number(item) for item in text.split(",") if item.strip()]
+    owners.settings.free_vend_evses = tuple(owners.config.evse[connector - 1].id for connector in connectors)
+
+
 CORE: Final[Sequence[Key]] = (
     _setting("AllowOfflineTxForUnknownId", "offline_unknown_allowed", boolean),
     _setting("AuthorizationCacheEnabled", "cache_enabled", boolean),
@@ -308,6 +319,10 @@ SECURITY: Final[Sequence[Key]] = (
 
 OURS: Final[Sequence[Key]] = (
     _protocol("AuthorizationKeyIsText", "key_is_text", boolean),
+    _setting("FleetParentIdTag", "fleet_group", text_of(20)),
+    _setting("FleetUnattended", "fleet_unattended", boolean),
+    Key("FreeVendConnectors", Access.READ_WRITE, _read_free_vend, _write_free_vend, "free_vend_evses"),
+    _setting("FreeVendIdTag", "free_vend_tag", text_of(20)),
     _protocol("KpiInterval", "kpi_interval_s", integer(most=2_592_000)),
     _setting("ResumeTransactionAfterPowerLoss", "resume_after_power_loss_s", integer(most=86_400)),
     _setting("ResumeTransactionAfterRestart", "resume_after_restart", boolean),
