@@ -210,6 +210,9 @@ FRENCH: Final[dict[str, str]] = {
     "{}: closed before it answered {}": "{} : fermé avant de répondre à {}",
     # --- journal
     "the database stayed locked for {} s": "la base est restée verrouillée {} s",
+    "its schema is no text: {}": "son schéma n'est pas du texte : {}",
+    "the schema lacks {}": "il manque au schéma : {}",
+    "the schema's number {} cannot be": "le numéro de schéma {} est impossible",
     "disk I/O error": "erreur de lecture ou d'écriture du disque",
     "database or disk is full": "disque plein",
     "attempt to write a readonly database": "la base est en lecture seule",

@@ -59,7 +59,8 @@ def test_what_can_be_read_of_a_damaged_file_is_recovered(tmp_path: Path) -> None
     file = tmp_path / FILE_NAME
     content = bytearray(file.read_bytes())
     page = 4096
-    middle = (len(content) // page // 2) * page
+    messages = [at for at in range(0, len(content), page) if b'"meter_stop_wh"' in content[at : at + page]]
+    middle = messages[len(messages) // 2]
     content[middle : middle + page] = b"\xa5" * page
     file.write_bytes(content)
     journal, count = reopened(tmp_path)

@@ -87,4 +87,16 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX outbox_tx ON outbox (tx);
     """,
+    """
+    CREATE TABLE track (
+        id INTEGER PRIMARY KEY,
+        boot INTEGER NOT NULL,
+        mono REAL NOT NULL,
+        utc REAL,
+        evse INTEGER NOT NULL,
+        tx INTEGER,
+        content TEXT NOT NULL
+    );
+    CREATE INDEX track_tx ON track (tx) WHERE tx IS NOT NULL;
+    """,
 )

@@ -3,6 +3,8 @@
 import sqlite3
 from typing import Final
 
+from chargepoint.journal.tracks import forget
+
 ENDED_KEPT: Final = 500
 """Ended transactions kept after their messages have left, for questions that come late."""
 HISTORY_KEPT: Final = 2_000
@@ -18,6 +20,7 @@ def tidy(db: sqlite3.Connection) -> None:
         " AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.tx = tx.tx)",
         (ENDED_KEPT,),
     )
+    forget(db)
     db.execute("DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ?", (HISTORY_KEPT,))
     db.execute(
         "DELETE FROM boots WHERE boot <= (SELECT max(boot) FROM boots) - ?"

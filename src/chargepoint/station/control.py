@@ -56,6 +56,7 @@ class Control:
                 "meters": self.meters,
                 "meter_frames": self.meter_frames,
                 "readers": self.readers,
+                "tracks": self.tracks,
                 "messages": self.messages,
                 "history": self.history,
                 "audit": self.audit,
@@ -207,6 +208,14 @@ class Control:
                 }
             )
         return shown
+
+    def tracks(self) -> list[dict[str, Any]]:
+        """The samples of the pictures that are not in the journal yet, each with its UTC seconds."""
+        return [
+            {"evse": row.evse, "tx": row.tx, "at": (row.stamp.utc or row.stamp.mono) + sample.t, "sample": sample}
+            for row in self._station.health.tracks.waiting()
+            for sample in row.samples
+        ]
 
     def messages(self, count: int = 20) -> list[dict[str, str]]:
         """The last messages to and from the central system, redacted."""

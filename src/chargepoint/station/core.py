@@ -286,7 +286,7 @@ class StationCore:
                 log.info("status", evse=news.evse, status=news.status.value, error=news.error)
                 self.backend.notify(news)
                 self._tell("status", {"evse": news.evse, "status": news.status.value, "error": news.error})
-        self.health.settled(self.points, now)
+        self.health.settled(self.points, self.power.least_a, now)
         whole = self.status_of(0)
         if (whole.status, whole.error) != self._told_station:
             self._told_station = (whole.status, whole.error)

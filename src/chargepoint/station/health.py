@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import structlog
 
-from chargepoint.journal import history, outbox, store
+from chargepoint.journal import history, outbox, store, tracks
 from chargepoint.journal.history import Event
 from chargepoint.journal.journal import Journal
 from chargepoint.journal.salvage import Loss
@@ -18,6 +18,7 @@ from chargepoint.station.faultlist import FaultList
 from chargepoint.station.kpis import Kpis
 from chargepoint.station.point import Point
 from chargepoint.station.shared import Meters
+from chargepoint.station.tracks import Tracks
 
 log = structlog.get_logger()
 
@@ -47,6 +48,7 @@ class Health:
         self._file = run_dir / METRICS_FILE
         self._spawn = spawn
         self.kpis = Kpis()
+        self.tracks = Tracks(clock)
         self.meters: Meters | None = None
         now = clock.monotonic()
         self._keep_at = now + KEEP_S
@@ -85,6 +87,7 @@ class Health:
     async def stopping(self, restart: bool) -> None:
         """The program ends in good order."""
         await self._keep()
+        await self._keep_tracks(self.tracks.take_all())
         await self._mark("reset" if restart else "stop")
 
     def tick(self, points: Mapping[int, Point], online: bool, now: float) -> None:
@@ -104,9 +107,11 @@ class Health:
             self._tidy_at = now + TIDY_S
             self._spawn(self._tidy())
 
-    def settled(self, points: Mapping[int, Point], now: float) -> None:
-        """Something has changed: count it, and note which faults came and went."""
+    def settled(self, points: Mapping[int, Point], supply_a: float, now: float) -> None:
+        """Something has changed: count it, keep it for the pictures, and note which faults came and went."""
         self.kpis.look(points.values(), now)
+        if rows := self.tracks.look(points, supply_a, now):
+            self._spawn(self._keep_tracks(rows))
         active = {(0, f.name): f.detail for f in self._faults}
         for point in points.values():
             active.update({(point.id, f.name): f.detail for f in point.faults})
@@ -124,6 +129,14 @@ class Health:
                 history.add(db, event)
 
         await self._write("fault history", work)
+
+    async def _keep_tracks(self, rows: list[tracks.Row]) -> None:
+        def work(db: sqlite3.Connection) -> None:
+            for row in rows:
+                tracks.add(db, row)
+
+        if rows:
+            await self._write("tracks", work)
 
     async def _keep(self) -> None:
         figures = self.kpis.as_json()

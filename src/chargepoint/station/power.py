@@ -28,10 +28,16 @@ class Power:
     def __init__(self, config: Config) -> None:
         supply, self._sharing = config.supply, config.sharing
         amps = supply.max_current
+        self._phases = supply.phases
         self.supply = Supply((amps, amps, amps) if supply.phases == 3 else (amps, 0.0, 0.0))
         """What may be shared now; whoever measures the supply sets it anew."""
         self._memory: Memory = {}
         self.offers: dict[int, reasons.Offer] = {}
+
+    @property
+    def least_a(self) -> float:
+        """What the supply gives on its fullest phase, A."""
+        return min(self.supply.limit_a[: self._phases])
 
     def share(self, points: Sequence[Point], now: float, urgency: Mapping[int, float] | None = None) -> None:
         """Set every point's offer, and the limit `share` that says why. `urgency`: by point, for its weight."""
