@@ -23,7 +23,7 @@ from chargepoint.evse.messages import (
     decode_from_evse,
     encode,
 )
-from chargepoint.journal import history, stamp
+from chargepoint.journal import history, stamp, tracks
 from chargepoint.journal.journal import FILE_NAME
 from chargepoint.journal.stamp import Stamp
 from chargepoint.logs import last_lines
@@ -131,6 +131,16 @@ class Borne:
                 at = stamp.resolve(db, Stamp(boot, mono, utc))
                 found.append((mono if at is None else at, json.loads(content)))
             return found
+
+    def track(self, tx: int) -> list[tuple[float, tracks.Sample]]:
+        """What its point did during a transaction: UTC seconds and samples. Raises JournalUnreadable."""
+        with self.journal() as db:
+            return list(tracks.of_transaction(db, tx))
+
+    def tracks(self, evse: int, begin: float, end: float) -> list[tuple[float, tracks.Sample]]:
+        """What a point (0: the supply) did between two UTC times. Raises JournalUnreadable."""
+        with self.journal() as db:
+            return tracks.between(db, evse, begin, end)
 
     def history(self, count: int) -> list[tuple[float | None, history.Event]]:
         """Faults as they came and went, and what technicians did; newest first. Raises JournalUnreadable."""

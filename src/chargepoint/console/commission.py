@@ -71,7 +71,8 @@ def _point(session: Session, evse: dict[str, Any], report: Any) -> Iterator[Chec
     yield Check(f"{where}, {t('faults')}", names or "-", t("none"), not names)
     if report is not None and report.cp_high_v is not None:
         yield _within(f"{where}, {t('pilot without a car')}", report.cp_high_v, PILOT_A_V, "V")
-        yield _within(f"{where}, {t('socket temperature')}", report.temperature_c, SOCKET_C, "°C")
+        if report.temperature_c is not None:
+            yield _within(f"{where}, {t('socket temperature')}", report.temperature_c, SOCKET_C, "°C")
     nominal = session.config.supply.voltage
     for index, voltage in enumerate(evse.get("voltage") or ()):
         if voltage is not None:

@@ -122,6 +122,21 @@ FRENCH: dict[str, str] = {
     "Which point? This borne has {points}.": "Quel point ? Cette borne a {points}.",
     "{word} must be a number from {least} to {most}.": "{word} doit être un nombre de {least} à {most}.",
     "-- more: any key, or q --": "-- suite : une touche, ou q --",
+    "A picture is written to a file whose name ends in .svg.":
+        "Un dessin s'écrit dans un fichier dont le nom finit par .svg.",
+    "Nothing is kept of that day.": "Rien n'est gardé de ce jour.",
+    "A day is written like 2026-01-31.": "Un jour s'écrit comme 2026-01-31.",
+    "register at the start, Wh": "index au début, Wh",
+    "register at the end, Wh": "index à la fin, Wh",
+    "energy, Wh": "énergie, Wh",
+    "still open": "encore ouverte",
+    "number at the central system": "numéro au système central",
+    "drawn": "pris",
+    "energy": "énergie",
+    "temperature": "température",
+    "supply": "alimentation",
+    "waits for current": "attend du courant",
+    "0 no, 1 yes": "0 non, 1 oui",
     # acting
     "ack EVSE FAULT; `faults` shows the names; EVSE 0 is the borne":
         "ack POINT DÉFAUT ; `faults` montre les noms ; le point 0 est la borne",
@@ -207,6 +222,7 @@ FRENCH: dict[str, str] = {
     "active faults with what to do; or those of the past": "défauts actifs et que faire ; ou ceux du passé",
     "what happened; -f: as it happens": "ce qui s'est passé ; -f : en continu",
     "the last sessions; one of them; its picture": "les dernières sessions ; l'une d'elles ; son dessin",
+    "a day of the borne: points, supply, who waited": "un jour de la borne : points, alimentation, qui a attendu",
     "pilot, duty, contactor, live": "pilote, rapport cyclique, contacteur, en continu",
     "every limit, who set it and since when": "chaque limite, qui l'a fixée et depuis quand",
     "the energy meters: what they say, raw frames, bus scan, another unit number":

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from chargepoint.config_check import ConfigError, load
-from chargepoint.console import metering, status
+from chargepoint.console import metering, pages, status
 from chargepoint.console.borne import SafetySilent, when
 from chargepoint.console.picture import Event, Picture, Series, Track
 from chargepoint.console.rpc import Refused, Unreachable
@@ -198,57 +198,6 @@ def _event_line(event: dict[str, Any]) -> str:
     ).rstrip()
 
 
-# --- sessions ------------------------------------------------------------------------------------------------------
-
-
-def sessions(session: Session, words: list[str]) -> Lines:
-    if words[:1] in (["show"], ["plot"]):
-        return _one_session(session, words)
-    count = int(session.number(words, 0, 20, 1, 1000))
-    rows = [[session.t(word) for word in ("number", "point", "begun", "minutes", "Wh", "badge", "ended by")]]
-    for entry in session.borne.sessions(count):
-        minutes = "?" if entry["seconds"] is None else f"{entry['seconds'] / 60:.0f}"
-        reason = session.t("charging") if entry["open"] else clean(entry["reason"])
-        rows.append(
-            [
-                str(entry["tx"]),
-                str(entry["evse"]),
-                entry["began"],
-                minutes,
-                str(entry["wh"]),
-                mask(entry["token"]),
-                reason,
-            ]
-        )
-    return table(rows) if len(rows) > 1 else [session.t("No session yet.")]
-
-
-def _one_session(session: Session, words: list[str]) -> Lines:
-    number = int(session.number(words, 1, 0, 1, 10**9)) if len(words) > 1 else 0
-    entry = next((entry for entry in session.borne.sessions(100_000) if entry["tx"] == number), None)
-    if entry is None:
-        raise Usage(session.t("There is no session of that number; `sessions` lists them."))
-    lines = table([[session.t(key), mask(value) if key == "token" else clean(value)] for key, value in entry.items()])
-    if words[0] == "show":
-        return lines
-    picture = draw(f"{session.config.station.id}, {session.t('session')} {number}", session.borne.samples(number))
-    if len(words) > 2:
-        Path(words[2]).write_text(picture.svg(), encoding="utf-8")
-        lines.append(session.t("Drawn to {file}.", file=clean(words[2])))
-    return [*lines, "", *picture.sketch(session.terminal.size[0] - 2)]
-
-
-def draw(title: str, samples: list[tuple[float, list[dict[str, Any]]]]) -> Picture:
-    """A session from its samples: a track per measurand, a line per phase."""
-    series: dict[tuple[str, str], dict[str, list[tuple[float, float | None]]]] = {}
-    for at, values in samples:
-        for value in values:
-            track = series.setdefault((clean(value["measurand"]), clean(value["unit"])), {})
-            track.setdefault(clean(value.get("phase") or value["measurand"]), []).append((at, float(value["value"])))
-    tracks = [Track(name, unit, [Series(n, p) for n, p in lines.items()]) for (name, unit), lines in series.items()]
-    return Picture(clean(title), tracks)
-
-
 # --- trace ---------------------------------------------------------------------------------------------------------
 
 
@@ -385,8 +334,12 @@ LOOK = (
     Command("faults", "[history [COUNT]]", "active faults with what to do; or those of the past", faults),
     Command("log", "[-f] [LEVEL] [EVSE]", "what happened; -f: as it happens", log, live=True),
     Command(
-        "sessions", "[COUNT | show N | plot N [FILE.svg]]", "the last sessions; one of them; its picture", sessions
+        "sessions",
+        "[COUNT | show N | plot N [FILE.svg]]",
+        "the last sessions; one of them; its picture",
+        pages.sessions,
     ),
+    Command("day", "[YYYY-MM-DD] [FILE.svg]", "a day of the borne: points, supply, who waited", pages.day),
     Command("trace", "EVSE [SECONDS] [FILE.csv] [FILE.svg]", "pilot, duty, contactor, live", trace, live=True),
     Command("limits", "[EVSE]", "every limit, who set it and since when", limits),
     Command(

@@ -7,6 +7,7 @@ program. Times are seconds from any origin; values None leave a gap.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from xml.sax.saxutils import escape
 
 Points = Sequence[tuple[float, float | None]]
@@ -57,6 +58,17 @@ class Picture:
     title: str
     tracks: Sequence[Track]
     events: Sequence[Event] = field(default_factory=tuple)
+    clock: bool = False
+    """Times are UTC seconds and shown as hours and minutes; else as seconds since the first one."""
+    span: tuple[float, float] | None = None
+    """From and to; None: what occurs."""
+
+    def time(self, at: float) -> str:
+        """As it stands at the axis."""
+        start, end = _span(self)
+        if self.clock:
+            return datetime.fromtimestamp(at, UTC).strftime("%H:%M" if end - start > 1800 else "%H:%M:%S")
+        return f"{at - start:.1f} s" if end - start < 100 else f"{at - start:.0f} s"
 
     def svg(self, width: int = 1000) -> str:
         """The whole page as an SVG document of its own: no script, no outside font or file."""
@@ -75,13 +87,18 @@ class Picture:
         for index, track in enumerate(self.tracks):
             out += _svg_track(track, x, _TOP + index * (_TRACK + _GAP), start, end)
         bottom = _TOP + len(self.tracks) * (_TRACK + _GAP)
+        for fifth in range(6):
+            at_time = start + (end - start) * fifth / 5
+            anchor = "start" if fifth == 0 else "end" if fifth == 5 else "middle"
+            place = f'x="{x(at_time):.1f}" y="{_TOP - 20}" text-anchor="{anchor}"'
+            out.append(f'<text {place} fill="#555">{self.time(at_time)}</text>')
         for number, event in enumerate(self.events, 1):
             at = f"{x(event.at):.1f}"
             out.append(
                 f'<line x1="{at}" x2="{at}" y1="{_TOP}" y2="{bottom - _GAP}" stroke="#999" stroke-dasharray="3 3"/>'
             )
             out.append(f'<text x="{at}" y="{bottom - _GAP + 14}" text-anchor="middle" fill="#555">{number}</text>')
-            text = escape(f"{number}  {event.at - start:.1f} s  {event.text}")
+            text = escape(f"{number}  {self.time(event.at)}  {event.text}")
             out.append(f'<text x="{_LEFT}" y="{bottom + 8 + 15 * (number - 1)}" fill="#333">{text}</text>')
         return "\n".join([*out, "</svg>\n"])
 
@@ -107,7 +124,8 @@ class Picture:
                 label = high - (high - low) * index / (height - 1)
                 lines.append(f"{label:6.4g} |{''.join(row_cells)}".rstrip())
         lines.append(" " * 7 + "+" + "-" * columns)
-        lines.append(" " * 8 + "0 s" + f"{end - start:.0f} s".rjust(columns - 3))
+        first, last = self.time(start), self.time(end)
+        lines.append(" " * 8 + first + last.rjust(columns - len(first)))
         return lines
 
 
@@ -115,6 +133,8 @@ _MARKS = "*o+x#%"
 
 
 def _span(picture: Picture) -> tuple[float, float]:
+    if picture.span is not None:
+        return picture.span
     times = [at for track in picture.tracks for series in track.series for at, _ in series.points]
     times += [event.at for event in picture.events]
     if not times:

@@ -14,6 +14,9 @@ from chargepoint.journal.stamp import Stamp, resolve
 KEPT = 6000
 """Rows: three a row's ten minutes make two weeks, and some 2 MB."""
 
+LONGEST_S = 7200.0
+"""No row's samples reach further than that from its beginning."""
+
 
 class Sample(msgspec.Struct, array_like=True, frozen=True):
     """A point at one moment; of the borne (evse 0) only `offered_a`, the supply's limit, means something."""
@@ -64,7 +67,10 @@ def of_transaction(db: sqlite3.Connection, tx: int) -> Iterator[tuple[float, Sam
 
 def between(db: sqlite3.Connection, evse: int, begin: float, end: float) -> list[tuple[float, Sample]]:
     """A point's samples between two UTC times, in order."""
-    rows = db.execute(f"SELECT {_COLUMNS} FROM track WHERE evse = ? ORDER BY id", (evse,))
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM track WHERE evse = ? AND (utc IS NULL OR utc BETWEEN ? AND ?) ORDER BY id",
+        (evse, begin - LONGEST_S, end),
+    )
     return [(at, sample) for at, sample in _timed(db, rows) if begin <= at < end]
 
 
