@@ -1,16 +1,27 @@
-"""Replays the days of `tests/energy/energy_days.py`: `./dev run python docs/draw_days.py`.
+"""Replays the days of `tests/energy/energy_days.py` through the whole borne, under each policy.
 
-Writes one picture a day into `docs/sharing/`, and the table of policies into `docs/sharing.md` between its two marks.
+`./dev run python docs/draw_days.py [DAY...]` takes about a minute for each day and policy. It writes one picture a
+day into `docs/sharing/`, the figures into `docs/sharing/days.json`, and the tables of all days into `docs/sharing.md`
+between the two marks. `--tables` writes the tables alone.
 """
 
+import asyncio
+import json
+import logging
 import sys
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import escape
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "tests" / "energy"))
-from energy_days import DAYS, POLICIES, Outcome, Sample, replay  # noqa: E402
+import structlog
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "e2e"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "energy"))
+from energy_days import DAYS, Day, Outcome, Sample
+from stack_days import POLICIES, figures, replay_whole
+
+HERE = Path(__file__).parent
+FIGURES = HERE / "sharing" / "days.json"
 SAMPLE_S = 30.0
 WIDTH, LEFT, RIGHT = 860, 46, 18
 PANEL, GAP, TOP = 130, 40, 44
@@ -85,7 +96,7 @@ def picture(outcome: Outcome) -> str:
     for begin, end in day.silent:
         whole.shade(begin, end, "Linky silent")
     panels = [whole]
-    for i in range(len(day.wirings)):
+    for i in range(len(samples[0].offered)):
         panels.append(_point(outcome, i, samples))
     height = TOP + len(panels) * (PANEL + GAP)
     style = (
@@ -122,25 +133,56 @@ def _point(outcome: Outcome, i: int, samples: list[Sample]) -> Panel:
     return panel
 
 
-def main() -> None:
-    folder = HERE / "sharing"
-    folder.mkdir(exist_ok=True)
+def main(words: list[str]) -> None:
+    """Replay the days named (all without a name), and write what came of it."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    kept: dict[str, Any] = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+    for day in DAYS:
+        if "--tables" in words or (words and day.name not in words):
+            continue
+        for policy in POLICIES:
+            outcome = asyncio.run(replay_whole(day, policy, sample_s=SAMPLE_S if policy == "ours" else 0.0))
+            kept.setdefault(day.name, {})[policy] = summary(outcome)
+            if policy == "ours":
+                (FIGURES.parent / f"{day.name}.svg").write_text(picture(outcome))
+        FIGURES.write_text(json.dumps({d.name: kept[d.name] for d in DAYS if d.name in kept}, indent=1) + "\n")
+    write_page(kept)
+
+
+def summary(outcome: Outcome) -> dict[str, Any]:
+    """What is kept of a day under a policy."""
+    return {
+        "kwh": round(outcome.energy_kwh, 2),
+        "longest_wait_s": round(outcome.worst_wait_s),
+        "excess_s": round(outcome.excess_s),
+        "longest_excess_s": round(outcome.longest_excess_s),
+        "pilot_changes": sum(stay.changes for stay in outcome.stays),
+        "faults": sorted(outcome.faults),
+        "cars": figures(outcome),
+    }
+
+
+def write_page(kept: dict[str, Any]) -> None:
+    """The tables, between the page's two marks."""
     rows = [
-        "| day | policy | energy | longest wait | seconds above the limit | pilot changes |",
-        "|---|---|---|---|---|---|",
+        "| day | policy | energy | longest wait | above the limit, in all | longest | pilot changes |",
+        "|---|---|---|---|---|---|---|",
     ]
     pages = []
     for day in DAYS:
+        if day.name not in kept:
+            continue
         for policy in POLICIES:
-            outcome = replay(day, policy, 1.0, sample_s=SAMPLE_S if policy == "ours" else 0.0)
-            changes = sum(stay.changes for stay in outcome.stays)
+            found = kept[day.name][policy]
             name = f"[{day.name}](#{day.name})" if policy == "equal" else ""
             rows.append(
-                f"| {name} | {policy} | {outcome.energy_kwh:.1f} kWh | {outcome.worst_wait_s / 60:.1f} min "
-                f"| {outcome.excess_s:.0f} | {changes} |"
+                f"| {name} | {policy} | {found['kwh']:.1f} kWh | {found['longest_wait_s'] / 60:.1f} min "
+                f"| {found['excess_s']} s | {found['longest_excess_s']} s | {found['pilot_changes']} |"
             )
-        (folder / f"{day.name}.svg").write_text(picture(outcome))
-        pages.append(f"### {day.name}\n{day.title}.\n\n![{day.title}](sharing/{day.name}.svg)\n\n{_cars(outcome)}")
+        ours = kept[day.name]["ours"]
+        told = f"\n\nThe borne complained of: {', '.join(ours['faults'])}." if ours["faults"] else ""
+        image = f"![{day.title}](sharing/{day.name}.svg)"
+        pages.append(f"### {day.name}\n{day.title}.\n\n{image}\n\n{_cars(day, ours['cars'])}{told}")
     page = HERE / "sharing.md"
     text = page.read_text()
     before, rest = text.split(BEGIN)
@@ -148,18 +190,17 @@ def main() -> None:
     page.write_text(f"{before}{BEGIN}\n" + "\n".join(rows) + "\n\n" + "\n\n".join(pages) + f"\n{END}{after}")
 
 
-def _cars(outcome: Outcome) -> str:
+def _cars(day: Day, cars: dict[str, Any]) -> str:
     rows = [
         "| car | point | plugged | energy | first current after | longest wait | pilot changes |",
         "|---|---|---|---|---|---|---|",
     ]
-    for stay in outcome.stays:
-        visit = stay.visit
-        started = "never" if stay.started is None else f"{stay.started - visit.arrives:.0f} s"
+    for visit, car in zip(day.visits, cars.values(), strict=True):
+        started = "never" if car["start_s"] is None else f"{car['start_s']} s"
         plugged = f"{_clock(visit.arrives)} to {_clock(visit.leaves)}"
         rows.append(
-            f"| {visit.name} | {visit.point} | {plugged} | {stay.energy_wh / 1000:.1f} kWh | {started} "
-            f"| {stay.longest_wait_s / 60:.1f} min | {stay.changes} |"
+            f"| {visit.name} | {visit.point} | {plugged} | {car['kwh']:.1f} kWh | {started} "
+            f"| {car['longest_wait_s'] / 60:.1f} min | {car['pilot_changes']} |"
         )
     return "\n".join(rows)
 
@@ -169,4 +210,4 @@ def _clock(at: float) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

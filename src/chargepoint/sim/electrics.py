@@ -82,6 +82,8 @@ class Point:
     """What the appliance in the domestic socket draws; None: no plug."""
     lock: Lock = field(default_factory=Lock)
     bay_occupied: bool = False
+    ambient_c: float = AMBIENT_C
+    """Around the socket, without its own warmth."""
     temperature_c: float = AMBIENT_C
     energy_wh: float = 0.0
     generator_duty: float = 100.0
@@ -321,7 +323,7 @@ class Point:
             self._rcd_tested_s = max(0.0, self._rcd_tested_s - step_s)
 
     def _advance_temperature(self, step_s: float) -> None:
-        target = AMBIENT_C
+        target = self.ambient_c
         if "over-temperature" in self.faults:
             target = HOT_C
         elif self.car is not None:
