@@ -129,23 +129,44 @@ def test_a_steady_limit_is_used_and_the_pilots_come_to_rest(site: Site, data: st
         assert [len(slot.changes) for slot in site.slots] == before, "no car fits or leaves, so no pilot moves"
 
 
-@settings(max_examples=4, deadline=None)
-@given(st.integers(2, 4), st.integers(60, 119), st.data())
-def test_nobody_waits_longer_than_one_rotation(count: int, tenths: int, data: st.DataObject) -> None:
-    limit = tenths / 10
-    site = Site([Slot(i, wiring("RST")) for i in range(1, count + 1)], (limit, limit, limit))
+scarce = st.integers(60, 130).map(lambda tenths: tenths / 10)
+
+
+@settings(max_examples=8, deadline=None)
+@given(sites(), scarce.map(lambda amps: (amps,) * 3) | st.tuples(scarce, scarce, scarce), st.data())
+def test_nobody_waits_longer_than_one_rotation(site: Site, limit: Phases, data: st.DataObject) -> None:
+    """One turn of everybody else, and of itself: whatever phases they use, whenever they came, metered or not."""
+    site.limit_a = limit
+    count = len(site.slots)
     waiting: dict[int, float] = {}
     worst = 0.0
     for slot in site.slots:
-        slot.plug(Car(lag_s=2, need_wh=data.draw(st.sampled_from([1e9, 0.0]))), site.now)
-        for _ in range(data.draw(st.integers(0, 600))):
-            site.step()
+        car = Car(phases=data.draw(st.sampled_from([1, 3])), need_wh=data.draw(st.sampled_from([1e9, 500.0, 0.0])))
+        slot.plug(car, site.now)
+        site.run(data.draw(st.integers(0, 600)))
     for _ in range(count * 2 * 900):
         site.step()
         for slot in site.slots:
+            if min(limit[line] for line in slot.wiring) < (slot.fixed_a or 6.0):
+                continue  # it would not fit alone either
             waiting[slot.id] = 0.0 if slot.offered_a else waiting.get(slot.id, 0.0) + 1
             worst = max(worst, waiting[slot.id])
     assert worst <= count * 900 + 30, worst
+
+
+def test_single_phase_cars_whose_turns_overlap_do_not_keep_a_three_phase_car_waiting() -> None:
+    site = Site([Slot(1, wiring("R")), Slot(2, wiring("S")), Slot(3, wiring("RST"))], (9.0, 9.0, 9.0))
+    site.slots[0].plug(Car(phases=1), site.now)
+    site.run(400)
+    site.slots[1].plug(Car(phases=1), site.now)
+    site.run(60)
+    site.slots[2].plug(Car(phases=3), site.now)
+    served = 0
+    for _ in range(3 * 3600):
+        site.step()
+        served += site.slots[2].offered_a > 0
+    assert served > 3600
+    assert all(slot.car is not None and slot.car.energy_wh > 1000 for slot in site.slots)
 
 
 @settings(max_examples=6, deadline=None)

@@ -275,7 +275,52 @@ def _take_excess(seats: Sequence[_Seat], free: list[float]) -> None:
 
 
 def _admit(seats: Sequence[_Seat], left: list[float], now: float) -> list[_Seat]:
-    """Give 6 A to as many as fit, in order; take their minimum from `left`. Those left out get their reason."""
+    """Give 6 A to as many as fit, in order; take their minimum from `left`. Those left out get their reason.
+
+    The first who must wait for others' turns is *next*: while it waits, nobody on its phases begins a turn that would
+    outlast theirs. Else two single-phase cars, each taking its turns in the other's, would keep a three-phase car
+    waiting for ever.
+    """
+    asking = _asking(seats, now)
+    newcomer = any(s.memory.waiting_since is not None and s.memory.served_at == -inf for s in asking)
+    asking.sort(key=lambda seat: _order(seat, now, newcomer))
+    admitted: list[_Seat] = []
+    whole = list(left)
+    next_lines: frozenset[int] = frozenset()
+    next_from = now
+    for seat in asking:
+        least = seat.point.least_a
+        full = next((line for line in seat.lines if left[line] < least - 1e-9), None)
+        returning = seat.memory.turn_since is None and now - seat.memory.shed_at < HYSTERESIS_S
+        enough = least + RETURN_A - MINIMUM_A
+        if full is None and not (returning and min(left[line] for line in seat.lines) < enough):
+            for line in seat.lines:
+                left[line] -= least
+            if seat.memory.turn_since is None or _over(seat, now, newcomer):
+                began = now if next_lines.isdisjoint(seat.lines) else seat.memory.turn_since or next_from
+                seat.memory = replace(seat.memory, turn_since=began, waiting_since=None)
+            admitted.append(seat)
+            continue
+        seat.phase = full
+        if full is None:
+            seat.reason, seat.until = "hysteresis", seat.memory.shed_at + HYSTERESIS_S
+        else:
+            in_the_way = [other for other in admitted if not set(other.lines).isdisjoint(seat.lines)]
+            seat.reason = "turn" if any(full in other.lines for other in in_the_way) else _no_room(seat)
+            if seat.reason == "turn" and not next_lines and min(whole[line] for line in seat.lines) >= least - 1e-9:
+                next_lines = frozenset(seat.lines)
+                next_from = max(other.memory.turn_since or now for other in in_the_way)
+        seat.memory = _leave(
+            seat.memory, now, asked=True, taken_over=seat.reason == "turn" and _over(seat, now, newcomer)
+        )
+    for seat in asking:
+        if seat.reason == "turn":
+            seat.until = min((s.memory.turn_since or now) + TURN_S for s in admitted if seat.phase in s.lines)
+    return admitted
+
+
+def _asking(seats: Sequence[_Seat], now: float) -> list[_Seat]:
+    """Those that could charge if there were room; the others get their reason."""
     asking: list[_Seat] = []
     for seat in seats:
         if not seat.point.connected:
@@ -288,34 +333,7 @@ def _admit(seats: Sequence[_Seat], left: list[float], now: float) -> list[_Seat]
             asking.append(seat)
             continue
         seat.memory = _leave(seat.memory, now, asked=False)
-    newcomer = any(s.memory.waiting_since is not None and s.memory.served_at == -inf for s in asking)
-    asking.sort(key=lambda seat: _order(seat, now, newcomer))
-    admitted: list[_Seat] = []
-    for seat in asking:
-        least = seat.point.least_a
-        full = next((line for line in seat.lines if left[line] < least - 1e-9), None)
-        returning = seat.memory.turn_since is None and now - seat.memory.shed_at < HYSTERESIS_S
-        enough = least + RETURN_A - MINIMUM_A
-        if full is None and not (returning and min(left[line] for line in seat.lines) < enough):
-            for line in seat.lines:
-                left[line] -= least
-            over = seat.memory.turn_since is None or _over(seat, now, newcomer)
-            if over:
-                seat.memory = replace(seat.memory, turn_since=now, waiting_since=None)
-            admitted.append(seat)
-            continue
-        seat.phase = full
-        if full is None:
-            seat.reason, seat.until = "hysteresis", seat.memory.shed_at + HYSTERESIS_S
-        else:
-            seat.reason = "turn" if any(full in other.lines for other in admitted) else _no_room(seat)
-        seat.memory = _leave(
-            seat.memory, now, asked=True, taken_over=seat.reason == "turn" and _over(seat, now, newcomer)
-        )
-    for seat in asking:
-        if seat.reason == "turn":
-            seat.until = min((s.memory.turn_since or now) + TURN_S for s in admitted if seat.phase in s.lines)
-    return admitted
+    return asking
 
 
 def _no_room(seat: _Seat) -> str:
