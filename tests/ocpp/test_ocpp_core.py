@@ -393,6 +393,26 @@ async def test_trigger_message_is_answered_first_and_then_obeyed(
         assert {value["context"] for value in sampled} == {"Trigger"}
 
 
+async def test_triggered_values_name_the_transaction_that_runs(borne, central):
+    central.first_transaction_id = 0
+    stamp = Stamp(borne.journal.boot, 1.0, NOW.timestamp())
+    tx = await borne.journal.write(lambda db: transactions.begin(db, 2, 1, "TAG1", None, None, "car", stamp, 10))
+    borne.station.transaction_of = lambda evse: tx if evse == 2 else None
+    await central.call("TriggerMessage", {"requestedMessage": "MeterValues", "connectorId": 2})
+    early = await central.wait_for("MeterValues")  # its id is not known yet
+    assert "transactionId" not in early.payload
+    borne.backend.outbox_changed()
+    await central.wait_for("StartTransaction")
+    await borne.backend._sender.drained(2)
+    mark = central.mark()
+    await central.call("TriggerMessage", {"requestedMessage": "MeterValues"})
+    await central.wait_for("MeterValues", lambda p: p["connectorId"] == 2, after=mark)
+    assert [(p.payload["connectorId"], p.payload.get("transactionId")) for p in central.received[mark:]] == [
+        (1, None),
+        (2, 0),
+    ]
+
+
 async def test_a_message_known_but_not_offered_and_one_unknown(borne, central):
     for action, code in (("Authorize", "NotSupported"), ("FlyToTheMoon", "NotImplemented")):
         with pytest.raises(CallFailed) as failure:

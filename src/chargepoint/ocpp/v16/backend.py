@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 from ocpp.v16 import call
-from ocpp.v16.enums import ChargePointErrorCode
+from ocpp.v16.enums import ChargePointErrorCode, Log
 from websockets.asyncio.client import ClientConnection
 
 from chargepoint import __version__
@@ -375,8 +375,9 @@ class Backend:
     async def _log_content(self, log_type: str, since: float, until: float) -> bytes:
         """The security log as lines; the diagnostics as JSON."""
         events = await self._journal.read(lambda db: security_log.read(db, since, until))
-        if log_type == "SecurityLog":
+        if log_type == Log.security_log.value:
             return "".join(f"{line}\n" for line in events).encode()
+        presents = {connector: self._present(connector) for connector in self._connectors.all}
         content = {
             "charge_point": self._config.station.id,
             "firmware": __version__,
@@ -384,8 +385,7 @@ class Backend:
             "link": dict(self._rpc.counters) if self._rpc is not None else {},
             "connectors": [
                 {"connector": connector, "status": present.status.value, "fault": present.error, "info": present.info}
-                for connector in self._connectors.all
-                for present in (self._present(connector),)
+                for connector, present in presents.items()
             ],
             "configuration": {shown.name: shown.value for shown in self._configuration.show_all()},
             "security_log": events,
@@ -491,8 +491,15 @@ class Backend:
 
     async def _trigger_meter_values(self, evses: tuple[int, ...]) -> None:
         for evse in evses:
-            if (sampled := self._station.sample_now(evse, "Trigger")) is not None:
-                await self._send_triggered(outgoing.meter_values(sampled, self._connectors))
+            sampled = self._station.sample_now(evse, "Trigger")
+            if sampled is not None and sampled.values:
+                backend_id = await self._transaction_id(evse)
+                await self._send_triggered(outgoing.meter_values(sampled, self._connectors, backend_id))
+
+    async def _transaction_id(self, evse: int) -> str | None:
+        """The central system's id of what runs at a point; None while it has none."""
+        tx = self._station.transaction_of(evse)
+        return None if tx is None else await self._journal.read(lambda db: outbox.backend_id(db, tx))
 
     async def _send_triggered(self, request: Any) -> Payload | None:
         """Send now or not at all; None when it was not answered."""

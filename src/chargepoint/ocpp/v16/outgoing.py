@@ -37,10 +37,12 @@ def status_notification(event: StatusChanged, connectors: Connectors) -> call.St
     )
 
 
-def meter_values(event: MeterSampled, connectors: Connectors) -> call.MeterValues:
-    """Values outside any transaction."""
+def meter_values(event: MeterSampled, connectors: Connectors, backend_id: str | None = None) -> call.MeterValues:
+    """Values of a moment; `backend_id`: of the transaction that runs there, if its id is known (4.7)."""
     return call.MeterValues(
-        connector_id=connectors.connector_of(event.evse), meter_value=[meter_value(event.at, event.values)]
+        connector_id=connectors.connector_of(event.evse),
+        transaction_id=None if backend_id is None else int(backend_id),
+        meter_value=[meter_value(event.at, event.values)],
     )
 
 
