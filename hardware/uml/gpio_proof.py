@@ -246,7 +246,7 @@ class Proof:
         protocol, found = Wiegand(offsets[0]), list[bytes]()
         protocol.start(time.monotonic())
         for bit in bits(uid):
-            # gpio-sim hands an edge on at the next tick of this kernel's clock, 10 ms: one at a time, or two become one.
+            # gpio-sim hands an edge on at this kernel's next tick, 10 ms: one at a time, or two become one.
             self.lines.pull(names[bit], False)
             found += protocol.receive(next_edge(descriptor), 0.0)
             self.lines.pull(names[bit], True)

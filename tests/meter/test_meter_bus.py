@@ -178,7 +178,7 @@ async def test_an_answer_that_was_on_its_way_is_not_fresh(tmp_path):
     meter = SimMeter("eastron-sdm630", lambda: now[0])
     async with line(tmp_path, {1: meter}, interval=30, timeout_s=1.0) as (_, bus, told):
         await until(lambda: told.readings)
-        whole_round = bus.counters.requests + len(plan(meter.map, details=False))
+        whole_round = bus.counters.requests + len(plan(meter.map).brief)
         meter.delay_s = 0.2
         first = asyncio.create_task(bus.read_fresh(1, time.monotonic(), 5.0))
         await until(lambda: bus.counters.requests == whole_round)

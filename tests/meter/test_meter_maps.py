@@ -10,7 +10,7 @@ from chargepoint.meter import maps
 from chargepoint.meter.bus import MeterBus
 from chargepoint.meter.decode import to_reading
 from chargepoint.meter.maps import BadMap, UnknownModel
-from chargepoint.meter.plan import plan
+from chargepoint.meter.plan import PAIR_MS, duration_ms, plan
 from chargepoint.meter.registers import decode
 from chargepoint.sim.wire_meters import SimMeter, SimMeterBus, SimReading, crc16
 
@@ -129,23 +129,62 @@ async def test_a_meter_made_of_the_file_is_read_whole(tmp_path, model):
 
 
 @pytest.mark.parametrize("model", maps.names())
-def test_a_plan_reads_every_row_within_the_meters_limit_and_the_energy_last(model):
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_plan_reads_what_it_promises_within_the_meters_limit_and_the_energy_last(model, alone):
     regmap = maps.load(model)
-    blocks = plan(regmap)
-    assert all(block.count <= regmap.max_registers for block in blocks)
+    found = plan(regmap, alone=alone)
+    rounds = (found.whole, found.brief, *found.turns)
+    energy = regmap.registers["energy_import"]
+    for blocks in rounds:
+        assert all(block.count <= regmap.max_registers for block in blocks)
+        assert blocks[-1].holds(energy)
+        for name in ("energy_import", "current_l1", "current_l3"):
+            assert name not in regmap.registers or sum(block.holds(regmap.registers[name]) for block in blocks) == 1
     for name, row in regmap.registers.items():
-        if name != "power" or "power_l3" not in regmap.registers:
-            assert sum(block.holds(row) for block in blocks) == 1
-    assert blocks[-1].holds(regmap.registers["energy_import"])
-    brief = plan(regmap, details=False)
-    assert sum(b.count for b in brief) <= sum(b.count for b in blocks)
-    for name in ("energy_import", "current_l1", "voltage_l1"):
-        assert name not in regmap.registers or any(block.holds(regmap.registers[name]) for block in brief)
+        read_in = [blocks for blocks in (found.brief, *found.turns) if any(block.holds(row) for block in blocks)]
+        if not name.startswith("power") or name == "power_factor":
+            assert read_in and any(block.holds(row) for block in found.whole)
+    powers = [name for name in ("power", "power_l1") if name in regmap.registers]
+    assert any(any(block.holds(regmap.registers[name]) for block in found.whole) for name in powers) or not powers
+
+
+@pytest.mark.parametrize("model", maps.names())
+def test_two_meters_on_a_line_fit_into_a_quarter_of_a_second(model):
+    found = plan(maps.load(model), alone=False)
+    longest = max(duration_ms(found.brief), *(duration_ms(turn) for turn in (*found.turns, found.brief)))
+    assert duration_ms(found.brief) + longest <= PAIR_MS
+
+
+def test_only_one_of_two_meters_takes_a_long_round():
+    found = plan(maps.load("carlo-gavazzi-em24"), alone=False)
+    for turn in range(2, 40):
+        assert found.brief in (found.blocks(turn), found.blocks(turn + 1))
+    assert {found.blocks(turn) for turn in range(2, 40)} == {found.brief, *found.turns}
+
+
+@pytest.mark.parametrize("model", [name for name in maps.names() if "power_l3" in maps.load(name).registers])
+def test_a_building_meter_reads_the_powers_of_its_phases_in_every_round(model):
+    regmap = maps.load(model)
+    found = plan(regmap, alone=False, signs=True)
+    for blocks in (found.brief, *found.turns):
+        assert any(block.holds(regmap.registers["power_l2"]) for block in blocks)
+
+
+def test_a_power_that_is_not_renewed_is_not_read_at_all():
+    """Phases read once and never again would be summed for ever."""
+    for model in maps.names():
+        regmap = maps.load(model)
+        found = plan(regmap, alone=False)
+        for name in ("power", "power_l1"):
+            if name in regmap.registers and not any(
+                block.holds(regmap.registers[name]) for blocks in (found.brief, *found.turns) for block in blocks
+            ):
+                assert not any(block.holds(regmap.registers[name]) for block in found.whole), (model, name)
 
 
 def test_the_usual_meters_take_two_requests_of_different_length():
     for model in ("eastron-sdm630", "eastron-sdm72d-m-v2"):
-        counts = [block.count for block in plan(maps.load(model))]
+        counts = [block.count for block in plan(maps.load(model)).whole]
         assert len(counts) == 2 and len(set(counts)) == 2
 
 

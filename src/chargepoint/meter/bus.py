@@ -20,7 +20,7 @@ from chargepoint.meter.decode import EnergyGuard, Implausible, to_reading
 from chargepoint.meter.identity import code, judge
 from chargepoint.meter.link import Counters, ModbusLink, NoAnswer, NoLine, Refused, heed_cancellation
 from chargepoint.meter.plan import Block, plan
-from chargepoint.meter.reading import Reading
+from chargepoint.meter.reading import BUILDING, Reading
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -29,8 +29,6 @@ NOTHING_S = 5.0
 """A bus without meters looks up so often, to show that it lives."""
 LOST_AFTER = 4
 """Failed readings in a row before a meter is called lost."""
-DETAILS_EVERY = 10
-"""Frequency, power factor and export are read in one round of so many."""
 BACK_OFF_S = (2.0, 4.0, 8.0, 10.0)
 """Pauses between attempts at a lost meter."""
 
@@ -55,11 +53,11 @@ class WrongModel(Exception):
 class _Meter:
     """One meter and how it is doing."""
 
-    def __init__(self, evse: int, ref: MeterRef) -> None:
+    def __init__(self, evse: int, ref: MeterRef, alone: bool) -> None:
         self.evse = evse
         self.unit = ref.unit
         self.map = maps.load(ref.model)
-        self.whole, self.brief = plan(self.map), plan(self.map, details=False)
+        self.plan = plan(self.map, alone=alone, signs=evse == BUILDING)
         self.registers: dict[int, int] = {}
         """What was read last; a brief round renews a part."""
         self.rounds = 0
@@ -94,7 +92,7 @@ class MeterBus:
         """`meters`: evse id -> model and unit. `link`: another line than the serial one of the first arguments."""
         self._link = link or ModbusLink(port, baudrate, parity)
         self._interval_s = interval_s
-        self._meters = {evse: _Meter(evse, ref) for evse, ref in meters.items()}
+        self._meters = {evse: _Meter(evse, ref, len(meters) == 1) for evse, ref in meters.items()}
         self._listener = listener
         self._wake = asyncio.Event()
         self._jobs: deque[Callable[[], Awaitable[None]]] = deque()
@@ -199,9 +197,9 @@ class MeterBus:
 
     async def _read(self, meter: _Meter) -> Reading:
         # Meters take turns with their details (by their place in the table), so that no round has them of two.
-        turn = (meter.rounds + list(self._meters).index(meter.evse)) % DETAILS_EVERY
+        turn = meter.rounds + list(self._meters).index(meter.evse)
         asked = time.monotonic()
-        blocks = meter.whole if meter.last is None or turn == 0 else meter.brief
+        blocks = meter.plan.whole if meter.last is None else meter.plan.blocks(turn)
         for block in blocks:
             words = await self._link.read(meter.unit, meter.map.function, block, meter.map.gap_ms / 1000)
             meter.registers.update(enumerate(words, block.address))

@@ -16,8 +16,9 @@ class Reading:
     """One complete reading. The register is the truth for energy: nothing is integrated in software."""
 
     at: float
-    """Monotonic seconds at which it was asked for: no register is older. The answer may have been on its way when
-    something happened; it is not taken for a reading of after that."""
+    """Monotonic seconds at which it was asked for: no current and no import register is older. The answer may have been
+    on its way when something happened; it is not taken for a reading of after that. Where several slow meters share a
+    line, power and voltages may be some rounds old (`meter.plan`), as frequency, factor and export always may."""
     energy_wh: int
     """Import register, Wh, as the meter shows it."""
     power_w: float | None = None

@@ -159,7 +159,7 @@ async def _match(asked: _Asked, regmap: RegisterMap) -> Match | None:
 
 async def _reading(asked: _Asked, regmap: RegisterMap) -> Reading | None:
     registers: dict[int, int] = {}
-    for block in plan(regmap):
+    for block in plan(regmap).whole:
         words = await asked.read(regmap.function, block)
         if words is None:
             return None
