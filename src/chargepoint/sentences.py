@@ -66,6 +66,8 @@ FRENCH: Final[dict[str, str]] = {
     "both quiet after {} ms (at most {} ms)": "tous deux calmes après {} ms (au plus {} ms)",
     "contactor: mirror contact and load side tell that it is open": "contacteur : contact miroir et côté charge disent qu'il est ouvert",
     "{} ms late": "{} ms de retard",
+    'it has no code where a {} has one: is model = "{}" right?': 'il n\'a pas de code là où un {} en a un : model = "{}" est-il juste ?',
+    'it answers, but its voltages read {}: is model = "{}" right?': 'il répond, mais ses tensions se lisent {} : model = "{}" est-il juste ?',
     # --- external pilot controllers
     "a car is connected: unplug it first": "un véhicule est branché : débranchez-le d'abord",
     "{} is not active": "{} n'est pas actif",

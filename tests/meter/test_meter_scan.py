@@ -1,15 +1,17 @@
 """Finding meters on a line, and noticing that one is another model than configured."""
 
 import asyncio
+import struct
 import time
 
 import pytest
 
 from chargepoint.config import MeterRef
 from chargepoint.meter import maps
-from chargepoint.meter.bus import MeterBus
+from chargepoint.meter.bus import MeterBus, WrongModel
+from chargepoint.meter.decode import Implausible
 from chargepoint.meter.identity import judge
-from chargepoint.meter.link import ModbusLink
+from chargepoint.meter.link import ModbusLink, Refused
 from chargepoint.meter.scan import describe, identify, scan
 from chargepoint.sim.wire_meters import SimMeter, SimMeterBus, SimReading
 
@@ -65,6 +67,49 @@ def test_a_code_of_the_same_layout_is_used_with_a_warning():
 def test_an_unheard_of_code_is_used_with_a_warning():
     verdict = judge(maps.load("eastron-sdm630"), 0x1234)
     assert verdict.usable and "0x1234" in verdict.text
+
+
+NOTICED_BY_NOBODY = {
+    ("carlo-gavazzi-em112", "carlo-gavazzi-em24-e1"),
+    ("carlo-gavazzi-em112", "carlo-gavazzi-em340"),
+    ("phoenix-eem350", "carlo-gavazzi-em24-e1"),
+    ("phoenix-eem350", "carlo-gavazzi-em340"),
+}
+"""Configured, connected: voltages and currents stand at the same places, the energy does not, and there is no code."""
+
+
+class Registers:
+    """A line whose one unit answers at once."""
+
+    name = "line"
+
+    def __init__(self, meter):
+        self._meter = meter
+
+    async def read(self, unit, function, block, gap_s=0.0):
+        answer = self._meter.answer(struct.pack(">BHH", function, block.address, block.count))
+        if answer[0] & 0x80:
+            raise Refused(f"exception {answer[1]}")
+        return list(struct.unpack(f">{block.count}H", answer[2:]))
+
+
+@pytest.mark.parametrize("configured", maps.names())
+@pytest.mark.asyncio
+async def test_a_wrong_model_reads_nothing_false(configured):
+    """Every other meter behind this configuration: detected, or read as what it is."""
+    wrong = set()
+    for connected in maps.names():
+        link = Registers(SimMeter(connected, lambda: NOW))
+        bus = MeterBus("", 9600, "N", 1.0, {1: MeterRef(model=configured, unit=1)}, Told(), link)
+        try:
+            reading = await bus._read(bus._meters[1])
+        except (Refused, WrongModel, Implausible):
+            assert connected != configured
+            continue
+        current = reading.current_a[0]
+        if abs(reading.energy_wh - NOW.energy_wh) > 100 or (current is not None and abs(current - 5) > 0.1):
+            wrong.add((configured, connected))
+    assert wrong == {pair for pair in NOTICED_BY_NOBODY if pair[0] == configured}
 
 
 class Told:

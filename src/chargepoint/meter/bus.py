@@ -17,7 +17,7 @@ import structlog
 from chargepoint.config import MeterRef
 from chargepoint.meter import maps
 from chargepoint.meter.decode import EnergyGuard, Implausible, to_reading
-from chargepoint.meter.identity import code, judge
+from chargepoint.meter.identity import code, judge, without_supply
 from chargepoint.meter.link import Counters, ModbusLink, NoAnswer, NoLine, Refused, heed_cancellation
 from chargepoint.meter.plan import Block, plan
 from chargepoint.meter.reading import BUILDING, Reading
@@ -206,17 +206,25 @@ class MeterBus:
         meter.rounds += 1
         reading = to_reading(meter.map, meter.registers, asked)
         if not meter.identified:
-            await self._identify(meter)
+            await self._identify(meter, reading)
         meter.guard.check(reading.energy_wh)
         return reading
 
-    async def _identify(self, meter: _Meter) -> None:
-        """Ask what it is, once it answers. Many meters cannot be asked; that is no failure."""
+    async def _identify(self, meter: _Meter, reading: Reading) -> None:
+        """Ask what it is, once it answers. Many meters cannot be asked: then its voltages have to be those of a supply.
+
+        Raises WrongModel.
+        """
+        if said := without_supply(meter.map, reading):
+            raise WrongModel(f"unit {meter.unit} on {self._link.name}: {said}")
         probe = meter.map.identity
         if probe is not None and probe.values:
             try:
                 words = await self._link.read(meter.unit, probe.function, Block(probe.address, probe.words))
             except (NoAnswer, Refused) as e:
+                if isinstance(e, Refused) and 0 not in probe.values:
+                    said = f'it has no code where a {meter.map.title} has one: is model = "{meter.map.model}" right?'
+                    raise WrongModel(f"unit {meter.unit} on {self._link.name}: {said}") from e
                 log.info("meter_gives_no_code", evse=meter.evse, unit=meter.unit, why=str(e))
             else:
                 found = code(probe, words)

@@ -4,7 +4,11 @@ from dataclasses import dataclass
 
 from chargepoint.meter import maps
 from chargepoint.meter.maps import Identity, RegisterMap
+from chargepoint.meter.reading import Reading
 from chargepoint.meter.registers import decode
+
+LEAST_SUPPLY_V = 80.0
+"""A meter that answers is fed: by the lowest supply the configuration knows (100 V), less a fifth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,15 @@ def judge(regmap: RegisterMap, found: int) -> Verdict:
             remedy = f'; write model = "{other.model}"'
             return Verdict(other.registers == regmap.registers, said + remedy)
     return Verdict(True, f"the meter gives code 0x{found:04X}, which no map of its kind knows; used as {regmap.model}")
+
+
+def without_supply(regmap: RegisterMap, reading: Reading) -> str:
+    """What is wrong when no phase has a voltage that could feed the meter itself; empty when one has."""
+    volts = [volt for volt in reading.voltage_v if volt is not None]
+    if not volts or max(volts) >= LEAST_SUPPLY_V:
+        return ""
+    read = ", ".join(f"{volt:g} V" for volt in volts)
+    return f'it answers, but its voltages read {read}: is model = "{regmap.model}" right?'
 
 
 def _with_probe(probe: Identity) -> list[RegisterMap]:
