@@ -3,12 +3,15 @@
 import csv
 
 import pytest
+from hardware.carrier import netlist
 from hardware.spice import car, deck, drops, engine, margins, tables, values
 
 from chargepoint.board import frontend
-from chargepoint.evse.watch import DUTY_SETTLE_S, DUTY_TOLERANCE
+from chargepoint.evse.loop import OVERRUN_S, PERIOD_S
+from chargepoint.evse.watch import DUTY_SETTLE_S, DUTY_TOLERANCE, WATCHDOG_GRACE_S
 from chargepoint.iec61851.pilot import GENERATOR_MAX_V, GENERATOR_MIN_V
 from chargepoint.iec61851.proximity import CODED_OHM, Proximity, coding_of
+from chargepoint.iec61851.timing import CONTACTOR_FEEDBACK_S, LOCK_MOVE_S, OPEN_LIMIT_S
 
 
 def test_every_load_reads_as_its_state_from_every_other_state() -> None:
@@ -55,6 +58,12 @@ def test_a_sound_generator_is_never_called_weak_or_too_strong() -> None:
         assert frontend.pilot_v(int(row["low_min"])) > -GENERATOR_MAX_V + 0.5
 
 
+def ohms(name: str) -> float:
+    """`R_1k82_01` is 1820 ohm."""
+    whole, part = name.split("_")[1].split("k")
+    return float(f"{whole}.{part or 0}") * 1e3
+
+
 @pytest.mark.parametrize("coding", list(CODED_OHM))
 def test_a_cable_is_read_as_what_it_is(coding: Proximity) -> None:
     for ohm in (CODED_OHM[coding][1] * 0.97, CODED_OHM[coding][1], CODED_OHM[coding][1] * 1.03):
@@ -68,6 +77,46 @@ def test_the_hardware_lets_go_in_time_by_itself() -> None:
             low, high = row["limit"].split("..")
             assert not low or float(row["least"]) >= float(low), row
             assert not high or float(row["most"]) <= float(high), row
+
+
+def test_the_window_of_the_interlock_lets_c_and_d_through_and_nothing_else() -> None:
+    """In hardware alone: the held peak of every load against the comparators' limits, ADC errors taken for ripple."""
+    low, high = values.limits()["interlock"]["low_v"], values.limits()["interlock"]["high_v"]
+    for row in margins.counts():
+        least, most = frontend.volt(int(row["high_min"])), frontend.volt(int(row["high_max"]))
+        if row["state"] in ("C", "D"):
+            assert low[2] < least and most < high[0], row
+        elif row["state"] in ("A", "B"):
+            assert least > high[2], row
+        elif row["state"] != "C-no-diode":  # its peak is a sound C's: the diode is the software's to see
+            assert most < low[0], row
+
+
+def test_the_parts_of_the_window_have_its_values() -> None:
+    fitted = {part.ref: part.part.name for part in netlist.board()}
+    top, middle, bottom = (ohms(fitted[f"R_T{n}_1"]) for n in (1, 2, 3))
+    reference = 3.3 / (top + middle + bottom)
+    window = values.limits()["interlock"]
+    assert reference * bottom == pytest.approx(window["low_v"][1], abs=0.001)
+    assert reference * (middle + bottom) == pytest.approx(window["high_v"][1], abs=0.001)
+
+
+def test_the_drop_times_fit_the_software_s_own() -> None:
+    with drops.OUT.open(encoding="utf-8", newline="") as file:
+        found = {row["quantity"]: (float(row["least"]), float(row["most"])) for row in csv.DictReader(file)}
+    least, most = found["coil watchdog after the last heartbeat"]
+    # A late pass is the software's fault before the coils drop; a fed watchdog never drops them between two edges.
+    assert least > 1000 * OVERRUN_S + 1000 * PERIOD_S
+    assert most < 1000 * WATCHDOG_GRACE_S
+    assert least / 10 > 2 * 1000 * PERIOD_S
+    release = found["contactor release, coil off to open contacts"][1]
+    assert release < 1000 * CONTACTOR_FEEDBACK_S
+    # The order within 30 ms and the release after it: within the 100 ms of the standard.
+    assert 1000 * margins.BUDGET_S + release < 1000 * OPEN_LIMIT_S
+    interlock = found["pilot leaves C/D at 10 % duty to open contacts, by the interlock alone"][1]
+    assert interlock < 1000 * OPEN_LIMIT_S
+    lock = values.limits()["lock"]
+    assert lock["start_s"][2] + lock["travel_s"][2] < LOCK_MOVE_S
 
 
 def test_the_report_names_the_worst_margin_of_every_load() -> None:
