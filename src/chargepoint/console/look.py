@@ -13,6 +13,7 @@ from chargepoint.console.borne import SafetySilent, when
 from chargepoint.console.picture import Event, Picture, Series, Track
 from chargepoint.console.rpc import Refused, Unreachable
 from chargepoint.console.session import Command, Lines, Session, Usage, tree
+from chargepoint.energy.limits import Limit
 from chargepoint.faults import FAULTS
 from chargepoint.reader.variants import variants
 from chargepoint.text import amps, clean, clean_all, mask, table
@@ -143,10 +144,19 @@ def limits(session: Session, words: list[str]) -> Lines:
         known = sorted(evse["limits"], key=lambda limit: (limit["amps"] is None, limit["amps"] or 0))
         rows = [[session.t(word) for word in ("limit", "current", "set by", "since", "until")]]
         for limit in known:
-            times = [limit.get("since") or "", limit.get("until") or ""]
+            times = [(limit.get(key) or "")[:16].replace("T", " ") for key in ("since", "until")]
             rows.append([limit["name"], amps(limit["amps"]), session.t.said(limit["owner"]), *times])
-        lines += table(rows, "  ")
+        said = ["", *("    " + _limit_sentence(session, limit) for limit in known)]
+        lines += [line for pair in zip(table(rows, "  "), said, strict=True) for line in pair if line]
     return lines
+
+
+def _limit_sentence(session: Session, limit: dict[str, Any]) -> str:
+    try:
+        known = Limit(limit["name"], limit["owner"], limit["amps"], 0.0, detail=limit.get("detail", ""))
+    except ValueError:  # a name of another version
+        return ""
+    return "" if known.amps is None else known.sentence(session.t.name)
 
 
 def counters(session: Session, _: list[str]) -> Lines:
@@ -260,7 +270,7 @@ def reader(session: Session, words: list[str]) -> Lines:
     lines: list[str] = []
     for entry in clean_all(session.borne.station.ask("readers")):
         last = entry.pop("last")
-        lines += tree(entry)
+        lines += tree(entry, session.t)
         if last is not None and session.who:
             ago = session.t("last badge, {seconds} s ago:", seconds=f"{last['ago']:.0f}")
             lines += [ago, *table([list(pair) for pair in variants(bytes.fromhex(last["uid"]))], "  ")]
@@ -273,7 +283,7 @@ def reader(session: Session, words: list[str]) -> Lines:
 def tic(session: Session, words: list[str]) -> Lines:
     """What the meters of the connection leave, as the station understood them."""
     supply = clean_all(session.borne.station.ask("status")).get("supply", {})
-    return list(tree(supply))
+    return list(tree(supply, session.t))
 
 
 def config(session: Session, words: list[str]) -> Lines:
@@ -297,7 +307,7 @@ def config(session: Session, words: list[str]) -> Lines:
 def ocpp(session: Session, words: list[str]) -> Lines:
     match words:
         case []:
-            return list(tree(clean_all(session.borne.station.ask("status")["ocpp"])))
+            return list(tree(clean_all(session.borne.station.ask("status")["ocpp"]), session.t))
         case ["messages", *rest]:
             count = int(session.number(rest, 0, 20, 1, 500))
             found = clean_all(session.borne.station.ask("messages", count=count))

@@ -16,7 +16,7 @@ def meters(session: Session, words: list[str]) -> Lines:
     match words:
         case []:
             found = clean_all(session.borne.station.ask("meters"))
-            return list(tree(found)) or [session.t("There is none.")]
+            return list(tree(found, session.t)) or [session.t("There is none.")]
         case ["registers", *rest]:
             return _registers(session, session.evse(rest))
         case ["frames", *rest]:

@@ -18,7 +18,7 @@ Timed = Sequence[tuple[float, Sample]]
 """Samples with their UTC seconds."""
 PILOT_V: Final = {"A": 12.0, "B": 9.0, "C": 6.0, "D": 3.0, "E": 0.0, "F": -12.0}
 """The positive level of each state (IEC 61851-1, Table A.2); F is steady."""
-_LABELS: Final = {
+LABELS: Final = {
     "tx": "number",
     "evse": "point",
     "token": "badge",
@@ -62,8 +62,10 @@ def _one_session(session: Session, words: list[str]) -> Lines:
     entry = next((entry for entry in session.borne.sessions(100_000) if entry["tx"] == number), None)
     if entry is None:
         raise Usage(session.t("There is no session of that number; `sessions` lists them."))
+    entry["seconds"] = "?" if entry["seconds"] is None else f"{entry['seconds']:.0f}"
+    entry["open"] = session.t("yes") if entry["open"] else session.t("no")
     told = {key: mask(value) if key == "token" else clean(value) for key, value in entry.items()}
-    lines = table([[session.t(label), told[key]] for key, label in _LABELS.items()])
+    lines = table([[session.t(label), told[key]] for key, label in LABELS.items()])
     if words[0] == "show":
         return lines
     return [*lines, "", *_drawn(session, _session_page(session, entry), words[2:])]

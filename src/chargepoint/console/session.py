@@ -94,25 +94,65 @@ def seat() -> str:
     return f"{getpass.getuser()}@{line}"
 
 
-def tree(value: Any, indent: str = "") -> Iterator[str]:
-    """A decoded JSON value as indented lines."""
+KEYS = (
+    "answers",
+    "trouble",
+    "reading",
+    "age",
+    "unit",
+    "model",
+    "kind",
+    "port",
+    "connected",
+    "version",
+    "queue",
+    "registration",
+    "limit",
+    "reserved",
+    "sources",
+    "reason",
+    "detail",
+    "leaves",
+    "others",
+    "evse",
+)
+"""Names in the station's answers that have a word of their own in every language; the others are shown as they are."""
+
+
+def tree(value: Any, t: Language, indent: str = "") -> Iterator[str]:
+    """A decoded JSON value as indented lines, in words where there are."""
     match value:
         case dict():
             for key, item in value.items():
+                name = t(key) if key in KEYS else key
                 if isinstance(item, dict | list) and item:
-                    yield f"{indent}{key}:"
-                    yield from tree(item, indent + "  ")
+                    yield f"{indent}{name}:"
+                    yield from tree(item, t, indent + "  ")
                 else:
-                    yield f"{indent}{key}: {item}"
+                    yield f"{indent}{name}: {_plain(item, t)}"
         case list() if not any(isinstance(item, dict | list) for item in value):
-            yield indent + ", ".join("-" if item is None else str(item) for item in value)
+            yield indent + ", ".join(_plain(item, t) for item in value)
         case list():
             for item in value:
-                yield from tree(item, indent)
+                yield from tree(item, t, indent)
                 if isinstance(item, dict) and not indent:
                     yield ""
         case _:
-            yield f"{indent}{value}"
+            yield indent + _plain(value, t)
+
+
+def _plain(value: Any, t: Language) -> str:
+    match value:
+        case None | [] | {} | "":
+            return "-"
+        case bool():
+            return t("yes") if value else t("no")
+        case float():
+            return f"{value:.6g}"
+        case str():
+            return t.said(value)
+        case _:
+            return str(value)
 
 
 Lines = Iterable[str]

@@ -52,6 +52,7 @@ def point_status(station: Station, point: Point) -> dict[str, Any]:
                 "name": limit.name,
                 "owner": limit.owner,
                 "amps": limit.amps,
+                "detail": limit.detail,
                 "since": rfc3339(station.clock.utc_of(limit.since)),
                 "until": None if limit.until is None else rfc3339(station.clock.utc_of(limit.until)),
             }
