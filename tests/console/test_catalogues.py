@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chargepoint.console import console, pages
+from chargepoint.console import console, pages, updating
 from chargepoint.console.french import FRENCH
 from chargepoint.console.session import KEYS
 from chargepoint.faults import FAULTS
@@ -18,7 +18,7 @@ ROOM = Path(console.__file__).parent
 def said() -> set[str]:
     """What the console's code says in English: arguments of `t`, of commands, and of errors that are translated."""
     found: set[str] = {status.value for status in ConnectorStatus} | {"raised", "cleared", "audit", *KEYS}
-    found |= set(pages.LABELS.values())
+    found |= {*pages.LABELS.values(), *updating.STEPS.values()}
     for file in ROOM.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             match node:

@@ -10,6 +10,7 @@ import pytest
 from console_rig import GOOD_BADGES, Rig
 
 from chargepoint.console.access import Access
+from chargepoint.jsonrpc import RpcError
 
 PIN = "481592"
 
@@ -39,6 +40,7 @@ async def test_a_technician_works_on_a_borne(tmp_path: Path) -> None:
         await looks(rig)
         await acts(rig)
         await takes_the_evidence_home(rig)
+        await starts_it_again(rig)
     finally:
         await rig.close()
 
@@ -87,6 +89,22 @@ async def acts(rig: Rig) -> None:
     history = await console(rig, "faults history")
     for action in ("self-test lock", "availability off", "availability on"):
         assert any(action in line and "Jeanne Petit" in line for line in history.splitlines()), history
+
+
+async def starts_it_again(rig: Rig) -> None:
+    started = (await rig.ask("status"))["started"]
+    assert "Not done." in await console(rig, "login J", PIN, "reboot", "no")
+    assert "It starts again." in await console(rig, "login J", PIN, "reboot", "yes")
+
+    async def anew() -> bool:
+        try:
+            await rig.connect()
+            return (await rig.ask("status"))["started"] != started
+        except (OSError, RpcError):
+            return False
+
+    await rig.until(anew, "the station started again")
+    assert any("reboot" in line and "J (" in line for line in (await console(rig, "faults history")).splitlines())
 
 
 async def takes_the_evidence_home(rig: Rig) -> None:

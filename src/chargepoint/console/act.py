@@ -1,8 +1,5 @@
 """The console's commands that change something: each needs the PIN and is entered in the security log first."""
 
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +8,7 @@ from chargepoint.console.bundle import make_bundle
 from chargepoint.console.commission import commission
 from chargepoint.console.selftests import USAGE, test
 from chargepoint.console.session import Command, Lines, Session, Usage
+from chargepoint.console.updating import update
 from chargepoint.text import clean
 
 
@@ -83,31 +81,12 @@ def set_pin(session: Session, words: list[str]) -> Lines:
     return [session.t("The PIN is set.")]
 
 
-def update(session: Session, words: list[str]) -> Lines:
-    if len(words) != 1:
-        raise Usage(session.t("update FILE: a signed bundle, on a USB stick for instance"))
-    session.audit(f"update {words[0]}")
-    return _run_program(session, ["update", "install", words[0]])
-
-
 def reboot(session: Session, words: list[str]) -> Lines:
     if not session.sure(session.t("Sessions end. Type yes: ")):
         return [session.t("Not done.")]
     session.audit("reboot")
     session.borne.station.ask("reset", hard=True, timeout_s=30.0)
     return [session.t("It starts again.")]
-
-
-def _run_program(session: Session, words: list[str]) -> Iterator[str]:
-    """Another command of the program, its output as lines."""
-    command = [sys.executable, "-m", "chargepoint.console.cli", *words, "-c", session.config_file]
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    ) as process:
-        for line in process.stdout or ():
-            yield clean(session.t.said(line.rstrip("\n")), 400)
-    if process.returncode:
-        yield session.t("It failed (status {status}).", status=process.returncode)
 
 
 def _commission(session: Session, words: list[str]) -> Any:
@@ -135,6 +114,13 @@ ACT = (
         "commission", "[DIRECTORY]", "guided check of a new borne, with a report", _commission, action=True, live=True
     ),
     Command("pin", "", "set the PIN of this borne", set_pin, action=True),
-    Command("update", "FILE", "install a signed update", update, action=True, live=True),
+    Command(
+        "update",
+        "[FILE | DIRECTORY]",
+        "install a signed update from a stick; or how far the last one is",
+        update,
+        action=True,
+        live=True,
+    ),
     Command("reboot", "", "start the borne again", reboot, action=True),
 )

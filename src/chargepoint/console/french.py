@@ -196,9 +196,21 @@ FRENCH: dict[str, str] = {
     "The PIN is set.": "Le code est défini.",
     "a PIN has at least 6 digits and nothing else": "un code a au moins 6 chiffres et rien d'autre",
     "that PIN is too easy to guess": "ce code est trop facile à deviner",
-    "update FILE: a signed bundle, on a USB stick for instance":
-        "update FICHIER : un paquet signé, par exemple sur une clé USB",
-    "It failed (status {status}).": "Échec (état {status}).",
+    "update, or update FILE or DIRECTORY: a signed bundle, on a USB stick for instance":
+        "update, ou update FICHIER ou DOSSIER : un paquet signé, par exemple sur une clé USB",
+    "Version {version} runs.": "La version {version} est en service.",
+    "{file}: version {version}, signed by a trusted key; version {running} runs.":
+        "{file} : version {version}, signée d'une clé de confiance ; la version {running} est en service.",
+    "It is installed when no car charges. Type yes: ":
+        "Elle s'installe quand aucun véhicule ne charge. Tapez oui : ",
+    "It goes on by itself; `update` says how far it is.": "Cela continue tout seul ; `update` dit où c'en est.",
+    "no update was asked for": "aucune mise à jour demandée",
+    "the signature is good": "la signature est bonne",
+    "REFUSED": "REFUSÉE",
+    "it is laid out and waits until no car charges": "elle est en place et attend qu'aucun véhicule ne charge",
+    "it is being laid out": "elle est en cours de mise en place",
+    "it runs, on trial for five minutes at most": "elle tourne, à l'essai cinq minutes au plus",
+    "it is well and stays": "elle va bien et reste",
     "It failed: {why}": "Échec : {why}",
     "Sessions end. Type yes: ": "Les sessions prennent fin. Tapez oui : ",
     "It starts again.": "Elle redémarre.",
@@ -259,7 +271,8 @@ FRENCH: dict[str, str] = {
         "tout ce qu'il faut au support dans un fichier, sans secrets",
     "guided check of a new borne, with a report": "contrôle guidé d'une borne neuve, avec rapport",
     "set the PIN of this borne": "définir le code de cette borne",
-    "install a signed update": "installer une mise à jour signée",
+    "install a signed update from a stick; or how far the last one is":
+        "installer une mise à jour signée depuis une clé ; ou où en est la dernière",
     "start the borne again": "redémarrer la borne",
     "open the actions with the PIN": "ouvrir les actions avec le code",
     "close them": "les fermer",

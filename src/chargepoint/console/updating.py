@@ -1,0 +1,115 @@
+"""The console's `update`: a signed bundle from a USB stick, handed to the unit that may install it, and followed."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from chargepoint import __version__
+from chargepoint.console.session import Lines, Session, Usage
+from chargepoint.text import clean
+from chargepoint.update import bundle
+from chargepoint.update.bundle import BundleError, Manifest
+from chargepoint.update.request import Exchange, Progress, Request, Step
+
+TRUSTED: Final = Path("/etc/chargepoint/trusted-keys")
+NOTICED_S: Final = 60.0
+"""A request that nobody has taken for so long is taken by nobody."""
+POLL_S: Final = 0.5
+
+STEPS: Final = {
+    Step.IDLE: "no update was asked for",
+    Step.VERIFIED: "the signature is good",
+    Step.INVALID: "REFUSED",
+    Step.WAITING: "it is laid out and waits until no car charges",
+    Step.INSTALLING: "it is being laid out",
+    Step.TRIAL: "it runs, on trial for five minutes at most",
+    Step.INSTALLED: "it is well and stays",
+    Step.FAILED: "FAILED",
+}
+LAST: Final = (Step.INVALID, Step.FAILED, Step.INSTALLED)
+
+
+def update(session: Session, words: list[str]) -> Lines:
+    exchange = Exchange(session.config.station.state_dir)
+    if not words:
+        running = session.t("Version {version} runs.", version=__version__)
+        return [running, _said(session, exchange.progress())]
+    if len(words) != 1:
+        raise Usage(session.t("update, or update FILE or DIRECTORY: a signed bundle, on a USB stick for instance"))
+    return _install(session, exchange, Path(words[0]))
+
+
+def _install(session: Session, exchange: Exchange, place: Path) -> Iterator[str]:
+    try:
+        path, manifest = newest(place, TRUSTED)
+    except BundleError as error:
+        yield clean(session.t.said(error), 300)
+        return
+    yield session.t(
+        "{file}: version {version}, signed by a trusted key; version {running} runs.",
+        file=clean(path.name),
+        version=clean(manifest.version),
+        running=__version__,
+    )
+    if not session.sure(session.t("It is installed when no car charges. Type yes: ")):
+        yield session.t("Not done.")
+        return
+    session.audit(f"update {manifest.version}")
+    request = Request(int(time.time()))
+    hand_over(exchange, path, request)
+    yield from _follow(session, exchange, request.id)
+
+
+def newest(place: Path, trusted: Path) -> tuple[Path, Manifest]:
+    """The newest bundle with a good signature: the file itself, or one of the directory. Raises BundleError."""
+    keys = bundle.trusted(trusted)
+    if not place.is_dir():
+        return place, bundle.read_manifest(place, keys)
+    found: list[tuple[Path, Manifest]] = []
+    why: BundleError | None = None
+    for path in sorted(place.glob("*.bundle")):
+        try:
+            found.append((path, bundle.read_manifest(path, keys)))
+        except BundleError as error:
+            why = error
+    if not found:
+        raise why or BundleError(f"there is no *.bundle in {place}")
+    return max(found, key=lambda each: bundle.version_key(each[1].version))
+
+
+def hand_over(exchange: Exchange, path: Path, request: Request) -> None:
+    """Lay a copy where the unit looks for it, whole or not at all, and ask. Raises OSError."""
+    exchange.folder.mkdir(parents=True, exist_ok=True)
+    part = exchange.incoming.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    with path.open("rb") as source, part.open("xb") as target:
+        shutil.copyfileobj(source, target)
+        target.flush()
+        os.fsync(target.fileno())
+    part.replace(exchange.incoming)
+    exchange.ask(request)
+
+
+def _follow(session: Session, exchange: Exchange, request: int) -> Iterator[str]:
+    told: Progress | None = None
+    end = time.monotonic() + NOTICED_S
+    while told is None or told.step not in LAST:
+        progress = exchange.progress()
+        if progress.id == request and progress != told:
+            told = progress
+            yield _said(session, progress)
+        elif told is None and time.monotonic() >= end:
+            yield session.t.said("no program took the image: is the update unit enabled?")
+            return
+        elif session.terminal.pressed(POLL_S):
+            yield session.t("It goes on by itself; `update` says how far it is.")
+            return
+
+
+def _said(session: Session, progress: Progress) -> str:
+    words = [clean(progress.version), session.t(STEPS[progress.step])]
+    text = clean(session.t.said(progress.text), 300) if progress.step in (Step.INVALID, Step.FAILED) else ""
+    return ": ".join(word for word in (*words, text) if word)

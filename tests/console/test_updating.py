@@ -1,0 +1,144 @@
+"""An update from a USB stick, from the technician's word to the verdict: the console's half and the unit's."""
+
+import io
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from chargepoint.config_check import parse
+from chargepoint.console import updating
+from chargepoint.console.access import Access
+from chargepoint.console.borne import Borne
+from chargepoint.console.language import Language
+from chargepoint.console.session import Session
+from chargepoint.console.terminal import Terminal
+from chargepoint.update import bundle, command, health
+from chargepoint.update.bundle import Manifest
+from chargepoint.update.request import Exchange
+from chargepoint.update.slots import Slots
+
+KEY = Ed25519PrivateKey.generate()
+CONFIG = """
+[station]
+id = "X"
+serial = "ARD-0001"
+state_dir = "{0}/state"
+run_dir = "{0}/run"
+[supply]
+max_current = 32
+[board]
+kind = "simulated"
+[[evse]]
+id = 1
+max_current = 32
+"""
+
+
+def packed(folder: Path, version: str, key: Ed25519PrivateKey = KEY) -> Path:
+    start = folder / "start"
+    start.write_text(f"#!/bin/sh\necho chargepoint {version}\n")
+    start.chmod(0o755)
+    contents: dict[str, bytes | Path] = {"bin/chargepoint": start}
+    path = folder / f"chargepoint-{version}.bundle"
+    bundle.write(path, Manifest("update", "", version, bundle.entries(contents)), contents, key)
+    start.unlink()
+    return path
+
+
+@pytest.fixture
+def stick(tmp_path: Path) -> Path:
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    return stick
+
+
+@pytest.fixture
+def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "trusted"
+    folder.mkdir()
+    encoding, form = bundle.serialization.Encoding.PEM, bundle.serialization.PublicFormat.SubjectPublicKeyInfo
+    (folder / "office.pem").write_bytes(KEY.public_key().public_bytes(encoding, form))
+    monkeypatch.setattr(updating, "TRUSTED", folder)
+    monkeypatch.setattr(updating, "POLL_S", 0.01)
+    return folder
+
+
+@pytest.fixture
+def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
+    config = parse(CONFIG.format(tmp_path))
+    session = Session(
+        config, "", Terminal(io.StringIO("oui\n"), io.StringIO()), Borne(config),
+        Access(tmp_path / "pin", tmp_path / "run"), Language("fr"), "Jeanne",
+    )  # fmt: skip
+    audited: list[str] = []
+    monkeypatch.setattr(Session, "audit", lambda self, action, evse=None: audited.append(action))
+    monkeypatch.setattr(Terminal, "pressed", lambda self, seconds: time.sleep(seconds))
+    return session
+
+
+@pytest.fixture
+def unit(tmp_path: Path, session: Session, trusted: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slots]:
+    """What the path unit does as root: waits for a request and serves it. Services are not restarted."""
+    slots = Slots(tmp_path / "opt")
+    slots.install(packed(tmp_path, "1.0.0"), (KEY.public_key(),), "ARD-0001")
+    slots.switch("1.0.0")
+    slots.confirm()
+    point = {"id": 1, "status": "Available", "transaction": None}
+    status = {"evses": [point], "ocpp": {"connected": True}}
+    monkeypatch.setattr(health, "station_status", lambda _: {"version": slots.current(), **status})
+    monkeypatch.setattr(command, "_restart", lambda: None)
+    exchange, end = Exchange(session.config.station.state_dir), threading.Event()
+
+    def serve() -> None:
+        while not end.wait(0.01):
+            if exchange.folder.exists() and (request := exchange.take()) is not None:
+                command.serve_one(slots, session.config, exchange, request, trusted)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield slots
+    end.set()
+    thread.join()
+
+
+def test_the_newest_good_bundle_of_a_stick_is_installed_and_watched(session: Session, stick: Path, unit: Slots) -> None:
+    packed(stick, "1.1.0")
+    packed(stick, "1.2.0")
+    packed(stick, "9.0.0", Ed25519PrivateKey.generate())
+    said = list(updating.update(session, [str(stick)]))
+    assert "version 1.2.0, signée d'une clé de confiance" in said[0]
+    assert said[-1] == "1.2.0: elle va bien et reste"
+    assert unit.current() == "1.2.0"
+    assert list(updating.update(session, []))[1] == "1.2.0: elle va bien et reste"
+
+
+def test_a_version_that_does_not_fit_is_told_why_in_french(session: Session, stick: Path, unit: Slots) -> None:
+    packed(stick, "0.9.0")
+    said = list(updating.update(session, [str(stick)]))
+    assert said[-1] == "0.9.0: ÉCHEC: la version 0.9.0 est plus ancienne que la version en service, 1.0.0 ; " + (
+        "--downgrade l'installe quand même"
+    )
+    assert unit.current() == "1.0.0"
+
+
+def test_what_nobody_trusted_signed_never_leaves_the_stick(session: Session, stick: Path, trusted: Path) -> None:
+    packed(stick, "2.0.0", Ed25519PrivateKey.generate())
+    said = list(updating.update(session, [str(stick)]))
+    assert said == ["la signature de chargepoint-2.0.0.bundle n'est pas d'une clé de confiance"]
+    assert not (session.config.station.state_dir / "update").exists()
+
+
+def test_an_empty_stick_is_told(session: Session, stick: Path, trusted: Path) -> None:
+    assert list(updating.update(session, [str(stick)])) == [f"il n'y a pas de *.bundle dans {stick}"]
+
+
+def test_a_request_that_no_unit_takes_is_told(
+    session: Session, stick: Path, trusted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(updating, "NOTICED_S", 0.05)
+    said = list(updating.update(session, [str(packed(stick, "1.1.0"))]))
+    assert said[-1].startswith("aucun programme n'a pris l'image")
