@@ -17,6 +17,7 @@ FRENCH: Final[dict[str, str]] = {
     "it ended with status {}; its log says why": "il s'est arrêté avec le code {} ; son journal dit pourquoi",
     "not yet connected": "pas encore connecté",
     # --- the way to the central system
+    "connected, but nothing is answered": "connecté, mais rien n'obtient de réponse",
     "for {} min": "depuis {} min",
     "modem resets: {}": "réinitialisations du modem : {}",
     "modem power cycles: {}": "coupures du modem : {}",

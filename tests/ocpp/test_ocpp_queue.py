@@ -27,6 +27,8 @@ class Courier:
         self.lost = asyncio.Event()
         self.next_id = 0
         self.useless = False
+        self.mute = False
+        self.asked = 0
 
     async def deliver(self, message):
         self.carried.append(message)
@@ -42,6 +44,10 @@ class Courier:
 
     async def delivered(self, message, taken):
         self.taken.append((message, taken))
+
+    async def alive(self):
+        self.asked += 1
+        return not self.mute
 
     def pointless(self, message, failure):
         return self.useless
@@ -165,6 +171,21 @@ async def test_a_lost_link_costs_no_attempt(bench):
         await asyncio.sleep(0.02)
     assert bench.waits == []
     assert (await bench.journal.read(outbox.head)).attempts == 0
+    bench.sender.ready(True)
+    await bench.drained()
+    assert [taken.backend_id for _, taken in bench.courier.taken] == ["0"]
+
+
+async def test_silence_to_everything_costs_no_attempt_however_long_it_lasts(bench):
+    bench.courier.mute = True
+    await bench.begin()
+    for _ in range(10):
+        bench.courier.script = [AnswerTimeout()]
+        bench.sender.ready(True)
+        await asyncio.sleep(0.02)
+    assert bench.courier.asked == 10
+    assert (await bench.journal.read(outbox.head)).attempts == 0
+    bench.courier.mute = False
     bench.sender.ready(True)
     await bench.drained()
     assert [taken.backend_id for _, taken in bench.courier.taken] == ["0"]

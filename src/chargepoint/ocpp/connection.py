@@ -183,6 +183,11 @@ class Link:
         self._nudge.set()
         await self._close()
 
+    def drop(self) -> None:
+        """Give the connection up without ceremony, and wait as after any that was lost."""
+        if self._connection is not None:
+            self._connection.transport.abort()
+
     def policy_changed(self) -> None:
         """The ping interval may be another one."""
         self._policy_changed.set()

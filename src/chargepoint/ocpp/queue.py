@@ -2,7 +2,8 @@
 
 A message leaves the journal only when it has been answered, or when the central system has failed to process it as
 often as TransactionMessageAttempts allows (OCPP 1.6, 3.7.1). A lost link is no failure of the central system: it
-costs no attempt. Every transmission has a message id of its own.
+costs no attempt, and neither does one on which nothing at all is answered. Every transmission has a message id of its
+own.
 """
 
 import asyncio
@@ -76,6 +77,9 @@ class Courier(Protocol):
 
     async def delivered(self, message: Outgoing, taken: Taken) -> None:
         """The message has been taken and is out of the journal."""
+
+    async def alive(self) -> bool:
+        """Whether the central system answers anything at all. If not, the link is as good as lost, and made anew."""
 
     def pointless(self, message: Outgoing, failure: CallFailed) -> bool:
         """The central system will never take this kind of message."""
@@ -203,7 +207,14 @@ class OutboxSender:
             except LinkLost:
                 self._ready.clear()  # until the next connection is accepted
                 return False
-            except (CallFailed, AnswerTimeout, AnswerUnusable, NotSendable) as failure:
+            except AnswerTimeout as failure:
+                if not await self._courier.alive():
+                    self._ready.clear()
+                    return False
+                attempts += 1
+                if await self._failed(message, attempts, failure):
+                    return True
+            except (CallFailed, AnswerUnusable, NotSendable) as failure:
                 attempts += 1
                 if await self._failed(message, attempts, failure):
                     return True

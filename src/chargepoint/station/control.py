@@ -96,7 +96,7 @@ class Control:
             faults=tuple(station.faults),
             refusal=station.entrance.refused.get(evse),
             offline=bool(station.config.ocpp.url) and not station.backend.online,
-            trouble=str("registration" if link.get("connected") else link.get("trouble", "")),
+            trouble=str(link.get("trouble") or ("registration" if link.get("connected") else "")),
             away=station.uplink.detail(station.clock.monotonic()),
             badge_waits=any(evse in points for points in station.entrance.waiting),
         )

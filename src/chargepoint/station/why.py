@@ -108,6 +108,10 @@ _TROUBLES: Final[dict[str, tuple[str, str]]] = {
     "Connect call failed": ("nobody answers at its address", "personne ne répond à son adresse"),
     "getaddrinfo": ("its name is not found", "son nom est introuvable"),
     "Name or service": ("its name is not found", "son nom est introuvable"),
+    "nothing is answered": (
+        "it takes the connection and answers nothing",
+        "il accepte la connexion mais ne répond rien",
+    ),
     "HTTP 401": ("it refuses the password", "il refuse le mot de passe"),
     "registration": ("it has not accepted this borne yet", "il n'a pas encore accepté cette borne"),
     "HTTP 404": ("it does not know this borne", "il ne connaît pas cette borne"),

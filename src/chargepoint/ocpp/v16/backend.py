@@ -57,6 +57,7 @@ from chargepoint.station.api import (
 )
 from chargepoint.update.request import Exchange
 
+MUTE: Final = "connected, but nothing is answered"
 FAILURES: Final = (CallFailed, AnswerTimeout, AnswerUnusable, LinkLost)
 """Every way a call may fail that is not a mistake of this program."""
 ORDER_WAIT_S: Final = 2.0
@@ -106,6 +107,8 @@ class Backend:
         self._heartbeat_changed = asyncio.Event()
         self._rpc: Rpc | None = None
         self._tap = Tap()
+        self._mute = False
+        """Connections are taken, and nothing said on them is answered."""
         self._accepted = asyncio.Event()
         self._started: float | None = None
         self._errands: set[asyncio.Task[None]] = set()
@@ -179,8 +182,8 @@ class Backend:
 
     @property
     def online(self) -> bool:
-        """Connected, and registration accepted."""
-        return self._rpc is not None and self._registration.accepted
+        """Connected, registration accepted, and not known to answer nothing."""
+        return self._rpc is not None and self._registration.accepted and not self._mute
 
     def status(self) -> dict[str, Any]:
         """The `ocpp` part of the station's status."""
@@ -190,7 +193,7 @@ class Backend:
             "url": self._config.ocpp.url,
             "queue": self._sender.pending,
             "registration": self._registration.state.value,
-            "trouble": self._link.trouble,
+            "trouble": self._link.trouble or (MUTE if self._mute else ""),
         }
 
     def messages(self, count: int) -> list[dict[str, str]]:
@@ -202,6 +205,8 @@ class Backend:
         if len(token) > MAX_ID_TAG:
             return Authorization(AuthStatus.INVALID)
         await self._about_to_be_online()
+        if self._mute:
+            raise BackendUnreachable(MUTE)
         try:
             async with asyncio.timeout(self._protocol.message_timeout_s):
                 answer = await self._call(call.Authorize(id_tag=token))
@@ -301,6 +306,8 @@ class Backend:
             if not self._registration.accepted:
                 await self._registration.obtain(rpc)
                 self._status.all_anew([self._present(connector) for connector in self._connectors.all])
+            if self._mute and not await self.alive():
+                return
             self._accepted.set()
             self._status.online(True)
             self._sender.ready(True)
@@ -329,8 +336,30 @@ class Backend:
         try:
             answer = await rpc.call(call.Heartbeat())
             self._station.clock_offered(from_text(answer["currentTime"]))
-        except (CallFailed, AnswerTimeout, AnswerUnusable, ValueError) as failure:
+        except (CallFailed, AnswerUnusable, ValueError) as failure:
             log.warning("heartbeat without a usable answer", reason=str(failure))
+        except AnswerTimeout:
+            await self.alive()
+
+    async def alive(self) -> bool:
+        """Ask for the time, the least there is to answer. Without an answer the connection is given up: the next may
+        come to somebody who listens, and the pauses between them grow."""
+        rpc = self._rpc
+        try:
+            if rpc is None:
+                return False
+            await rpc.call(call.Heartbeat())
+        except (CallFailed, AnswerUnusable):
+            log.info("the central system answers, if only with an error")
+        except LinkLost:
+            return False
+        except AnswerTimeout as failure:
+            log.warning("the central system answers nothing", reason=str(failure))
+            self._mute = True
+            self._link.drop()
+            return False
+        self._mute = False
+        return True
 
     async def _call(self, request: Any) -> Payload:
         """Call while accepted; raises LinkLost at once otherwise."""
