@@ -12,6 +12,7 @@ from station_harness import Harness, config, station
 from chargepoint.energy.profiles import Kind, Period, Profile, ProfileError, Purpose
 from chargepoint.jsonrpc import RpcError
 from chargepoint.meter.reading import BUILDING, Reading
+from chargepoint.sentences import translate
 from chargepoint.station.api import Outcome
 from chargepoint.station.control import Control
 from chargepoint.station.view import point_status
@@ -127,6 +128,36 @@ async def test_a_buildings_meter_counts_by_its_own_rotation(tmp_path: Path) -> N
             borne.station.meter_read(BUILDING, reading)
             borne.station.tick()
         assert borne.station.power.supply.limit_a == pytest.approx((9.0, 29.0, 19.0))
+
+
+@pytest.mark.parametrize(
+    ("seen", "power", "english", "french"),
+    [
+        ((16.0, 16.0, 16.0), (-1.0, -1.0, -1.0), "wired backwards on L1, L2, L3", "monté à l'envers sur L1, L2, L3"),
+        ((1.0, 1.0, 1.0), (1.0, 1.0, 1.0), "does not see what the borne draws", "ne voit pas ce que la borne consomme"),
+    ],
+)
+async def test_a_buildings_meter_that_is_wired_wrongly_is_named_and_not_believed(
+    tmp_path: Path, seen: Any, power: Any, english: str, french: str
+) -> None:
+    async with station(
+        tmp_path, building_meter={"model": "eastron-sdm630", "unit": 9}, sharing={"safe_current": 14}
+    ) as b:
+        right = Reading(0.0, 1, None, (230.0,) * 3, (20.0,) * 3, (1.0,) * 3)
+        for _ in range(15):
+            b.advance(1.0)
+            b.station.meter_read(BUILDING, replace(right, at=b.time.mono))
+        await b.charge()
+        for _ in range(45):
+            b.advance(1.0)
+            wrong = replace(right, at=b.time.mono, current_a=seen, power_phases_w=power)
+            b.station.meter_read(BUILDING, wrong)
+            b.station.tick()
+        assert b.station.power.supply.limit_a == (14, 14, 14)
+        fault = next(f for f in b.station.faults if f.name == "building-meter-lost")
+        assert english in fault.detail and french in translate(fault.detail, "fr")
+        limit = b.station.points[1].limits.get("safe-share#building-meter")
+        assert limit is not None and english in limit.sentence("en") and french in limit.sentence("fr")
 
 
 async def test_a_relay_of_the_linky_limits_the_points_it_concerns(tmp_path: Path) -> None:

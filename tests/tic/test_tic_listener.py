@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from chargepoint import sentences
 from chargepoint.sim.wire_tic import SimLinky, SimTic
 from chargepoint.tic import listener as listener_module
 from chargepoint.tic.frames import Mode
@@ -72,6 +73,28 @@ async def test_damaged_frames_are_counted_and_not_used(tmp_path):
         sim.noise = True
         await until(lambda: driver.damaged_groups >= 3)
         assert {r.current_a for r in readings} == {(5, 6, 7)}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says", "french"),
+    [
+        (lambda frame: frame.replace(b"SINSTS1\t", b"SINSTS1\t9"), "wrong checksum", "somme de contrôle fausse"),
+        (lambda frame: frame[: len(frame) // 2] + b"\x04", "cut off", "ont été coupées"),
+    ],
+)
+@pytest.mark.asyncio
+async def test_what_comes_instead_of_good_frames_is_told_in_both_languages(tmp_path, monkeypatch, spoil, says, french):
+    monkeypatch.setattr(listener_module, "LOOK_S", dict.fromkeys(Mode, 0.3))
+    monkeypatch.setattr(listener_module, "SILENT_S", 0.3)
+    async with linky(tmp_path) as (sim, _, readings, states):
+        await until(lambda: readings)
+        write = sim._wire.write
+        monkeypatch.setattr(sim._wire, "write", lambda data: write(spoil(data)))
+        await until(lambda: not states[-1][0])
+        assert says in states[-1][1]
+        assert french in sentences.translate(states[-1][1], "fr")
+        monkeypatch.undo()
+        await until(lambda: states[-1][0])
 
 
 @pytest.mark.asyncio

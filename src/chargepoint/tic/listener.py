@@ -68,6 +68,7 @@ class TicListener:
     async def _serve(self, line: SerialLine, mode: Mode) -> None:
         """Take frames at one speed, until there were none for too long. Raises LineLost."""
         framer = Framer()
+        damaged, broken = self.damaged_groups, self.broken_frames
         deadline = time.monotonic() + LOOK_S[mode]
         while (now := time.monotonic()) < deadline:
             data = await line.read(deadline)
@@ -81,7 +82,7 @@ class TicListener:
                     self._take(reading)
             self._count(framer, now)
         if self.mode is not None or mode is Mode.HISTORICAL:
-            self._tell(self._why_silent())
+            self._tell(self._why_silent(self.damaged_groups - damaged, self.broken_frames - broken))
         self.mode = None
 
     def _usable(self, reading: TicReading, damaged: int) -> bool:
@@ -102,9 +103,14 @@ class TicListener:
         self._tell("")
         self._on_reading(reading)
 
-    def _why_silent(self) -> str:
+    def _why_silent(self, damaged: int, broken: int) -> str:
+        """What came instead of a good frame: so many damaged groups, and frames that were cut off."""
         if self.foreign_frames and self.last is None:
             return f"only meters of another serial than {self._serial} are heard on {self._port}"
+        if damaged:
+            return f"only damaged frames on {self._port}, {damaged} groups with a wrong checksum: check its two wires"
+        if broken:
+            return f"only parts of frames on {self._port}, {broken} were cut off: check its two wires"
         return f"no whole frame on {self._port}, in standard mode or in historical mode"
 
     def _count(self, framer: Framer, now: float) -> None:
