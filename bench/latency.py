@@ -43,7 +43,7 @@ VOLTS = {"A": 12.0, "B": 9.0, "C": 6.0, "E": 0.3}
 POLL_S = 0.001
 PERMIT_EVERY_S = 2.0
 GIVE_UP_S = 8.0
-CHUNK = 500
+CHUNK = 1000
 """Events between two fresh safety processes."""
 LOAD_NICE = 10
 """Of the processes beside it: they take what is left of both cores, always."""
@@ -85,6 +85,8 @@ class Front:
         self._load = self._line(pins, "load_live", evse)
         self._adc = int(pins.text("adc", evse)[-1]) * ADC_CHANNELS
         self._duty_file = pwm
+        # Steady +12 V before the process is there, as the hardware rests: nobody may follow for a moment.
+        self._duty_file.write_text("1000000\n", encoding="ascii")
         self.duty = 100.0
         self.car = "A"
         self.tripped = False
@@ -133,7 +135,9 @@ class Front:
 class Bench:
     """One safety process on wires of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, others: "list[Bench]") -> None:
+        """`others`: those that run already; their electrics go on while this one starts."""
+        self._others = others
         self._root = tempfile.TemporaryDirectory(prefix="latency-")
         self.path = path = Path(self._root.name) / "bench.toml"
         path.write_text(CONFIG.format(root=self._root.name))
@@ -163,7 +167,10 @@ class Bench:
             except OSError:
                 if time.monotonic() > until or self._process.poll() is not None:
                     raise RuntimeError((path.parent / "evse.log").read_text()) from None
-                time.sleep(0.02)
+                for bench in (*self._others, self):
+                    for front in bench.fronts:
+                        front.follow()
+                time.sleep(0.005)
             else:
                 link.setblocking(False)
                 return link
@@ -289,7 +296,8 @@ def chunk(kind: str, load_name: str, count: int, bornes: int) -> list[float]:
     beside = start_load(load_name)
     benches: list[Bench] = []
     try:
-        benches += [Bench() for _ in range(bornes)]
+        while len(benches) < bornes:
+            benches.append(Bench(benches.copy()))
         if load_name == "storm":
             for bench in benches:
                 bench.trace()

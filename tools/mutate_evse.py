@@ -1,30 +1,40 @@
 """Alters each guard and each number of the safety machine in turn, and looks whether the tests notice.
 
-    python tools/mutate_evse.py [--files point,contactor] [--minutes 30] [--jobs 2] [--list]
+    python tools/mutate_evse.py [--files point,contactor] [--minutes 10 --skip N] [--jobs 2] [--list]
 
 For every module below: each `if`, conditional expression and `while` is taken as true and as false, each part of an
 `and`/`or` is left out, each comparison is turned round (with --neighbours also `<` to `<=`), each `not` is dropped, and
-each number that is bound to a capital name is made half as much again and half. A child process runs the tests with
-that one module altered in memory; the sources are never touched. Prints the survivors; exit status 1 if any.
+each number that is bound to a capital name is made half as much again and half. The sources are never touched.
+
+The tests are collected once. For each alteration a child is forked in which the function's code is exchanged, and
+those tests run that call it, quickest first, until one fails. What is altered outside functions is loaded anew there.
+Survivors that cannot be noticed stand with their reason in `mutants_accepted.toml`; exit status 1 when another survives,
+or when one that stands there does not.
 """
 
 import argparse
 import ast
 import copy
+import importlib
 import importlib.abc
 import importlib.util
+import json
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "chargepoint"
+ACCEPTED = Path(__file__).with_name("mutants_accepted.toml")
 MODULES = (
     "evse.point", "evse.detect", "evse.contactor", "evse.lock", "evse.lease", "evse.pilot", "evse.proximity",
     "evse.offer", "evse.wakeup", "evse.watch", "evse.domestic", "evse.selftest", "evse.register", "iec61851.timing",
@@ -32,16 +42,16 @@ MODULES = (
 )  # fmt: skip
 TESTS = (
     "tests/iec61851/test_iec61851_tables.py", "tests/evse/test_evse_parts.py", "tests/evse/test_evse_guards.py",
-    "tests/evse/test_evse_charging.py",
-    "tests/evse/test_evse_lease_lock.py", "tests/evse/test_evse_faults.py", "tests/evse/test_evse_properties.py",
+    "tests/evse/test_evse_charging.py", "tests/evse/test_evse_lease_lock.py", "tests/evse/test_evse_faults.py",
+    "tests/evse/test_evse_walk.py", "tests/evse/test_evse_properties.py",
 )  # fmt: skip
-"""Quickest first: most mutants do not get far."""
-CHILD_LIMIT_S = 240
+CHILD_LIMIT_S = 120
 NEIGHBOUR = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}
 OPPOSITE = {
     ast.Lt: ast.GtE, ast.LtE: ast.Gt, ast.Gt: ast.LtE, ast.GtE: ast.Lt, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In,
 }  # fmt: skip
+Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True)
@@ -49,26 +59,49 @@ class Mutant:
     """One alteration."""
 
     module: str
+    where: str
+    """The outermost function, with its class; empty outside functions."""
     line: int
     what: str
     source: str
 
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.module, self.where, self.what
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.line} {self.where or '-'}: {self.what}"
+
 
 def mutants_of(module: str, neighbours: bool) -> Iterator[Mutant]:
-    """All alterations of one module."""
-    path = PACKAGE / (module.replace(".", "/") + ".py")
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    nodes = [node for node in ast.walk(tree) if not isinstance(node, ast.expr_context)]
-    for index, node in enumerate(nodes):
+    """All alterations of one module; equal ones of one function are numbered."""
+    tree = ast.parse((PACKAGE / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8"))
+    places = list(_places(tree, ""))
+    told: dict[tuple[str, str], int] = {}
+    for index, (node, where) in enumerate(places):
         for what, alter in _alterations(node, neighbours):
             changed = copy.deepcopy(tree)
-            target = [n for n in ast.walk(changed) if not isinstance(n, ast.expr_context)][index]
-            alter(target)
+            alter(list(_places(changed, ""))[index][0])
             ast.fix_missing_locations(changed)
-            yield Mutant(module, getattr(node, "lineno", 0), what, ast.unparse(changed))
+            number = told[where, what] = told.get((where, what), 0) + 1
+            name = what if number == 1 else f"{what} ({number})"
+            yield Mutant(module, where, getattr(node, "lineno", 0), name, ast.unparse(changed))
 
 
-def _alterations(node: ast.AST, neighbours: bool) -> Iterator[tuple[str, object]]:
+def _places(node: ast.AST, where: str, inside: bool = False) -> Iterator[tuple[ast.AST, str]]:
+    """Every node, and the outermost function it stands in."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.expr_context):
+            continue
+        name, within = where, inside
+        if not inside and isinstance(child, ast.ClassDef | Function):
+            name = f"{where}.{child.name}" if where else child.name
+            within = isinstance(child, Function)
+        yield child, name if within else ""
+        yield from _places(child, name, within)
+
+
+def _alterations(node: ast.AST, neighbours: bool) -> Iterator[tuple[str, Callable[[Any], Any]]]:
     if isinstance(node, ast.If | ast.IfExp | ast.While):
         text = ast.unparse(node.test)
         for value in (True, False):
@@ -116,72 +149,207 @@ class _Altered(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self._source, self._name, "exec"), module.__dict__)
 
 
-def survives(mutant: Mutant) -> bool:
-    """Run the tests in a child with the mutant in place. A child that hangs has noticed."""
-    child = os.fork()
-    if child == 0:
-        os.setsid()
-        quiet = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(quiet, 1)
-        os.dup2(quiet, 2)
-        sys.meta_path.insert(0, _Altered(f"chargepoint.{mutant.module}", mutant.source))
-        import pytest
+class Outcome:
+    """Children under way, and what became of them."""
 
-        for test in TESTS:
-            if pytest.main(["-x", "-q", "-p", "no:cacheprovider", test]) != 0:
-                os._exit(1)
-        os._exit(0)
-    limit = time.monotonic() + CHILD_LIMIT_S
-    while time.monotonic() < limit:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status) == 0
-        time.sleep(0.05)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return False
+    def __init__(self, jobs: int) -> None:
+        self._jobs = jobs
+        self._children: dict[int, tuple[Mutant, float]] = {}
+        self.survivors: list[Mutant] = []
+        self.run = 0
+
+    def fork(self, mutant: Mutant, test: Callable[[], bool]) -> None:
+        """Run `test` in a child; True from it means that nothing was noticed."""
+        while len(self._children) >= self._jobs:
+            self._reap()
+        sys.stdout.flush()
+        child = os.fork()
+        if child == 0:
+            os.setsid()
+            quiet = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(quiet, 1)
+            os.dup2(quiet, 2)
+            noticed = 1
+            try:
+                noticed = 0 if test() else 1
+            finally:
+                os._exit(noticed)
+        self._children[child] = (mutant, time.monotonic() + CHILD_LIMIT_S)
+
+    def finish(self) -> None:
+        while self._children:
+            self._reap()
+
+    def _reap(self) -> None:
+        """Wait for at least one child. One that hangs has noticed."""
+        while True:
+            for child, (mutant, limit) in list(self._children.items()):
+                done, status = os.waitpid(child, os.WNOHANG)
+                late = time.monotonic() > limit
+                if late and not done:
+                    os.kill(child, signal.SIGKILL)
+                    os.waitpid(child, 0)
+                if done or late:
+                    del self._children[child]
+                    self._judge(mutant, bool(done) and os.waitstatus_to_exitcode(status) == 0)
+                    return
+            time.sleep(0.002)
+
+    def _judge(self, mutant: Mutant, alive: bool) -> None:
+        self.run += 1
+        if alive:
+            self.survivors.append(mutant)
+
+
+def loaded_anew(mutant: Mutant) -> bool:
+    """All tests with the altered module, in a process that has not loaded any of them yet."""
+    sys.meta_path.insert(0, _Altered(f"chargepoint.{mutant.module}", mutant.source))
+    return pytest.main(["-x", "-q", "-p", "no:cacheprovider", *TESTS]) == 0
+
+
+class Warm:
+    """A pytest plugin: when all tests are collected, it takes the loop and judges the alterations within functions."""
+
+    def __init__(self, mutants: Iterable[Mutant], outcome: Outcome, end: float) -> None:
+        self._mutants = mutants
+        self._outcome = outcome
+        self._end = end
+        self.sound = False
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        calls = self._baseline(session)
+        self.sound = calls is not None
+        if calls is None:
+            return True
+        for mutant in self._mutants:
+            if time.monotonic() > self._end:
+                break
+            items = [session.items[number] for number in calls.get((mutant.module, mutant.where), ())]
+            self._outcome.fork(mutant, lambda m=mutant, i=items, s=session: exchange(m) and passes(s, i))
+        self._outcome.finish()
+        return True
+
+    def _baseline(self, session: pytest.Session) -> dict[tuple[str, str], list[int]] | None:
+        """Which tests call which function, quickest first; measured in a child. None when a test fails."""
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reading)
+            calls: dict[str, list[tuple[float, int]]] = {}
+            good = True
+            for number, item in enumerate(session.items):
+                called: set[CodeType] = set()
+                begun = time.process_time()
+                sys.setprofile(lambda frame, event, _, called=called: called.add(frame.f_code))
+                good = passes(session, [item]) and good
+                sys.setprofile(None)
+                spent = time.process_time() - begun
+                for code in called:
+                    if code.co_filename.startswith(str(PACKAGE)):
+                        name = f"{code.co_filename} {code.co_qualname.partition('.<locals>')[0]}"
+                        calls.setdefault(name, []).append((spent, number))
+            with os.fdopen(writing, "w") as file:
+                json.dump(calls if good else None, file)
+            os._exit(0)
+        os.close(writing)
+        with os.fdopen(reading) as file:
+            told = json.load(file)
+        os.waitpid(child, 0)
+        if told is None:
+            return None
+        found: dict[tuple[str, str], list[int]] = {}
+        for name, tests in told.items():
+            path, _, where = name.partition(" ")
+            module = ".".join(Path(path).relative_to(PACKAGE).with_suffix("").parts)
+            found[module, where] = [number for _, number in sorted(tests)]
+        return found
+
+
+def passes(session: pytest.Session, items: list[pytest.Item]) -> bool:
+    """Run these tests until one fails."""
+    for number, item in enumerate(items):
+        following = items[number + 1] if number + 1 < len(items) else None
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if session.testsfailed:
+            return False
+    return True
+
+
+def exchange(mutant: Mutant) -> bool:
+    """Give the function of the mutant its altered code, in this process. True, always: it is done."""
+    module = importlib.import_module(f"chargepoint.{mutant.module}")
+    thing: Any = module
+    for name in mutant.where.split("."):
+        thing = vars(thing)[name]
+    thing = getattr(thing, "fget", None) or getattr(thing, "__func__", None) or thing
+    code = compile(mutant.source, module.__file__ or "", "exec")
+    for name in mutant.where.split("."):
+        code = next(c for c in code.co_consts if isinstance(c, CodeType) and c.co_name == name)
+    assert isinstance(thing, FunctionType), f"{mutant.where} is no function"
+    thing.__code__ = code
+    return True
+
+
+def accepted() -> dict[tuple[str, str, str], str]:
+    """Alterations that no test can notice, with the reason."""
+    rows = tomllib.loads(ACCEPTED.read_text(encoding="utf-8")).get("accepted", []) if ACCEPTED.exists() else []
+    return {(row["module"], row["where"], row["what"]): row["reason"] for row in rows}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Mutation check of the safety machine.")
     parser.add_argument("--files", default="", help="modules by their last name, with commas between them; default all")
-    parser.add_argument("--minutes", type=float, default=60.0, help="stop after so long")
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=60.0, help="begin none after so long")
+    parser.add_argument("--skip", type=int, default=0, help="leave out so many alterations: where the last run ended")
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--neighbours", action="store_true", help="also < against <=: mostly a difference of one pass")
     parser.add_argument("--list", action="store_true", help="only list the alterations")
     arguments = parser.parse_args()
     wanted = set(filter(None, arguments.files.split(",")))
     modules = [m for m in MODULES if not wanted or m.split(".")[1] in wanted or m in wanted]
-    mutants = [mutant for module in modules for mutant in mutants_of(module, arguments.neighbours)]
+    every = [mutant for module in modules for mutant in mutants_of(module, arguments.neighbours)]
+    every.sort(key=lambda m: bool(m.where))
+    mutants = every[arguments.skip :]
     if arguments.list:
-        for mutant in mutants:
-            print(f"{mutant.module}:{mutant.line} {mutant.what}")
+        print("\n".join(map(str, every)))
         return 0
-    sys.path.insert(0, str(ROOT / "src"))
+    end = time.monotonic() + arguments.minutes * 60
     os.chdir(ROOT)
-    import hypothesis  # noqa: F401  the children inherit the slow imports
-    import msgspec  # noqa: F401
-    import pytest  # noqa: F401
-    import transitions  # noqa: F401
-
-    sound = PACKAGE / "evse" / "contactor.py"
-    if not survives(Mutant("evse.contactor", 0, "nothing", sound.read_text(encoding="utf-8"))):
+    sys.path.insert(0, str(ROOT / "src"))
+    outcome = Outcome(arguments.jobs)
+    for mutant in mutants:
+        if not mutant.where and time.monotonic() < end:
+            outcome.fork(mutant, lambda m=mutant: loaded_anew(m))
+    outcome.finish()
+    warm = Warm([m for m in mutants if m.where], outcome, end)
+    pytest.main(["-q", "-p", "no:cacheprovider", *TESTS], plugins=[warm])
+    if not warm.sound:
         print("the tests fail without any alteration: nothing can be told", file=sys.stderr)
         return 2
-    end = time.monotonic() + arguments.minutes * 60
-    run = survivors = 0
+    return tell(every, mutants, outcome)
 
-    def judge(mutant: Mutant) -> tuple[Mutant, bool | None]:
-        return mutant, survives(mutant) if time.monotonic() < end else None
 
-    with ThreadPoolExecutor(arguments.jobs) as pool:
-        for mutant, alive in pool.map(judge, mutants):
-            run += alive is not None
-            if alive:
-                survivors += 1
-                print(f"SURVIVED {mutant.module}:{mutant.line} {mutant.what}", flush=True)
-    print(f"{run} of {len(mutants)} mutants run, {survivors} survived", flush=True)
-    return 1 if survivors else 0
+def tell(every: list[Mutant], mutants: list[Mutant], outcome: Outcome) -> int:
+    """Print what survived against what may. Answers the exit status."""
+    reasons = accepted()
+    new = [m for m in outcome.survivors if m.key not in reasons]
+    for mutant in new:
+        print(f"SURVIVED {mutant}")
+    stale = []
+    if outcome.run == len(every):
+        alive = {m.key for m in outcome.survivors}
+        modules = {m.module for m in every}
+        stale = [key for key in reasons if key[0] in modules and key not in alive]
+    for key in stale:
+        print(f"NO LONGER SURVIVES, take it off {ACCEPTED.name}: {' '.join(key)}")
+    known = len(outcome.survivors) - len(new)
+    print(
+        f"{outcome.run} of {len(every)} alterations run"
+        + (f" (from the {len(every) - len(mutants) + 1}th)" if len(mutants) < len(every) else "")
+        + f": {outcome.run - len(outcome.survivors)} noticed, {known} accepted, {len(new)} not noticed"
+    )
+    return 1 if new or stale else 0
 
 
 if __name__ == "__main__":

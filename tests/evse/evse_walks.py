@@ -1,90 +1,118 @@
-"""The alphabets of the walks: each closes over its own part of the world, the machine is always the whole one.
+"""The alphabets of the walks: each frees its own part of the inputs, the machine is always the whole one.
 
-Run as a program it walks all of them to the end and prints the figures; the tests walk the small ones whole.
+    python tests/evse/evse_walks.py [NAME…] [--limit N]
+
+walks them to the end and prints the figures; the tests walk the small ones whole.
 """
 
+import argparse
 import sys
 import time
 
-from evse_rig import Rig
-from evse_walk import Move, Walk, put, release, say
+from evse_walk import OBEY, Alphabet, Pair, Walk, Word, acknowledge, give_up, say
 
-from chargepoint.evse.lock import MotorArbiter
+from chargepoint.evse.point import Point
 
-PLUG: Move = ("plug", put(cable=32, pilot="B"))
-PLUG_READY: Move = ("plug ready", put(cable=32, pilot="C"))
-UNPLUG: Move = ("unplug", put(cable=0, pilot="A"))
-PERMIT: Move = ("permit", say(True))
-WITHDRAW: Move = ("withdraw", say(False))
-HOLD: Move = ("hold", say(False, True))
-SECOND: Move = ("permit connector 2", say(True, connector=2))
-RELEASE: Move = ("release", release)
-B: Move = ("B", put(pilot="B"))
-C: Move = ("C", put(pilot="C"))
-CAR_END: Move = ("car end out", put(pilot="A"))
+PERMIT: Word = ("permit", say(True))
+HELD: Word = ("permit and hold", say(True, True))
+WITHDRAW: Word = ("withdraw", say(False))
+HOLD: Word = ("hold", say(False, True))
+SECOND: Word = ("permit connector 2", say(True, connector=2))
+RELEASE: Word = ("release", Point.request_unlock)
+GIVE_UP: Word = ("give up the release", give_up)
+ACKNOWLEDGE: Word = ("acknowledge", acknowledge)
 
-FINE = ((0.01, True), (0.6, True), (6.1, True), (31.0, True), (31.0, False))
-COARSE = ((0.6, True), (6.1, True), (31.0, True), (31.0, False))
+REQUESTS: tuple[Word, ...] = tuple(
+    (f"test {what}", lambda point, what=what: point.request_self_test(what)) for what in ("all", "lock", "pilot")
+)
 
-ALPHABETS: dict[str, tuple[list[Move], tuple[tuple[float, bool], ...], dict[str, object]]] = {
-    "car and station": ([PLUG, UNPLUG, CAR_END, B, C, PERMIT, WITHDRAW, HOLD], FINE, {}),
-    "tethered": ([PLUG, UNPLUG, C, PERMIT, WITHDRAW], FINE, {"socket": False}),
-    "contactor": (
-        [PLUG_READY, UNPLUG, PERMIT, WITHDRAW, ("weld", put(welded=True)),
-         ("no close", put(contactor_follows=False)), ("sound", put(welded=False, contactor_follows=True))], COARSE, {},
+READ_BACK = frozenset({"DutyWatch._changed", "DutyWatch._bad_since", "DutyWatch._duty"})
+WATCHDOG = frozenset({"CoilWatchdogWatch._since"})
+WEAK = frozenset({"VoltageWatch._gap"})
+TESTS = frozenset({"SelfTests.rcd_passed_at", "SelfTests._since"})
+START = frozenset({"ConverterWatch._started"})
+PACE = frozenset({"Offer._changed"})
+STILL = READ_BACK | WATCHDOG | WEAK | TESTS | START
+CAR = (("A", 0), ("A", 32), ("B", 32), ("C", 32))
+READY = (("A", 0), ("C", 32))
+TETHERED = {"socket": False}
+CONTACT = ((False, False), (True, True), (True, False), (False, True))
+ONE_CONTACT = ((False, False), (True, True))
+BOTH = (False, True)
+
+ALPHABETS: dict[str, Alphabet] = {
+    "tethered": Alphabet({"pilot": ("A", "B", "C")}, (PERMIT, WITHDRAW), TETHERED, STILL),
+    "ventilated": Alphabet({"pilot": ("A", "C", "D")}, (PERMIT, WITHDRAW), {**TETHERED, "ventilated": True}, STILL),
+    "car and station": Alphabet({"plug": CAR}, (PERMIT, WITHDRAW, HOLD), {}, STILL),
+    "diode": Alphabet({"pilot": ("A", "B", "C"), "diode": BOTH}, (PERMIT, WITHDRAW), TETHERED, STILL),
+    "pilot short": Alphabet({"pilot": ("A", "C", "E", "F")}, (PERMIT,), TETHERED, STILL),
+    "ventilation refused": Alphabet({"pilot": ("A", "C", "D")}, (PERMIT,), TETHERED, STILL),
+    "any pilot": Alphabet({"pilot": tuple("ABCDEF"), "diode": BOTH}, (PERMIT,), TETHERED, STILL | PACE, spends=False),
+    "pilot's voltage": Alphabet({"pilot": ("A", "C", "over", "weak")}, (PERMIT,), TETHERED, STILL - WEAK),
+    "proximity": Alphabet(
+        {"plug": (("A", 0), ("C", 32), ("C", 0), ("C", 13), ("C", -1))}, (PERMIT,), {}, STILL | PACE, spends=False
     ),
-    "lock": (
-        [PLUG_READY, UNPLUG, CAR_END, PERMIT, WITHDRAW, RELEASE, ("jam", put(lock_moves=False)),
-         ("sound", put(lock_moves=True)), ("opens", put(lock_at=0.5))], COARSE, {},
+    "proximity short": Alphabet({"plug": (("A", 0), ("C", 32), ("C", -1))}, (PERMIT,), {}, STILL),
+    "contactor": Alphabet({"pilot": ("A", "C"), "contact": CONTACT}, (PERMIT, ACKNOWLEDGE), TETHERED, STILL),
+    "contactor and plug": Alphabet({"plug": READY, "contact": ONE_CONTACT}, (HELD, ACKNOWLEDGE), {}, STILL),
+    "lock": Alphabet(
+        {"plug": READY, "lock": ("closed", "open", "between")}, (HELD, WITHDRAW, RELEASE, GIVE_UP), {}, STILL,
+        wear=True, shared=True,
     ),
-    "residual current": (
-        [PLUG_READY, UNPLUG, PERMIT, ("trip", put(rdc=True)), ("quiet", put(rdc=False))], COARSE, {},
+    "residual current": Alphabet(
+        {"plug": READY, "rcd": BOTH, "rdc": BOTH}, (PERMIT, ACKNOWLEDGE), {}, STILL - TESTS
     ),
-    "earth and converter": (
-        [PLUG_READY, UNPLUG, PERMIT, ("lost", put(pe_ok=False)), ("silent", put(reference_v=0.0)),
-         ("sound", put(pe_ok=True, reference_v=2.5))], COARSE, {},
+    "earth, stop, door": Alphabet(
+        {"pilot": ("A", "C"), "pe_ok": BOTH, "stop": BOTH, "door": BOTH}, (PERMIT,), TETHERED, STILL | PACE,
+        spends=False,
     ),
-    "pilot and proximity": (
-        [PLUG_READY, UNPLUG, PERMIT, ("E", put(pilot="E")), ("D", put(pilot="D")), ("13 A", put(cable=13)),
-         ("no diode", put(diode=False)), ("diode", put(diode=True))], COARSE, {},
+    "converter and watchdog": Alphabet(
+        {"pilot": ("A", "C"), "reference_v": (2.5, 0.0), "armed": BOTH}, (PERMIT,), TETHERED, STILL - WATCHDOG - START
     ),
-    "domestic socket": (
-        [PLUG_READY, UNPLUG, PERMIT, SECOND, WITHDRAW, ("domestic plug", put(domestic_plug=True)),
-         ("domestic unplug", put(domestic_plug=False)), ("weld", put(domestic_welded=True)),
-         ("sound", put(domestic_welded=False))], COARSE, {"domestic": True},
+    "read-back": Alphabet({"pilot": ("A", "B", "C"), "duty": (OBEY, 42.0)}, (PERMIT,), TETHERED, STILL - READ_BACK),
+    "temperature": Alphabet(
+        {"pilot": ("A", "B", "C"), "temperature_c": (20.0, 66.0, 69.0, 72.0, -200.0)}, (PERMIT,), TETHERED, STILL
+    ),
+    "self-tests": Alphabet(
+        {"plug": READY, "rcd": (OBEY, True, False), "lock": ("closed", "open")}, (PERMIT, ACKNOWLEDGE, *REQUESTS), {},
+        STILL - TESTS,
+    ),
+    "domestic socket": Alphabet(
+        {"pilot": ("A", "C"), "domestic_plug": BOTH, "domestic_contact": BOTH, "contact": ONE_CONTACT},
+        (PERMIT, SECOND, WITHDRAW, ACKNOWLEDGE), {**TETHERED, "domestic": True}, STILL,
     ),
 }  # fmt: skip
-PAIR = [PLUG_READY, UNPLUG, PERMIT, WITHDRAW]
-PAIR_WAITS = ((0.1, True), (0.6, True), (6.1, True))
+
+LOCKS_ONLY = STILL | PACE | {"Lease._until", "Contactor._not_before", "PilotFilter.since", "WakeUp._offered_at"}
+PAIR = Alphabet({"plug": READY}, (HELD, RELEASE), {}, LOCKS_ONLY)
+"""Each point with a car that comes and goes, permitted at any time; the locks obey at the end of their travel."""
 
 
-def walk(name: str, limit: int = 10**9) -> Walk:
-    """Walk one alphabet over one point."""
-    moves, waits, config = ALPHABETS[name]
-    return Walk((Rig(**config),), moves, waits, limit).run()
-
-
-def walk_pair(limit: int = 10**9) -> Walk:
-    """Two points on one lock supply."""
-    arbiter = MotorArbiter()
-    return Walk((Rig(arbiter, id=1), Rig(arbiter, id=2)), PAIR, PAIR_WAITS, limit).run()
-
-
-def figures(name: str, done: Walk, seconds: float) -> str:
+def figures(name: str, done: Walk | Pair, seconds: float) -> str:
     """One line for people."""
-    end = "whole" if done.whole else "CUT SHORT"
     return (
-        f"{name:22} {done.nodes:7} states {done.transitions:8} transitions {done.closings:6} closings "
-        f"{len(done.faults):2} faults {seconds:6.1f} s  {end}"
+        f"{name:23} {len(done.seen):9,} states {done.transitions:11,} transitions {done.passes:11,} passes "
+        f"{seconds:6.0f} s  {'whole' if done.whole else 'CUT SHORT'}"
     )
 
 
 def main() -> int:
-    limit = int(sys.argv[1]) if len(sys.argv) > 1 else 10**9
-    for name in [*ALPHABETS, "two points"]:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(ALPHABETS)}, two points; default all")
+    parser.add_argument("--limit", type=int, default=10**9, help="stop at so many states")
+    options = parser.parse_args()
+    for name in options.names or [*ALPHABETS, "two points"]:
         begun = time.monotonic()
-        done = walk_pair(limit) if name == "two points" else walk(name, limit)
+        if name == "two points":
+            pair = Pair(PAIR).run()
+            print(figures(name, pair, time.monotonic() - begun), flush=True)
+            continue
+        done = Walk(ALPHABETS[name], options.limit).run()
+        done.repeats(200)
+        left, served = done.every_state_can_be_left(), done.every_sound_car_gets_power()
         print(figures(name, done, time.monotonic() - begun), flush=True)
+        told = f"every state can be left ({left:,} passes), a sound car gets power from each ({served:,})"
+        print(f"{'':23} {told}; faults met: {', '.join(sorted(done.faults)) or 'none'}", flush=True)
     return 0
 
 
