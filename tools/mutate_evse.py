@@ -8,8 +8,8 @@ each number that is bound to a capital name is made half as much again and half.
 
 The tests are collected once. For each alteration a child is forked in which the function's code is exchanged, and
 those tests run that call it, quickest first, until one fails. What is altered outside functions is loaded anew there.
-Survivors that cannot be noticed stand with their reason in `mutants_accepted.toml`; exit status 1 when another survives,
-or when one that stands there does not.
+Survivors that cannot be noticed stand with their reason in `mutants_accepted.toml`; exit status 1 when another one
+survives, or when one that stands there does not.
 """
 
 import argparse

@@ -40,8 +40,8 @@ OTHER = 99
 
 SOUND: dict[str, tuple[Any, ...]] = {
     "pilot": ("A",), "diode": (True,), "cable": (0,), "contact": (OBEY,), "lock": (OBEY,), "rcd": (OBEY,),
-    "rdc": (OBEY,), "pe_ok": (True,), "temperature_c": (20.0,), "reference_v": (2.5,), "duty": (OBEY,), "domestic_plug": (False,),
-    "domestic_contact": (OBEY,), "stop": (False,), "door": (False,), "armed": (True,),
+    "rdc": (OBEY,), "pe_ok": (True,), "temperature_c": (20.0,), "reference_v": (2.5,), "duty": (OBEY,),
+    "domestic_plug": (False,), "domestic_contact": (OBEY,), "stop": (False,), "door": (False,), "armed": (True,),
 }  # fmt: skip
 LOCK = {"closed": (True, False), "open": (False, True), "between": (False, False), "both": (True, True)}
 
