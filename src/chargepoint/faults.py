@@ -260,9 +260,9 @@ _row(
     fr="La porte de la borne est ouverte.",
 )  # fmt: skip
 _row(
-    "board-mismatch", "", "InternalError", _CRITICAL, _OPEN, _TECHNICIAN, whole_borne=True,
-    en="The controller board is not the one the configuration describes.",
-    fr="La carte n'est pas celle que décrit la configuration.",
+    "board-mismatch", "", "InternalError", _CRITICAL, _OPEN, _SELF, after_s=30.0, whole_borne=True,
+    en="Part of the controller board does not answer: it is loose, broken, or not the one the configuration describes.",
+    fr="Une partie de la carte ne répond pas : débranchée, en panne, ou pas celle que décrit la configuration.",
 )  # fmt: skip
 _row(
     "loop-overrun", "", "InternalError", _CRITICAL, _OPEN, _SELF, after_s=60.0, whole_borne=True,

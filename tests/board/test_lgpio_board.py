@@ -161,7 +161,34 @@ def test_an_expander_that_fails_reads_as_danger_and_does_not_stop_the_loop(chips
     chips.broken.add(where(pins, "lock_is_closed", 1))
     for _ in range(5):
         seen = board.read_point(1)
+    assert seen.lock_closed, "one failed reading is a disturbance"
+    for _ in range(5):
+        seen = board.read_point(1)
     assert not seen.lock_closed
+
+
+def test_an_input_that_no_longer_answers_is_named_within_a_second(chips: Chips, board: GpioBoard) -> None:
+    pins = load_pins(CONFIG)
+    chips.broken |= {where(pins, "bay", 1), where(pins, "door")}
+    for _ in range(100):
+        board.read_point(1)
+        seen = board.read_borne()
+    assert seen.missing == "bay_1" and seen.door_open
+    chips.broken.clear()
+    for _ in range(10):
+        board.read_point(1)
+        seen = board.read_borne()
+    assert seen.missing == ""
+
+
+def test_one_failed_reading_of_the_door_is_no_open_door(chips: Chips, board: GpioBoard) -> None:
+    pins = load_pins(CONFIG)
+    chips.levels[where(pins, "door")] = 1
+    for _ in range(11):
+        board.read_borne()
+    chips.broken.add(where(pins, "door"))
+    assert not any(board.read_borne().door_open for _ in range(10))
+    assert any(board.read_borne().door_open for _ in range(10))
 
 
 def test_a_lamp_or_lock_that_cannot_be_written_is_written_again_and_holds_up_nothing(

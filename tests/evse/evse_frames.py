@@ -14,7 +14,7 @@ from typing import Any
 from chargepoint.board.types import LockDrive
 from chargepoint.evse.contactor import Contactor
 from chargepoint.evse.pilot import DIODE_BAD_RESULTS
-from chargepoint.evse.point import Point
+from chargepoint.evse.point import LOCK_LOST_RESULTS, Point
 from chargepoint.evse.register import Active
 from chargepoint.evse.selftest import Phase
 from chargepoint.evse.watch import GAP_RESULTS
@@ -51,7 +51,7 @@ RUNS: dict[str, Callable[[Any, Point], bool]] = {
     "SelfTests.rcd_passed_at": lambda s, p: True,
     "Point._stop_since": lambda q, p: True,
     "Point._torn_at": lambda q, p: True,
-    "Point._car_since": lambda q, p: p.car and p.proximity.cable_a is None and p.config.socket,
+    "Point._car_since": lambda q, p: p.car and p.config.socket,
     "DutyWatch._changed": lambda d, p: True,
     "DutyWatch._bad_since": lambda d, p: True,
     "CoilWatchdogWatch._since": lambda w, p: True,
@@ -78,11 +78,13 @@ DUE: dict[str, Callable[[Any, Point], bool]] = {
 }
 """Deadlines."""
 
-BOUNDED: dict[str, int] = {"DiodeCheck._bad": DIODE_BAD_RESULTS, "VoltageWatch._gap": GAP_RESULTS}
+BOUNDED: dict[str, int] = {
+    "DiodeCheck._bad": DIODE_BAD_RESULTS, "VoltageWatch._gap": GAP_RESULTS, "Point.lock_lost": LOCK_LOST_RESULTS,
+}  # fmt: skip
 """Long counters of results: none, some, and (after the move that says so) one less than the bound."""
 
 CAPPED: dict[str, int] = {
-    "ConverterWatch._bad": 3, "VoltageWatch._over": 3, "Contactor._dead": 3, "Point.lock_lost": 2,
+    "ConverterWatch._bad": 3, "VoltageWatch._over": 3, "Contactor._dead": 3,
 }  # fmt: skip
 """Short counters of results, up to the bound at which they stop to matter."""
 

@@ -4,7 +4,7 @@ from evse_rig import Rig
 
 from chargepoint.board.types import BorneInputs, LockDrive, PointInputs, PointOutputs
 from chargepoint.evse.domestic import CONNECTOR
-from chargepoint.evse.point import Point
+from chargepoint.evse.point import LOCK_LOST_RESULTS, Point
 from chargepoint.iec61851.pilot import MAX_CURRENT_A, offered_a
 from chargepoint.iec61851.timing import STABLE_C_S, STOP_S
 
@@ -38,7 +38,7 @@ def _closed(point: Point, seen: PointInputs, b: BorneInputs, out: PointOutputs, 
     assert not (seen.rcd_tripped or seen.rdc_tripped), "closed with a residual current"
     assert not out.rcd_test, "closed during the residual current test"
     assert not out.domestic_contactor, "both contactors closed"
-    assert point.lock_lost < 2 or not point.config.socket, "closed and not locked"
+    assert point.lock_lost < LOCK_LOST_RESULTS or not point.config.socket, "closed and not locked"
     ready = point.state.endswith("2")
     stopping = point._stop_since is not None
     assert ready is not stopping, "the time to the forced opening runs in x1 and only there"

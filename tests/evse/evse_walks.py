@@ -32,7 +32,9 @@ WEAK = frozenset({"VoltageWatch._gap"})
 TESTS = frozenset({"SelfTests.rcd_passed_at", "SelfTests._since"})
 START = frozenset({"ConverterWatch._started"})
 PACE = frozenset({"Offer._changed"})
-STILL = READ_BACK | WATCHDOG | WEAK | TESTS | START
+STRAYS = frozenset({"PilotFilter._strays", "ProximityWatch._strays"})
+"""Readings that agree on nothing: kept out where they are not the matter, for they multiply the states by three."""
+STILL = STRAYS | READ_BACK | WATCHDOG | WEAK | TESTS | START
 CAR = (("A", 0), ("A", 32), ("B", 32), ("C", 32))
 READY = (("A", 0), ("C", 32))
 TETHERED = {"socket": False}
@@ -43,6 +45,7 @@ BOTH = (False, True)
 ALPHABETS: dict[str, Alphabet] = {
     "tethered": Alphabet({"pilot": ("A", "B", "C")}, (PERMIT, WITHDRAW), TETHERED, STILL),
     "ventilated": Alphabet({"pilot": ("A", "C", "D")}, (PERMIT, WITHDRAW), {**TETHERED, "ventilated": True}, STILL),
+    "straying pilot": Alphabet({"pilot": ("A", "B", "C")}, (PERMIT,), TETHERED, STILL - STRAYS),
     "car and station": Alphabet({"plug": CAR}, (PERMIT, WITHDRAW, HOLD), {}, STILL),
     "diode": Alphabet({"pilot": ("A", "B", "C"), "diode": BOTH}, (PERMIT, WITHDRAW), TETHERED, STILL),
     "pilot short": Alphabet({"pilot": ("A", "C", "E", "F")}, (PERMIT,), TETHERED, STILL),
@@ -53,6 +56,10 @@ ALPHABETS: dict[str, Alphabet] = {
         {"plug": (("A", 0), ("C", 32), ("C", 0), ("C", 13), ("C", -1))}, (PERMIT,), {}, STILL | PACE, spends=False
     ),
     "proximity short": Alphabet({"plug": (("A", 0), ("C", 32), ("C", -1))}, (PERMIT,), {}, STILL),
+    "straying proximity": Alphabet(
+        {"plug": (("A", 0), ("C", 32), ("C", 20), ("C", 13))}, (PERMIT,), {},
+        (STILL | PACE) - {"ProximityWatch._strays"}, spends=False,
+    ),
     "contactor": Alphabet({"pilot": ("A", "C"), "contact": CONTACT}, (PERMIT, ACKNOWLEDGE), TETHERED, STILL),
     "contactor and plug": Alphabet({"plug": READY, "contact": ONE_CONTACT}, (HELD, ACKNOWLEDGE), {}, STILL),
     "lock": Alphabet(
@@ -83,7 +90,11 @@ ALPHABETS: dict[str, Alphabet] = {
     ),
 }  # fmt: skip
 
-LOCKS_ONLY = STILL | PACE | {"Lease._until", "Contactor._not_before", "PilotFilter.since", "WakeUp._offered_at"}
+LOCKS_ONLY = (
+    STILL
+    | PACE
+    | {"Lease._until", "Contactor._not_before", "PilotFilter.since", "WakeUp._offered_at", "Point._car_since"}
+)
 PAIR = Alphabet({"plug": READY}, (HELD, RELEASE), {}, LOCKS_ONLY)
 """Each point with a car that comes and goes, permitted at any time; the locks obey at the end of their travel."""
 

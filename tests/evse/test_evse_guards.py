@@ -150,3 +150,87 @@ def test_the_next_plug_in_has_its_own_recoveries() -> None:
             assert rig.faults == set()
         rig.unplug().run(2.0)
         assert raised == 3
+
+
+def passes_until_open(rig: Rig, values: list[float], name: str = "high_v", most: int = 20) -> int:
+    """Passes with these values in turn until the contactor opens."""
+    for number in range(most):
+        setattr(rig.world, name, values[number % len(values)])
+        rig.step()
+        if not rig.out.contactor:
+            return number + 1
+    raise AssertionError(f"still closed after {most} passes")
+
+
+@pytest.mark.parametrize("values", [[10.6, 10.7], [1.4, 1.6], [9.0, 12.0], [3.0, 0.0, 9.0]])
+def test_a_pilot_that_stands_between_two_other_bands_holds_no_charge(values: list[float]) -> None:
+    assert passes_until_open(Rig().charging(), values) <= 3
+
+
+@pytest.mark.parametrize("other", [9.0, 12.0])
+def test_a_pilot_that_is_c_only_every_other_time_is_opened_within_a_tenth_of_a_second(other: float) -> None:
+    assert passes_until_open(Rig().charging(), [other, 6.0]) <= 10
+
+
+def test_single_spoilt_results_of_the_pilot_open_nothing() -> None:
+    rig = Rig().charging()
+    for number in range(300):
+        rig.world.high_v = 9.0 if number % 3 == 0 else 6.0
+        rig.step()
+    assert rig.out.contactor
+
+
+@pytest.mark.parametrize("values", [[1500.0, 680.0], [1e9, 30.0, 1500.0]])
+def test_a_proximity_contact_between_two_other_codings_is_not_the_cable(values: list[float]) -> None:
+    rig = Rig().charging()
+    assert passes_until_open(rig, values, "pp_ohm") <= 3
+    assert rig.faults & {"pp-changed", "pp-open", "pp-short"}
+
+
+def test_a_contact_that_bounces_while_the_plug_goes_in_is_no_fault() -> None:
+    rig = Rig().run(3.0).permit().plug(cable=13, pilot="C").run(0.05)
+    rig.world.cable = 0
+    rig.run(0.1)
+    rig.world.cable = 32
+    rig.until(lambda: rig.point.contactor.confirmed, 6.0)  # the offer has changed: 5 s to the next
+    assert rig.faults == set()
+    assert rig.point.proximity.cable_a == 32
+
+
+def test_a_cable_that_changes_when_the_plug_has_long_been_in_is_a_fault() -> None:
+    rig = Rig().run(3.0).plug(cable=13).run(0.6)
+    rig.world.cable = 32
+    rig.run(0.05)
+    assert rig.faults == {"pp-changed"}
+
+
+def test_one_wrong_reading_of_the_lock_ends_no_charge() -> None:
+    rig = Rig().charging()
+    rig.world.lock_at = 0.5
+    rig.run(0.07)  # what one reading of a slow input lasts in the inputs, and a little
+    rig.world.lock_at = 1.0
+    rig.run(1.0)
+    assert rig.out.contactor and rig.faults == set()
+    rig.world.lock_at = 0.5
+    rig.run(0.08)
+    assert not rig.out.contactor and rig.faults == {"lock-opens"}
+
+
+def test_a_board_of_which_a_part_is_missing_opens_at_once_and_says_which() -> None:
+    rig = Rig().charging()
+    rig.borne(missing="lock_is_closed_1")
+    rig.step()
+    assert not rig.out.contactor
+    assert rig.point.faults.active["board-mismatch"].detail == "no answer from lock_is_closed_1"
+    rig.borne(missing="")
+    rig.run(29.0)
+    assert "board-mismatch" in rig.faults
+    rig.run(1.5)
+    assert rig.faults == set()
+
+
+def test_a_free_point_notices_a_board_of_which_a_part_is_missing() -> None:
+    rig = Rig().run(5.0)
+    rig.borne(missing="door")
+    rig.step()
+    assert rig.faults == {"board-mismatch"}

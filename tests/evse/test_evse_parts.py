@@ -16,6 +16,7 @@ from chargepoint.evse.wakeup import WakeUp
 from chargepoint.evse.watch import CoilWatchdogWatch, ConverterWatch, DutyWatch
 from chargepoint.iec61851 import timing
 from chargepoint.iec61851.pilot import Band
+from chargepoint.iec61851.proximity import Proximity
 
 
 def test_the_numbers_are_the_chosen_ones() -> None:
@@ -33,11 +34,11 @@ def test_the_numbers_are_the_chosen_ones() -> None:
     assert (timing.OVER_CURRENT_FACTOR, timing.OVER_CURRENT_MARGIN_A, timing.OVER_CURRENT_S) == (1.10, 0.5, 7.0)
     assert (timing.OPEN_LIMIT_S, timing.CLOSE_LIMIT_S) == (0.1, 3.0)
     assert LEASE_S == 10.0
-    assert (point.SHORT_S, point.MATING_S, point.TORN_S, point.LOCK_LOST_RESULTS) == (0.1, 0.5, 1.0, 2)
+    assert (point.SHORT_S, point.MATING_S, point.TORN_S, point.LOCK_LOST_RESULTS) == (0.1, 0.5, 1.0, 8)
     assert (contactor.CLOSE_TRIES, contactor.DROP_S, contactor.SETTLED_RESULTS) == (2, 0.1, 3)
     assert (lock.RETRY_STUCK_S, lock.KEPT_FOR_OPENING) == (60.0, 3)
-    assert (pilot.SETTLE_RESULTS, pilot.DIODE_BAD_RESULTS) == (3, 10)
-    assert (proximity.RESULTS_TO_CHANGE, proximity.NEAR_OHM) == (2, 0.02)
+    assert (pilot.SETTLE_RESULTS, pilot.DIODE_BAD_RESULTS, pilot.STRAYED) == (3, 10, 6)
+    assert (proximity.RESULTS_TO_CHANGE, proximity.STRAYED, proximity.NEAR_OHM) == (2, 3, 0.02)
     assert (offer.RESTORE_C, offer.SENSOR_MIN_C, offer.SENSOR_MAX_C) == (62.0, -45.0, 125.0)
     assert offer.DERATE_STEPS == ((65.0, 0.5), (68.0, 0.25), (71.0, 0.0))
     assert (watch.REFERENCE_V, watch.REFERENCE_TOLERANCE_V, watch.ADC_BAD_RESULTS) == (2.5, 0.1, 3)
@@ -149,8 +150,9 @@ def test_the_pilot_filter_needs_two_equal_results_and_begins_anew_after_f() -> N
 def test_the_proximity_watch_remembers_what_it_was_told_to() -> None:
     watch = ProximityWatch(0.0)
     assert [watch.step(220.0, 0.0), watch.step(680.0, 0.0), watch.step(220.0, 0.0), watch.step(221.0, 0.1)] == [
-        False, False, False, True,
+        False, False, True, False,
     ]  # fmt: skip
+    assert watch.coding is Proximity.CABLE_32
     watch.remember()
     assert watch.cable_a == 32.0
     for _ in range(5):

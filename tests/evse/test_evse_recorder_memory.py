@@ -1,12 +1,16 @@
 """What is kept: the recorder's ring, the memory file, and both over damage."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from evse_rig import Rig
 
+from chargepoint.evse import memory
 from chargepoint.evse.memory import PointMemory, Writer, dump, load, prune, write
 from chargepoint.evse.recorder import Recorder, contents, records
+from chargepoint.faults import FAULTS
 
 
 def recorded(rig: Rig, recorder: Recorder, passes: int) -> None:
@@ -86,3 +90,39 @@ def test_the_writer_writes_the_newest_and_says_what_failed(tmp_path: Path) -> No
     writer.close()
     assert (tmp_path / "a" / "evse.json").read_bytes() == b"new"
     assert "file" in writer.error
+
+
+def test_a_latch_that_could_not_be_written_is_written_as_soon_as_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "RETRY_S", 0.02)
+    writer = Writer()
+    (tmp_path / "state").write_bytes(b"in the way")
+    writer.submit(tmp_path / "state" / "evse.json", lambda: b"latched")
+    until(lambda: bool(writer.error))
+    (tmp_path / "state").unlink()
+    until((tmp_path / "state" / "evse.json").exists)
+    until(lambda: not writer.error)
+    writer.close()
+    assert (tmp_path / "state" / "evse.json").read_bytes() == b"latched"
+
+
+def test_a_recording_that_could_not_be_written_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "RETRY_S", 0.01)
+    writer = Writer()
+    (tmp_path / "state").write_bytes(b"in the way")
+    writer.submit(tmp_path / "state" / "1.rec", lambda: b"x", keep=3)
+    until(lambda: bool(writer.error))
+    assert not writer._failed
+    writer.close()
+
+
+def until(condition: Callable[[], bool], limit_s: float = 5.0) -> None:
+    end = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_every_fault_has_a_bit_in_the_recorders_record() -> None:
+    assert len(FAULTS) <= 64

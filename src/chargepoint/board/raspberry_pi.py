@@ -5,6 +5,7 @@ to steady +12 V, and only then is anything read.
 """
 
 import contextlib
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,6 +22,8 @@ _SLOW_INPUTS = ("lock_is_closed", "lock_is_open", "bay", "domestic_plug", "domes
 """Inputs that may stand behind I2C: one of them is read in each pass, in turn."""
 _DOOR_EVERY = 10
 """Passes between two readings of the door switch, and of each contact of the grid operator; never two in one pass."""
+_MISSING_READINGS = 50
+"""Failed readings in a row after which what they are read from is not there: half a second to a second."""
 
 
 class _Devices:
@@ -95,6 +98,33 @@ class _SlowOutput(_Output):
             super().set(on)
 
 
+class _SlowInput:
+    """An input that may stand behind I2C. One failed reading keeps the last value: a disturbance on the bus must not
+    end a charge. From the second in a row on it reads as low, the dangerous meaning of every watched line."""
+
+    __slots__ = ("_active_high", "_errors", "_pin", "failed", "value")
+
+    def __init__(self, pin: Any, active_high: bool, errors: tuple[type[Exception], ...]) -> None:
+        self._pin = pin
+        self._active_high = active_high
+        self._errors = errors
+        self.failed = 0
+        """Readings in a row that failed."""
+        self.value = not active_high
+
+    def read(self) -> None:
+        try:
+            level = bool(self._pin.state)
+        except self._errors:
+            self.failed += 1
+            if self.failed < 2:
+                return
+            level = False
+        else:
+            self.failed = 0
+        self.value = level is self._active_high
+
+
 class _Point:
     """The devices of one point."""
 
@@ -108,6 +138,8 @@ class _Point:
         domestic = evse.domestic is not None
         self.domestic_contactor = _Output(devices.output("domestic_contactor", evse.id)) if domestic else None
         self._last: PointOutputs | None = None
+        self.missing = ""
+        """Which inputs no longer answer, in words; empty while they do."""
 
     def open_pilot(self, channel: PwmChannel) -> None:
         self.pilot = channel
@@ -130,19 +162,28 @@ class _Point:
         slow = ["bay"]
         slow += ["lock_is_closed", "lock_is_open"] if self._evse.socket else []
         slow += ["domestic_plug", "domestic_mirror"] if self._evse.domestic is not None else []
-        self._slow = [(name, devices.input(name, number), SIGNALS[name].active_high) for name in slow]
-        self._slow_values = dict.fromkeys(_SLOW_INPUTS, False)
-        self._slow_next = 0
+        self._slow = {
+            name: _SlowInput(devices.input(name, number), SIGNALS[name].active_high, self._errors) for name in slow
+        }
+        self._slow_turn = itertools.cycle(self._slow.values())
+        self._slow_lines = [self._slow.get(name) for name in _SLOW_INPUTS]
         frames = tuple(mcp3208.frame(channel) for channel in range(len(frontend.CHANNELS)))
         self._answers = mcp3208.Answers(len(frames))
         self._adc = self._hardware.spi(pins.text("adc", number), frames)
         self._temperature = (0, frontend.SHORTED_C)
-        for _ in self._slow:
-            self._read_slow()
+        for line in self._slow.values():
+            line.read()
+
+    def _look_for_missing(self) -> None:
+        gone = [name for name, line in self._slow.items() if line.failed * len(self._slow) >= _MISSING_READINGS]
+        self.missing = ", ".join(f"{name}_{self._number}" for name in gone)
 
     def read(self) -> PointInputs:
-        self._read_slow()
-        slow = self._slow_values
+        line = next(self._slow_turn)  # one in each pass, in turn: an I2C read may take half a millisecond
+        line.read()
+        if line.failed or self.missing:
+            self._look_for_missing()
+        closed, opened, bay, plug, mirror = [line is not None and line.value for line in self._slow_lines]
         try:
             cp_high, cp_low, pp, ntc, reference, generator = self._answers.counts(self._adc.exchange())
         except OSError:
@@ -155,17 +196,17 @@ class _Point:
             frontend.pp_ohm(pp),
             not self._level(self._mirror),
             self._level(self._load_live),
-            slow["lock_is_closed"],
-            slow["lock_is_open"],
+            closed,
+            opened,
             not self._level(self._rcd),
             not self._level(self._rdc),
             self._level(self._pe),
             self._temperature[1],
             frontend.volt(reference),
             frontend.duty_percent(generator),
-            slow["bay"],
-            slow["domestic_plug"],
-            slow["domestic_mirror"],
+            bay,
+            plug,
+            mirror,
         )
 
     def write(self, outputs: PointOutputs) -> None:
@@ -213,14 +254,6 @@ class _Point:
         except self._errors:
             return False
 
-    def _read_slow(self) -> None:
-        """One slow input in each pass, in turn: an I2C read may take half a millisecond."""
-        if self._slow_next >= len(self._slow):
-            self._slow_next = 0
-        name, pin, active_high = self._slow[self._slow_next]
-        self._slow_next += 1
-        self._slow_values[name] = self._level(pin) is active_high
-
 
 def _drive_lock(close: _Output, open_: _Output, drive: LockDrive) -> None:
     if drive is not LockDrive.CLOSE:
@@ -249,10 +282,10 @@ class GpioBoard:
             point.open_rest(pins)
         self._emergency_stop = self._devices.input("emergency_stop")
         self._coil_watchdog = self._devices.input("coil_watchdog")
-        self._door = self._devices.input("door")
-        self._door_open = False
-        self._grid = tuple(self._devices.input(name) for name in ("grid_a", "grid_b"))
-        self._grid_closed = (False, False)
+        self._door = _SlowInput(self._devices.input("door"), False, hardware.errors)
+        self._grid = tuple(
+            _SlowInput(self._devices.input(name), True, hardware.errors) for name in ("grid_a", "grid_b")
+        )
         self._passes = 0
         self._errors = hardware.errors
         self.make_safe()
@@ -263,14 +296,18 @@ class GpioBoard:
     def read_borne(self) -> BorneInputs:
         turn = self._passes % _DOOR_EVERY
         if turn == 0:
-            self._door_open = not self._level(self._door)
+            self._door.read()
         elif turn == 3:
-            self._grid_closed = (self._level(self._grid[0]), self._grid_closed[1])
+            self._grid[0].read()
         elif turn == 6:
-            self._grid_closed = (self._grid_closed[0], self._level(self._grid[1]))
+            self._grid[1].read()
         self._passes += 1
         return BorneInputs(
-            not self._level(self._emergency_stop), self._door_open, self._level(self._coil_watchdog), self._grid_closed
+            not self._level(self._emergency_stop),
+            self._door.value,
+            self._level(self._coil_watchdog),
+            (self._grid[0].value, self._grid[1].value),
+            ", ".join([point.missing for point in self._points.values() if point.missing]),
         )
 
     def write_point(self, evse_id: int, outputs: PointOutputs) -> None:

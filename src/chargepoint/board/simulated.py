@@ -37,6 +37,7 @@ class SimulatedPin(PiPin):  # type: ignore[misc]  # gpiozero has no types
         super().__init__(factory, info)
         self._wires = factory.wires
         self._levels = factory.wires.levels
+        self._absent = factory.wires.absent
         self._index = line_index(Line(factory.chip, self._number))
         self._output = False
 
@@ -54,12 +55,19 @@ class SimulatedPin(PiPin):  # type: ignore[misc]  # gpiozero has no types
         self._output = value == "output"
 
     def _get_state(self) -> int:
+        self._answer()
         return self._levels[self._index]
 
     def _set_state(self, value: bool) -> None:
         if not self._output:
             raise PinSetInput(f"{self!r} is an input")
+        self._answer()
         self._wires.drive(self._index, 1 if value else 0)
+
+    def _answer(self) -> None:
+        """As the kernel does when nobody acknowledges on the I2C bus."""
+        if self._absent[self._index]:
+            raise OSError(errno.EREMOTEIO, "no answer from the expander")
 
     def _get_pull(self) -> str:
         return "floating"

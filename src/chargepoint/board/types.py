@@ -72,6 +72,8 @@ class BorneInputs:
     """The retriggerable monostable holds the coil supply."""
     grid_closed: tuple[bool, bool] = (False, False)
     """The grid operator's contacts; a broken wire reads as open."""
+    missing: str = ""
+    """Inputs that no longer answer, in words: the board is broken, or not the one that the configuration describes."""
 
 
 @dataclass(slots=True, frozen=True)

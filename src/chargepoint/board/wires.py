@@ -20,6 +20,7 @@ ADC_CHANNELS = 8
 ADC_DEVICES = 16
 
 _LEVELS_AT = 0
+_ABSENT_AT = 128
 _STAMPS_AT = 256
 _COUNTS_AT = 1024
 
@@ -45,6 +46,8 @@ class Wires:
             os.close(descriptor)
         self._whole = memoryview(self._map)
         self.levels = self._whole[_LEVELS_AT : _LEVELS_AT + LINES]
+        self.absent = self._whole[_ABSENT_AT : _ABSENT_AT + LINES]
+        """1: the line does not answer, as behind an expander that is gone."""
         self.stamps = self._whole[_STAMPS_AT : _STAMPS_AT + LINES * 8].cast("Q")
         self.counts = self._whole[_COUNTS_AT : _COUNTS_AT + ADC_DEVICES * ADC_CHANNELS * 2].cast("H")
         """Counts of ADC device d, channel c at `d * ADC_CHANNELS + c`."""
@@ -56,6 +59,6 @@ class Wires:
             self.levels[index] = level
 
     def close(self) -> None:
-        for view in (self.levels, self.stamps, self.counts, self._whole):
+        for view in (self.levels, self.absent, self.stamps, self.counts, self._whole):
             view.release()
         self._map.close()

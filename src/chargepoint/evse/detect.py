@@ -19,7 +19,10 @@ def raise_faults(point: "Point", i: PointInputs, b: BorneInputs, now: float) -> 
     # nothing can be closed, and a trip that is one is still there afterwards.
     real = point.converter.settled and not point.self_tests.tests_rcd
     rcd, rdc = real and i.rcd_tripped, real and i.rdc_tripped
-    if not (faults.active or silent or unarmed or rcd or rdc or b.emergency_stop or b.door_open) and i.pe_ok:
+    if (
+        not (faults.active or silent or unarmed or rcd or rdc or b.emergency_stop or b.door_open or b.missing)
+        and i.pe_ok
+    ):
         tests, second = point.self_tests, point.domestic is not None and point.domestic.contactor.trouble.value
         if tests.rcd_failed or tests.failed or second or point.contactor.trouble.value or point.lock.failed:
             _follow_parts(point, now)
@@ -28,6 +31,7 @@ def raise_faults(point: "Point", i: PointInputs, b: BorneInputs, now: float) -> 
     faults.set("residual-current-dc", rdc, now, "the 6 mA detection has tripped")
     faults.set("emergency-stop", b.emergency_stop, now)
     faults.set("door-open", b.door_open, now)
+    faults.set("board-mismatch", bool(b.missing), now, f"no answer from {b.missing}")
     faults.set("pe-lost", not i.pe_ok, now)
     faults.set("coil-watchdog", unarmed, now)
     faults.set("adc-silent", silent, now, f"reference {i.reference_v:.2f} V instead of 2.50 V")

@@ -45,6 +45,7 @@ class Loop:
         self.borne = Borne(config, remembered, now)
         self._written: dict[int, PointMemory] = dict(remembered.points)
         self._writer = Writer(realtime.follow)
+        self._write_error = ""
         self._notifier = Notifier()
         self._next_alive = now
         self._server = Server(config.station.run_dir / SOCKET_NAME, self._problem)
@@ -125,6 +126,7 @@ class Loop:
             due = True
         if due:
             self._next_report = now + REPORT_S
+            self._say_write_error()
             server.broadcast(borne.borne_report(now, self.ticks, self._late_max))
             self._late_max = 0.0
             self._remember()
@@ -202,6 +204,14 @@ class Loop:
             self.borne.late(bad, now, f"{late * 1000:.0f} ms late")
             if bad:
                 self._log.error("loop-overrun", late_ms=round(late * 1000))
+
+    def _say_write_error(self) -> None:
+        if self._writer.error != self._write_error:
+            self._write_error = self._writer.error
+            if self._write_error:
+                self._log.error("write-failed", reason=self._write_error)
+            else:
+                self._log.info("write-succeeds-again")
 
     def _remember(self) -> None:
         memory = self.borne.memory()

@@ -14,6 +14,8 @@ import msgspec
 
 FILE_NAME = "evse.json"
 VERSION = 1
+RETRY_S = 5.0
+"""After a write that failed (a full disk): latched faults must get there before the next power cut."""
 STACK_BYTES = 256 * 1024
 """Enough to compress and write; memory is locked, so none is wasted."""
 
@@ -87,16 +89,19 @@ def prune(directory: Path, suffix: str, keep: int) -> None:
 
 
 class Writer:
-    """A thread that writes files when told. Only the newest contents of a path are written."""
+    """A thread that writes files when told. Only the newest contents of a path are written; a write that
+    failed is tried again every `RETRY_S`, except of files of which only so many are kept."""
 
     def __init__(self, on_start: Callable[[], None] | None = None) -> None:
         """`on_start` is called in the thread before its first write."""
         self._on_start = on_start
         self._wake = threading.Condition()
         self._pending: dict[Path, tuple[Callable[[], bytes], int]] = {}
+        self._failed: dict[Path, tuple[Callable[[], bytes], int]] = {}
+        """The thread's own."""
         self._stopping = False
         self.error = ""
-        """The last write's error; empty when it went well."""
+        """What cannot be written and why; empty when everything is."""
         threading.stack_size(STACK_BYTES)
         self._thread = threading.Thread(target=self._run, name="memory", daemon=True)
         self._thread.start()
@@ -121,7 +126,8 @@ class Writer:
         while True:
             with self._wake:
                 while not self._pending and not self._stopping:
-                    self._wake.wait()
+                    self._wake.wait(RETRY_S if self._failed else None)
+                    self._take_failed()
                 if not self._pending:
                     return
                 path = next(iter(self._pending))
@@ -131,6 +137,17 @@ class Writer:
                 write(path, contents())
                 if keep:
                     prune(path.parent, path.suffix, keep)
-                self.error = ""
+                self._failed.pop(path, None)
+                if not self._failed:
+                    self.error = ""
             except OSError as error:
                 self.error = f"{path}: {error.strerror}"
+                if not keep:
+                    self._failed[path] = (contents, keep)
+
+    def _take_failed(self) -> None:
+        """What failed is due again, unless something newer waits."""
+        if not self._stopping:
+            for path, what in self._failed.items():
+                self._pending.setdefault(path, what)
+            self._failed.clear()

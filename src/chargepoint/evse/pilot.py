@@ -6,6 +6,12 @@ from chargepoint.iec61851.timing import RESULTS_TO_CHANGE
 SETTLE_RESULTS = 3
 """Results to pass over after the generator changed between steady and PWM or F: the converter's are still old."""
 
+STRAYED = 6
+"""In C and D a result outside the band counts 2, one within takes 1 back. At so many the band is left although no two
+results in a row agreed on where to: after 30 ms of a pilot that stands between two other bands, 90 ms of one that
+chatters. Without it such a pilot would hold C for ever."""
+CAR_DRAWS = frozenset({Band.C, Band.D})
+
 DIODE_BAD_RESULTS = 10
 """Results without a diode, running, before it is a fault (100 ms): one spoilt low half is none."""
 
@@ -13,7 +19,7 @@ DIODE_BAD_RESULTS = 10
 class PilotFilter:
     """Debounces the positive peak with the hysteresis of the present band."""
 
-    __slots__ = ("_count", "_high", "_low", "_pending", "_skip", "announced", "band", "since")
+    __slots__ = ("_count", "_high", "_low", "_pending", "_skip", "_strays", "announced", "band", "since")
 
     def __init__(self, now: float) -> None:
         self.band = Band.A
@@ -24,6 +30,7 @@ class PilotFilter:
         self._pending = Band.A
         self._count = 0
         self._skip = 0
+        self._strays = 0
         self._low, self._high = keeps(Band.A)
 
     @property
@@ -35,13 +42,15 @@ class PilotFilter:
         """F is on the pilot: whatever is read then is not the car's. Begin anew after it."""
         self.announced = False
         self._skip = SETTLE_RESULTS
-        self._count = 0
+        self._count = self._strays = 0
 
     def step(self, high_v: float, now: float) -> bool:
         """One result. True when a band counts anew, be it the same one after `restart`."""
         if self._low < high_v <= self._high:
             if self.announced:
                 self._count = 0
+                if self._strays:
+                    self._strays -= 1
                 return False
             raw = self.band
         else:
@@ -49,14 +58,17 @@ class PilotFilter:
         if self._skip:
             self._skip -= 1
             return False
-        if raw is not self._pending or not self._count:
-            self._pending = raw
-            self._count = 1
-            return False
-        self._count += 1
-        if self._count < RESULTS_TO_CHANGE:
-            return False
-        self._count = 0
+        agree = self._count + 1 if raw is self._pending and self._count else 1
+        if raw is not self.band and self.band in CAR_DRAWS:
+            self._strays += 2
+        if agree < RESULTS_TO_CHANGE:
+            if self._strays < STRAYED:
+                self._pending = raw
+                self._count = agree
+                return False
+            if raw is Band.D:
+                raw = Band.B  # one result of it alone is no wish for ventilation
+        self._count = self._strays = 0
         self.announced = True
         self.band = raw
         self.since = now

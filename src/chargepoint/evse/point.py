@@ -32,10 +32,12 @@ from chargepoint.iec61851.timing import STABLE_C_S, STOP_S
 SHORT_S = 0.1
 """E for so long is a short, not the moment in which a plug moves."""
 MATING_S = 0.5
-"""Between a plug's pilot and its proximity contact."""
+"""While a plug goes in its contacts bounce: the coding that stands so long after its pilot is the cable's. Not longer
+than `STABLE_C_S`: nothing is closed before."""
 TORN_S = 1.0
 """After C went to A at once under power: is the plug out too (torn out), or still in (cable cut)?"""
-LOCK_LOST_RESULTS = 2
+LOCK_LOST_RESULTS = 8
+"""An end switch is read every third to fifth pass: two of its readings. The plug's own contacts would tell at once."""
 
 NEVER = float("-inf")
 CALM = PointOutputs()
@@ -304,8 +306,7 @@ class Point:
             self._coding_changed(now)
         if self.car or faults.active:
             missing = self.car and watch.coding is Proximity.OPEN
-            known = watch.cable_a is not None or now - self._car_since >= MATING_S
-            faults.set("pp-open", missing and known, now, f"{i.pp_ohm:.0f} ohm")
+            faults.set("pp-open", missing and not self._mating(now), now, f"{i.pp_ohm:.0f} ohm")
             changed = self.car and watch.cable and watch.cable_a not in (None, watch.coding.current_a)
             faults.set("pp-changed", changed, now, f"{i.pp_ohm:.0f} ohm, the cable was {watch.cable_a} A")
         if watch.coding is Proximity.SHORT or faults.active:
@@ -321,9 +322,12 @@ class Point:
         watch = self.proximity
         if watch.coding is Proximity.OPEN and self.state in ("E", "F"):
             self._car_leaves()  # the pilot cannot tell, the plug does
-        if not self.car or watch.cable_a is None:
+        if not self.car or watch.cable_a is None or self._mating(now):
             watch.remember()
         self._vacated()
+
+    def _mating(self, now: float) -> bool:
+        return now - self._car_since < MATING_S
 
     # --- the pilot's output --------------------------------------------------------------------------------------
 

@@ -5,6 +5,9 @@ from chargepoint.iec61851.proximity import Proximity, coding_of
 RESULTS_TO_CHANGE = 2
 """Results that must agree, as for the pilot: both see a plug come and go in the same pass."""
 
+STRAYED = 3
+"""Results in a row outside the present coding that leave it although no two agreed: a contact between two codings."""
+
 NEAR_OHM = 0.02
 """A reading within 2 % of the last one is the same coding: spares the table in the common pass."""
 
@@ -12,7 +15,7 @@ NEAR_OHM = 0.02
 class ProximityWatch:
     """What is in the socket."""
 
-    __slots__ = ("_count", "_high", "_low", "_pending", "cable_a", "coding", "since")
+    __slots__ = ("_count", "_high", "_low", "_pending", "_strays", "cable_a", "coding", "since")
 
     def __init__(self, now: float) -> None:
         self.coding = Proximity.OPEN
@@ -21,6 +24,7 @@ class ProximityWatch:
         """What the cable may carry, A, as read at plug-in; None without a cable."""
         self._pending = Proximity.OPEN
         self._count = 0
+        self._strays = 0
         self._low = self._high = -1.0
 
     @property
@@ -30,23 +34,22 @@ class ProximityWatch:
     def step(self, ohm: float, now: float) -> bool:
         """One result. True when the coding changed."""
         if self._low <= ohm <= self._high:
-            self._count = 0
+            self._count = self._strays = 0
             return False
         raw = coding_of(ohm)
         if raw is self.coding:
-            self._count = 0
+            self._count = self._strays = 0
             self._low, self._high = ohm * (1 - NEAR_OHM), ohm * (1 + NEAR_OHM)
             if coding_of(self._low) is not raw or coding_of(self._high) is not raw:
                 self._low = self._high = -1.0
             return False
-        if raw is not self._pending or not self._count:
+        agree = self._count + 1 if raw is self._pending and self._count else 1
+        self._strays += 1
+        if agree < RESULTS_TO_CHANGE and self._strays < STRAYED:
             self._pending = raw
-            self._count = 1
+            self._count = agree
             return False
-        self._count += 1
-        if self._count < RESULTS_TO_CHANGE:
-            return False
-        self._count = 0
+        self._count = self._strays = 0
         self.coding = raw
         self.since = now
         self._low = self._high = -1.0

@@ -107,7 +107,7 @@ class Server:
                 return
             try:
                 message = decode_to_evse(packet)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 self.malformed += 1
                 if self.malformed == 1:
                     self._on_problem("malformed-packet", f"{error}; further ones are only counted")

@@ -132,6 +132,6 @@ def nominal(i: PointInputs, b: BorneInputs, socket: bool) -> bool:
         and i.pe_ok
         and b.coil_watchdog_armed
         and not (i.rcd_tripped or i.rdc_tripped or i.contactor_closed or i.load_live or i.lock_closed)
-        and not (b.emergency_stop or b.door_open or i.domestic_plug or i.domestic_closed)
+        and not (b.emergency_stop or b.door_open or b.missing or i.domestic_plug or i.domestic_closed)
         and (not socket or (i.lock_open and i.pp_ohm > OPEN_OHM))
     )

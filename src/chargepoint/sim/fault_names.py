@@ -38,4 +38,5 @@ BORNE_FAULTS = {
     "emergency-stop": "the emergency stop is pressed",
     "coil-watchdog": "the coil watchdog does not arm: no coil supply",
     "door-open": "the door of the borne is open",
+    "expander-silent": "the I/O expanders on the I2C bus do not answer",
 }

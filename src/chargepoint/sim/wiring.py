@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from chargepoint.board import frontend
-from chargepoint.board.pins import SIGNALS, Line, PinMap, load_pins
+from chargepoint.board.pins import EXPANDER_LINES, EXPANDERS, SIGNALS, Line, PinMap, load_pins
 from chargepoint.board.pwm import PERIOD_NS, find_chip
 from chargepoint.board.simulated import PWM_NAME, make_pwm_tree
 from chargepoint.board.wires import ADC_CHANNELS, FILE_NAME, Wires, line_index
@@ -160,6 +160,7 @@ class Wiring:
             )
             for evse in config.evse
         }
+        self._expanders = range(line_index(Line(1, 0)), line_index(Line(EXPANDERS, EXPANDER_LINES - 1)) + 1)
         self._heartbeat = line_index(pins.line("heartbeat"))
         self._stop = _Input(self._wires, "emergency_stop", pins.line("emergency_stop"))
         self._door = _Input(self._wires, "door", pins.line("door"))
@@ -186,6 +187,8 @@ class Wiring:
         self._watchdog.set(borne.coils_armed)
         for line, closed in zip(self._grid, borne.grid_closed, strict=True):
             line.set(closed)
+        for index in self._expanders:
+            self._wires.absent[index] = "expander-silent" in borne.faults
         return changed
 
     def lamps(self, evse: int) -> tuple[bool, bool, bool]:
