@@ -56,7 +56,7 @@ RUNS: dict[str, Callable[[Any, Point], bool]] = {
     "DutyWatch._bad_since": lambda d, p: True,
     "CoilWatchdogWatch._since": lambda w, p: True,
     "ConverterWatch._started": lambda c, p: not c.settled,
-    "Domestic._since": lambda d, p: True,
+    "Domestic._since": lambda d, p: bool(d.plug) or d.plugged,
 }
 """Times at which something began, and when anybody looks at them. Else they are left over from before."""
 
@@ -107,7 +107,8 @@ IGNORED = {
     "Lock._arbiter", "Lock._recent", "Lock.moves", "Contactor.closed_at", "Contactor.opened_at", "Contactor.closings",
     "Contactor.openings_under_load", "Contactor.detail", "WakeUp.count", "SelfTests.detail", "SelfTests.rcd_detail",
     "SelfTests.runs", "SelfTests.passed_at", "FaultRegister.active", "FaultRegister.changes", "FaultRegister.trips",
-    "FaultRegister._recoveries", "ConverterWatch.trusted",
+    "FaultRegister._recoveries", "ConverterWatch.trusted", "SelfTests.measured", "SelfTests.pilot_detail",
+    "SelfTests._rcd_ms", "SelfTests._rdc_ms", "Domestic.plug_count",
 }  # fmt: skip
 """Reported only, made anew in each pass before anybody looks, told by another value, or kept by `Frames` itself."""
 
