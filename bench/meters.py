@@ -18,7 +18,7 @@ from chargepoint.meter.bus import MeterBus
 from chargepoint.meter.reading import Reading
 from chargepoint.sim.wire_meters import SimMeter, SimMeterBus, SimReading
 
-ROUNDS = 40
+ROUNDS = 60
 NOW = SimReading((231.0, 229.5, 230.2), (16.0, 15.5, 14.7), (3696.0, 3557.0, 3383.0), 1_234_567.0)
 CASES = [
     ("eastron-sdm630", 9600, 0.0),
@@ -48,6 +48,7 @@ async def rounds(model: str, baudrate: int, turn_around_s: float) -> list[float]
         bus = MeterBus(str(port), baudrate, "N", 60.0, refs, Silent())
         task = asyncio.create_task(bus.run())
         await asyncio.gather(*(bus.read_fresh(unit, 0.0, 5.0) for unit in meters))
+        await asyncio.sleep(0.3)  # a reading that was under way ends
         taken = []
         for _ in range(ROUNDS):
             await asyncio.sleep(0.01)

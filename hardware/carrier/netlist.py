@@ -263,6 +263,7 @@ def _pull(placed: list[Placed], net: str) -> str:
 def bill(placed: list[Placed]) -> list[dict[str, str]]:
     """One row per orderable part, most used last."""
     used: dict[str, list[str]] = defaultdict(list)
+    checked = tomllib.loads((HERE / "checked.toml").read_text(encoding="utf-8"))
     by_name = {part.part.name: part.part for part in placed}
     for item in placed:
         used[item.part.name].append(item.ref)
@@ -272,6 +273,7 @@ def bill(placed: list[Placed]) -> list[dict[str, str]]:
             "manufacturer": by_name[name].maker,
             "part_number": by_name[name].mpn,
             "text": by_name[name].text,
+            "checked": checked.get(by_name[name].mpn, "no"),
             "references": " ".join(sorted(refs)),
         }
         for name, refs in sorted(used.items(), key=lambda item: (by_name[item[0]].kind, item[0]))

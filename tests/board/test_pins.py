@@ -98,6 +98,7 @@ def test_the_reference_map_says_how_every_line_of_it_is_held() -> None:
         ({"rcd_1": "EXP20"}, ["rcd_1", "header"]),
         ({"door": "EXP23"}, ["door", "only be an output"]),
         ({"door": "GPIO9"}, ["door", "SPI bus"]),
+        ({"door": "GPIO3"}, ["door", "I2C bus"]),
         ({"door": "GPIO28"}, ["door", "GPIO28"]),
         ({"door": "EXP32"}, ["door", "EXP32"]),
         ({"door": "banana"}, ["door", "banana"]),

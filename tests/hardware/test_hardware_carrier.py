@@ -1,6 +1,7 @@
 """The carrier board contradicts neither itself nor the software's pin map."""
 
 import csv
+import tomllib
 
 import pytest
 from hardware.carrier import netlist
@@ -103,6 +104,12 @@ def test_outputs_stay_off_the_lines_that_are_pulled_up_at_boot() -> None:
     for signal, text in netlist.pin_map().items():
         if signal.startswith(("contactor", "heartbeat", "pilot")):
             assert parse_line(text).offset > 8
+
+
+def test_every_part_number_that_was_checked_is_on_the_board() -> None:
+    checked = tomllib.loads((netlist.HERE / "checked.toml").read_text(encoding="utf-8"))
+    assert set(checked) <= {row["part_number"] for row in rows("bom.csv")}
+    assert len(checked) > 20
 
 
 def test_no_file_of_the_board_names_a_part_twice_under_two_numbers() -> None:

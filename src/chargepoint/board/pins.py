@@ -25,12 +25,18 @@ PULLED_UP_AT_BOOT = range(9)
 """Header lines with pull-ups until the kernel has started: no contactor and no heartbeat here."""
 SPI_LINES = {"SPI0.0": (8, 9, 10, 11), "SPI0.1": (7, 9, 10, 11)}
 """Header lines that a device on the bus takes: chip select, MISO, MOSI, clock."""
+I2C_LINES = (2, 3)
+"""Header lines of the bus to the expanders and the clock."""
 PWM_LINES = (12, 13, 18, 19)
 """Header lines the hardware PWM can drive."""
 
 
 class PinError(BoardError):
-    """The pin map cannot be used; the message names every mistake."""
+    """The pin map cannot be used; the message names every mistake, `mistakes` has them one by one."""
+
+    def __init__(self, *mistakes: str) -> None:
+        super().__init__("; ".join(mistakes))
+        self.mistakes = mistakes
 
 
 Pull = Literal["up", "down"]
@@ -215,7 +221,7 @@ def load_pins(config: Config) -> PinMap:
     mistakes += _double_use(lines)
     mistakes += _unknown_lines(config.board.pulls)
     if mistakes:
-        raise PinError("; ".join(mistakes))
+        raise PinError(*mistakes)
     return PinMap(lines)
 
 
@@ -303,4 +309,6 @@ def _double_use(lines: Mapping[str, str]) -> list[str]:
     for (chip, offset), names in takers.items():
         if chip == "chip0" and offset in spi_lines:
             mistakes.append(f"board.pins.{names[0]}: {lines[names[0]]} belongs to the SPI bus")
+        elif chip == "chip0" and offset in I2C_LINES:
+            mistakes.append(f"board.pins.{names[0]}: {lines[names[0]]} belongs to the I2C bus")
     return mistakes

@@ -32,7 +32,7 @@ def _pins(config: Config) -> list[Mistake]:
     try:
         load_pins(config)
     except PinError as error:
-        return [Mistake("", line.strip()) for line in str(error).splitlines()]
+        return [Mistake("", mistake) for mistake in error.mistakes]
     return []
 
 

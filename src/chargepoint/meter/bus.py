@@ -60,7 +60,7 @@ class _Meter:
         self.plan = plan(self.map, alone=alone, signs=evse == BUILDING)
         self.registers: dict[int, int] = {}
         """What was read last; a brief round renews a part."""
-        self.rounds = 0
+        self.turns = 0
         self.guard = EnergyGuard()
         self.last: Reading | None = None
         self.failures = 0
@@ -95,6 +95,7 @@ class MeterBus:
         self._meters = {evse: _Meter(evse, ref, len(meters) == 1) for evse, ref in meters.items()}
         self._listener = listener
         self._wake = asyncio.Event()
+        self._readings = 0
         self._jobs: deque[Callable[[], Awaitable[None]]] = deque()
         self.turns = 0
         """Goes up whenever the loop gets round, whether a meter answered or not."""
@@ -196,14 +197,16 @@ class MeterBus:
             self._succeeded(meter, reading)
 
     async def _read(self, meter: _Meter) -> Reading:
-        # Meters take turns with their details (by their place in the table), so that no round has them of two.
-        turn = meter.rounds + list(self._meters).index(meter.evse)
         asked = time.monotonic()
-        blocks = meter.plan.whole if meter.last is None else meter.plan.blocks(turn)
+        self._readings += 1
+        blocks = meter.plan.blocks(self._readings, len(self._meters), meter.turns)
+        if meter.last is None:
+            blocks = meter.plan.whole
+        elif blocks is not meter.plan.brief:
+            meter.turns += 1
         for block in blocks:
             words = await self._link.read(meter.unit, meter.map.function, block, meter.map.gap_ms / 1000)
             meter.registers.update(enumerate(words, block.address))
-        meter.rounds += 1
         reading = to_reading(meter.map, meter.registers, asked)
         if not meter.identified:
             await self._identify(meter, reading)

@@ -21,10 +21,8 @@ FRAME_BYTES = 20
 """Of a request and its answer, the two silences among them."""
 PAIR_MS = 236.0
 """Two meters of one model, one of them with what takes turns: 250 ms are the aim, the rest is for a busy computer."""
-DETAILS_EVERY = 10
-"""Frequency, power factor and export are read in one round of so many, where everything else is read in each."""
-TURNS_EVERY = 2
-"""Where power or voltages take turns: every second round, so that of two meters one has the line for it."""
+QUICK, SLOW = 1, 5
+"""Paces of what takes turns: power or voltages are among it, or only frequency, power factor and export."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +52,15 @@ class Plan:
     brief: Blocks
     """Most rounds."""
     turns: tuple[Blocks, ...]
-    """One of them, in order, in every `every`th round."""
-    every: int
+    """Instead of `brief` now and then, one after the other."""
+    pace: int
+    """Of `n` meters on a line, each `n * pace + 1`th reading is a turn: never two in a row, and each meter has some."""
 
-    def blocks(self, turn: int) -> Blocks:
-        """Those of the round `turn`, counted from the first after the whole reading."""
-        if turn % self.every or not self.turns:
+    def blocks(self, reading: int, meters: int, taken: int) -> Blocks:
+        """Those of a line's `reading`th reading; `taken`: turns that this meter has had."""
+        if reading % (meters * self.pace + 1) or not self.turns:
             return self.brief
-        return self.turns[turn // self.every % len(self.turns)]
+        return self.turns[taken % len(self.turns)]
 
 
 PHASES = ("l1", "l2", "l3")
@@ -129,7 +128,7 @@ def _plan(regmap: RegisterMap, always: Names, later: tuple[Names, ...], power: N
         _blocks(regmap, tuple(shown)),
         brief,
         tuple(_blocks(regmap, names) for names in turns),
-        TURNS_EVERY if later else DETAILS_EVERY,
+        QUICK if later else SLOW,
     )
 
 
