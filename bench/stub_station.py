@@ -50,16 +50,19 @@ class StubStation:
     remote_stop = stop = unlock = set_availability = reset = clear_cache = reserve = remote_start
     cancel_reservation = remote_start
 
-    def composite(self, evse: int, duration: int, unit: str) -> Composite:
+    def composite(self, evse: int, duration: int, unit: str, connector: int = 1) -> Composite:
         return Composite(int(NOW.timestamp()), duration, unit, (ScheduledPeriod(0, 32.0, 3),))
 
     def evse_ids(self) -> tuple[int, ...]:
         return (1, 2)
 
-    def status_of(self, evse: int) -> StatusChanged:
-        return StatusChanged(evse, ConnectorStatus.AVAILABLE, None, "", NOW)
+    def in_service(self) -> tuple[tuple[int, int], ...]:
+        return ((1, 1), (2, 1))
 
-    def sample_now(self, evse: int, context: str) -> MeterSampled | None:
+    def status_of(self, evse: int, connector: int = 1) -> StatusChanged:
+        return StatusChanged(evse, ConnectorStatus.AVAILABLE, None, "", NOW, connector)
+
+    def sample_now(self, evse: int, context: str, connector: int = 1) -> MeterSampled | None:
         return None
 
     def transaction_of(self, evse: int) -> int | None:

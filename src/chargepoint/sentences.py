@@ -97,6 +97,11 @@ FRENCH: Final[dict[str, str]] = {
     "state D rejected": "état D refusé",
     "contactor failure": "défaut du contacteur",
     "no diode on the pilot": "pas de diode sur le pilote",
+    # --- one connector of a point at a time
+    "the domestic socket of this point is in use": "la prise domestique de ce point est utilisée",
+    "the Type 2 socket of this point is in use": "la prise de type 2 de ce point est utilisée",
+    "reserved for the domestic socket": "réservé pour la prise domestique",
+    "reserved for the Type 2 socket": "réservé pour la prise de type 2",
     # --- meters
     "{} A drawn, {} A offered": "{} A consommés, {} A offerts",
     "L{}: {} V": "L{} : {} V",

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,11 @@ def config(url: str, state_dir: Path, **ocpp: Any) -> Config:
     )
 
 
+def _second(connector: int | None) -> tuple[int, ...]:
+    """What a request names beside the point: only the connector that is not its first."""
+    return () if connector in (None, 1) else (connector,)
+
+
 @dataclass
 class FakeStation:
     """Answers with `outcome` (or with what `outcomes` has for the method) and notes every request in `asked`."""
@@ -75,8 +80,10 @@ class FakeStation:
         self.asked.append(what)
         return self.outcome
 
-    async def remote_start(self, token: str, evse: int | None, profile: Any | None = None) -> Outcome:
-        return self._ask("remote_start", token, evse, profile)
+    async def remote_start(
+        self, token: str, evse: int | None, profile: Any | None = None, connector: int | None = None
+    ) -> Outcome:
+        return self._ask("remote_start", token, evse, profile, *_second(connector))
 
     async def remote_stop(self, backend_tx_id: str) -> Outcome:
         return self._ask("remote_stop", backend_tx_id)
@@ -87,11 +94,11 @@ class FakeStation:
     async def departure(self, evse: int, at: datetime, energy_wh: int) -> Outcome:
         return self._ask("departure", evse, at, energy_wh)
 
-    async def unlock(self, evse: int) -> Outcome:
-        return self._ask("unlock", evse)
+    async def unlock(self, evse: int, connector: int = 1) -> Outcome:
+        return self._ask("unlock", evse, *_second(connector))
 
     async def set_availability(self, evse: int, operative: bool, connector: int | None = None) -> Outcome:
-        return self._ask("set_availability", evse, operative)
+        return self._ask("set_availability", evse, operative, *_second(connector))
 
     async def reset(self, hard: bool) -> Outcome:
         return self._ask("reset", hard)
@@ -109,24 +116,26 @@ class FakeStation:
         check(profile)
         return self._ask("set_profile", profile)
 
-    async def clear_profiles(self, id=None, evse=None, purpose=None, stack=None) -> Outcome:
-        return self._ask("clear_profiles", id, evse, purpose, stack)
+    async def clear_profiles(self, id=None, evse=None, purpose=None, stack=None, connector=None) -> Outcome:
+        return self._ask("clear_profiles", id, evse, purpose, stack, *_second(connector))
 
-    def composite(self, evse: int, duration: int, unit: str) -> Composite | None:
-        self.asked.append(("composite", evse, duration, unit))
+    def composite(self, evse: int, duration: int, unit: str, connector: int = 1) -> Composite | None:
+        self.asked.append(("composite", evse, duration, unit, *_second(connector)))
         begin = int(NOW.timestamp())
         return Composite(begin, duration, unit, (ScheduledPeriod(0, 32.0, 3), ScheduledPeriod(60, 10.1, None)))
 
     def evse_ids(self) -> tuple[int, ...]:
         return (1, 2)
 
-    def status_of(self, evse: int) -> StatusChanged:
-        return self.statuses[evse]
+    def in_service(self) -> tuple[tuple[int, int], ...]:
+        return tuple((e, 1) for e in (1, 2) if self.statuses[e].status is not ConnectorStatus.UNAVAILABLE)
 
-    def sample_now(self, evse: int, context: str) -> MeterSampled | None:
-        return MeterSampled(
-            evse, NOW, (MeterValue("Energy.Active.Import.Register", 1234.0, "Wh", None, "Outlet", context),)
-        )
+    def status_of(self, evse: int, connector: int = 1) -> StatusChanged:
+        return replace(self.statuses[evse], connector=connector)
+
+    def sample_now(self, evse: int, context: str, connector: int = 1) -> MeterSampled | None:
+        value = MeterValue("Energy.Active.Import.Register", 1234.0, "Wh", None, "Outlet", context)
+        return MeterSampled(evse, NOW, (value,), connector)
 
     def transaction_of(self, evse: int) -> int | None:
         return None

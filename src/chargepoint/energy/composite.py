@@ -60,6 +60,8 @@ class Cap:
 
     amps: float
     phases: int = DEFAULT_PHASES
+    connector: int = 1
+    """Which of its connectors that is: profiles are for one of them."""
 
     def level(self) -> Level:
         return Level(self.amps, "A", self.phases, -1)
@@ -93,9 +95,9 @@ class Composite:
     periods: tuple[ScheduledPeriod, ...]
 
 
-def point_limit(profiles: Profiles, evse: int, at: int, running: Running | None) -> Now:
+def point_limit(profiles: Profiles, evse: int, at: int, running: Running | None, connector: int = 1) -> Now:
     """What the profiles for a point's transaction (not those for the whole station) allow at `at`."""
-    return _first(_point_spans(profiles, evse, at, at + DAY_S, running))
+    return _first(_point_spans(profiles, evse, at, at + DAY_S, running, connector))
 
 
 def station_limit(profiles: Profiles, at: int) -> Now:
@@ -196,9 +198,11 @@ def _add_spans(spans: list[Span], profile: Profile, base: int, begin: int, end: 
     spans.extend(zip(begins, [*begins[1:], end], levels, strict=True))
 
 
-def _point_spans(profiles: Profiles, evse: int, begin: int, end: int, running: Running | None) -> list[Span]:
+def _point_spans(
+    profiles: Profiles, evse: int, begin: int, end: int, running: Running | None, connector: int
+) -> list[Span]:
     transaction = None if running is None else running.transaction
-    chain = profiles.chain(evse, transaction, running is not None)
+    chain = profiles.chain(evse, transaction, running is not None, connector)
     return paint(chain, begin, end, begin if running is None else running.started)
 
 
@@ -220,7 +224,7 @@ def _capped(
     running: Mapping[int, Running],
     volt: float,
 ) -> list[Span]:
-    own = _point_spans(profiles, evse, begin, end, running.get(evse))
+    own = _point_spans(profiles, evse, begin, end, running.get(evse), caps[evse].connector)
     return _lower([(begin, end, caps[evse].level())], own, volt)
 
 

@@ -75,6 +75,8 @@ class Profile:
     """The only transaction it is for; None: whichever runs on the point."""
     installed: int = 0
     """When it was received."""
+    connector: int = 1
+    """The connector of the evse whose sessions it is for."""
 
     def base(self, started: int | None) -> int | None:
         """Where its schedule begins; None: it cannot be placed.
@@ -174,7 +176,12 @@ class Profiles:
         return Profiles((*kept, profile))
 
     def clear(
-        self, id: int | None = None, evse: int | None = None, purpose: Purpose | None = None, stack: int | None = None
+        self,
+        id: int | None = None,
+        evse: int | None = None,
+        purpose: Purpose | None = None,
+        stack: int | None = None,
+        connector: int | None = None,
     ) -> tuple["Profiles", int]:
         """Without those that match all that is given (an id: only that, whatever else), and how many went.
 
@@ -184,7 +191,12 @@ class Profiles:
         def goes(profile: Profile) -> bool:
             if id is not None:
                 return profile.id == id
-            given = ((evse, profile.evse), (purpose, profile.purpose), (stack, profile.stack))
+            given = (
+                (evse, profile.evse),
+                (purpose, profile.purpose),
+                (stack, profile.stack),
+                (connector, profile.connector),
+            )
             return all(wanted is None or wanted == has for wanted, has in given)
 
         kept = tuple(profile for profile in self.items if not goes(profile))
@@ -194,8 +206,11 @@ class Profiles:
         """Without the profiles of the transaction that has just ended on a point."""
         return Profiles(tuple(p for p in self.items if p.purpose is not Purpose.TX or p.evse != evse))
 
-    def chain(self, evse: int, transaction: str | None = None, running: bool = True) -> list[Profile]:
-        """Those that may limit a point's transaction, the first with something to say at an instant prevailing.
+    def chain(
+        self, evse: int, transaction: str | None = None, running: bool = True, connector: int = 1
+    ) -> list[Profile]:
+        """Those that may limit a transaction on a point's connector; the first with something to say at an instant
+        prevails.
 
         The transaction's own by stack level; then the point's defaults; then the station's (3.13.1). Without a
         running transaction only the defaults count.
@@ -203,9 +218,13 @@ class Profiles:
         own = [
             p
             for p in self.items
-            if p.purpose is Purpose.TX and p.evse == evse and running and p.transaction in (None, transaction)
+            if p.purpose is Purpose.TX
+            and (p.evse, p.connector) == (evse, connector)
+            and running
+            and p.transaction in (None, transaction)
         ]
-        defaults = [p for p in self.items if p.purpose is Purpose.TX_DEFAULT and p.evse in (evse, 0)]
+        places = ((evse, connector), (0, 1))
+        defaults = [p for p in self.items if p.purpose is Purpose.TX_DEFAULT and (p.evse, p.connector) in places]
         return _by_stack(own) + sorted(defaults, key=lambda p: (p.evse == 0, -p.stack))
 
     def station_chain(self) -> list[Profile]:
@@ -218,13 +237,16 @@ def _by_stack(profiles: Iterable[Profile]) -> list[Profile]:
 
 
 def _replaces(new: Profile, old: Profile) -> bool:
-    same = (new.purpose, new.stack, new.evse) == (old.purpose, old.stack, old.evse)
+    same = (new.purpose, new.stack, new.evse, new.connector) == (old.purpose, old.stack, old.evse, old.connector)
     return new.id == old.id or same
 
 
 def to_dict(profile: Profile) -> dict[str, Any]:
-    """For the journal: JSON values only."""
-    return asdict(profile)
+    """For the journal: JSON values only. Connector 1 goes without saying, so that an older release reads it too."""
+    data = asdict(profile)
+    if profile.connector == 1:
+        del data["connector"]
+    return data
 
 
 def from_dict(data: Mapping[str, Any]) -> Profile:

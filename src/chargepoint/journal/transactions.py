@@ -90,9 +90,11 @@ def mark_invalid(db: sqlite3.Connection, tx: int) -> None:
     db.execute("UPDATE tx SET invalid = 1 WHERE tx = ?", (tx,))
 
 
-def sampled(db: sqlite3.Connection, tx: int, stamp: Stamp, evse: int, values: list[dict[str, Any]]) -> None:
+def sampled(
+    db: sqlite3.Connection, tx: int, stamp: Stamp, evse: int, values: list[dict[str, Any]], connector: int = 1
+) -> None:
     """Queue meter values of a running transaction."""
-    outbox.add(db, "sampled", tx, stamp, {"evse": evse, "values": values})
+    outbox.add(db, "sampled", tx, stamp, {"evse": evse, "connector": connector, "values": values})
 
 
 def keep_sample(db: sqlite3.Connection, tx: int, stamp: Stamp, values: list[dict[str, Any]]) -> None:

@@ -112,6 +112,7 @@ class MeterSampled:
     evse: int
     at: datetime
     values: tuple[MeterValue, ...]
+    connector: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,8 @@ class Reservation:
     expires: datetime
     group: str | None = None
     """Tokens of this group may use it too."""
+    connector: int = 0
+    """The connector that was asked for; the whole point is kept, for only one of its connectors can be used. 0: any."""
 
 
 class BackendUnreachable(Exception):
@@ -196,19 +199,27 @@ class StationApi(Protocol):
     settings: Settings
     """Live values; whoever changes one calls `setting_changed`."""
 
-    async def remote_start(self, token: str, evse: int | None, profile: Profile | None = None) -> Outcome:
-        """Start as if the token had been presented. `profile` is for this transaction alone; its evse is ignored."""
+    async def remote_start(
+        self, token: str, evse: int | None, profile: Profile | None = None, connector: int | None = None
+    ) -> Outcome:
+        """Start as if the token had been presented. `profile` is for this transaction alone; its evse is ignored.
+
+        `connector`: only there; None: at whichever of the point's connectors is plugged.
+        """
 
     async def remote_stop(self, backend_tx_id: str) -> Outcome: ...
     async def stop(self, evse: int, reason: StopReason) -> Outcome: ...
-    async def unlock(self, evse: int) -> Outcome:
-        """Stop the point's transaction first (UnlockCommand), then release the plug.
+    async def unlock(self, evse: int, connector: int = 1) -> Outcome:
+        """Stop the connector's transaction first (UnlockCommand), then release the plug.
 
         ACCEPTED: released; FAILED: the lock did not open; NOT_SUPPORTED: no lock; UNKNOWN: no such point.
         """
 
     async def set_availability(self, evse: int, operative: bool, connector: int | None = None) -> Outcome:
-        """Persisted before it is answered. SCHEDULED: after the transaction. Evse 0: the whole station."""
+        """Persisted before it is answered. SCHEDULED: after the transaction. Evse 0: the whole station.
+
+        `connector` None: all of the evse.
+        """
 
     async def reset(self, hard: bool) -> Outcome:
         """Answered first; then transactions end (SoftReset, HardReset) and the process exits to be started again."""
@@ -235,6 +246,7 @@ class StationApi(Protocol):
         evse: int | None = None,
         purpose: Purpose | None = None,
         stack: int | None = None,
+        connector: int | None = None,
     ) -> Outcome:
         """Remove the profiles that match all that is given; UNKNOWN when there was none."""
 
@@ -244,15 +256,21 @@ class StationApi(Protocol):
         ACCEPTED, REJECTED: no transaction runs there, UNKNOWN: no such point.
         """
 
-    def composite(self, evse: int, duration: int, unit: str) -> Composite | None:
-        """The composite schedule of a point (0: of the sum) from now on; None when it cannot be told."""
+    def composite(self, evse: int, duration: int, unit: str, connector: int = 1) -> Composite | None:
+        """The composite schedule of a connector (evse 0: of the sum) from now on; None when it cannot be told."""
 
     def evse_ids(self) -> tuple[int, ...]: ...
-    def status_of(self, evse: int) -> StatusChanged:
+    def in_service(self) -> tuple[tuple[int, int], ...]:
+        """Evse and connector of all that are in service, as the operator and the technician want it."""
+
+    def status_of(self, evse: int, connector: int = 1) -> StatusChanged:
         """The present status, to be sent after a boot or on request."""
 
-    def sample_now(self, evse: int, context: str) -> MeterSampled | None:
-        """Present values of a point by `sampled_measurands`, or None before the first reading."""
+    def sample_now(self, evse: int, context: str, connector: int = 1) -> MeterSampled | None:
+        """Present values of a connector by `sampled_measurands`, or None before the first reading.
+
+        A point has one meter: what flows now is told of the connector in use alone.
+        """
 
     def transaction_of(self, evse: int) -> int | None:
         """Local id of the point's open transaction."""

@@ -59,7 +59,7 @@ class Books:
             point.not_begun()
             return
         stamp = shared.clock.stamp()
-        connector = point.report.connector if point.report is not None else 1
+        connector = point.session.connector
         kept = self._values(reading, shared.settings.ended_sampled_measurands, "Transaction.Begin")
 
         def work(db: sqlite3.Connection) -> int:
@@ -142,7 +142,7 @@ class Books:
             async with asyncio.timeout(OPEN_WAIT_S):
                 while True:
                     report = point.report
-                    if report is not None and not report.contactor_commanded and _confirmed_open(report):
+                    if report is not None and not point.live and _confirmed_open(report):
                         return report.opened_at if report.opened_at is not None else clock.monotonic()
                     await point.next_report()
         except TimeoutError:
@@ -199,7 +199,7 @@ class Books:
 
     async def sample(self, tx: int, reading: Reading, context: str, stamp: Stamp) -> None:
         """Put values of the running transaction into the outbox, and keep those that go into its end."""
-        settings, evse = self._shared.settings, self._point.id
+        settings, evse, connector = self._shared.settings, self._point.id, self._point.session.connector
         aligned = context == "Sample.Clock"
         now_names = settings.aligned_measurands if aligned else settings.sampled_measurands
         end_names = settings.ended_aligned_measurands if aligned else settings.ended_sampled_measurands
@@ -208,7 +208,7 @@ class Books:
 
         def work(db: sqlite3.Connection) -> None:
             if sent:
-                transactions.sampled(db, tx, stamp, evse, sent)
+                transactions.sampled(db, tx, stamp, evse, sent, connector)
             if kept:
                 transactions.keep_sample(db, tx, stamp, kept)
             transactions.keep_register(db, tx, stamp, reading.energy_wh)

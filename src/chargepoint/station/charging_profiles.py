@@ -1,7 +1,7 @@
 """The charging profiles of the station: kept in the journal, and turned into limits of points and of the supply."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -33,10 +33,10 @@ class ChargingProfiles:
         self._journal = journal
         self._clock = clock
         self.profiles = Profiles()
-        self._running: dict[int, tuple[int, float]] = {}
-        """Of each point with a transaction: its id, and the monotonic time of its start."""
+        self._running: dict[int, tuple[int, float, int]] = {}
+        """Of each point with a transaction: its id, the monotonic time of its start, and its connector."""
         self._recovered: dict[int, float] = {}
-        self._known: dict[int, tuple[Now, Running | None, Profiles, float]] = {}
+        self._known: dict[int, tuple[Now, Running | None, Profiles, float, int]] = {}
         """Of each point: its limit, and what it was worked out from."""
 
     async def recover(self) -> None:
@@ -63,14 +63,22 @@ class ChargingProfiles:
         """As `StationApi.set_profile`."""
         if profile.purpose is Purpose.TX:
             running = self._running.get(profile.evse)
-            if running is None or profile.transaction not in (None, str(running[0])):
+            own = running is not None and profile.transaction in (None, str(running[0]))
+            if running is None or not own or profile.connector != running[2]:
                 return Outcome.REJECTED
         await self._change(self.profiles.install(replace(profile, installed=int(self._clock.utc()))))
         return Outcome.ACCEPTED
 
-    async def clear(self, id: int | None, evse: int | None, purpose: Purpose | None, stack: int | None) -> Outcome:
+    async def clear(
+        self,
+        id: int | None,
+        evse: int | None,
+        purpose: Purpose | None,
+        stack: int | None,
+        connector: int | None = None,
+    ) -> Outcome:
         """As `StationApi.clear_profiles`."""
-        left, gone = self.profiles.clear(id, evse, purpose, stack)
+        left, gone = self.profiles.clear(id, evse, purpose, stack, connector)
         if gone == 0:
             return Outcome.UNKNOWN
         await self._change(left)
@@ -80,7 +88,13 @@ class ChargingProfiles:
         """Keep the profile a remote start brought along, for this transaction alone."""
         if profile is None or point.session.tx is None:
             return
-        own = replace(profile, evse=point.id, transaction=str(point.session.tx), installed=int(self._clock.utc()))
+        own = replace(
+            profile,
+            evse=point.id,
+            connector=point.session.connector,
+            transaction=str(point.session.tx),
+            installed=int(self._clock.utc()),
+        )
         await self._change(self.profiles.install(own))
 
     async def ended(self, evse: int) -> None:
@@ -124,7 +138,8 @@ class ChargingProfiles:
                 ended.append(point.id)
             if tx is not None and (known is None or tx != known[0]):
                 resumed = self._recovered.pop(tx, None)
-                self._running[point.id] = (tx, now if resumed is None else resumed)
+                begin = now if resumed is None else resumed
+                self._running[point.id] = (tx, begin, point.session.connector)
                 if resumed is None:
                     begun.append(point)
         return begun, ended
@@ -133,7 +148,7 @@ class ChargingProfiles:
         known = self._running.get(evse)
         if known is None:
             return None
-        tx, mono = known
+        tx, mono, _ = known
         return Running(int(mono + self._clock.offset), str(tx))
 
     def limit(self, point: Point, now: float) -> None:
@@ -142,8 +157,10 @@ class ChargingProfiles:
         at = int(now + offset)
         running = self.running(point.id)
         known = self._known.get(point.id)
-        if known is None or known[1:] != (running, self.profiles, offset) or not known[0].until > at:
-            known = (point_limit(self.profiles, point.id, at, running), running, self.profiles, offset)
+        used = point.used.number
+        if known is None or known[1:] != (running, self.profiles, offset, used) or not known[0].until > at:
+            now_limit = point_limit(self.profiles, point.id, at, running, used)
+            known = (now_limit, running, self.profiles, offset, used)
             self._known[point.id] = known
         level = known[0].level
         name = ""
@@ -163,13 +180,22 @@ class ChargingProfiles:
         level = station_limit(self.profiles, int(now + self._clock.offset)).level
         return None if level is None else (level.amps(self._config.supply.voltage), f"profile {level.profile}")
 
-    def composite(self, evse: int, duration: int, unit: str) -> Composite | None:
+    def composite(
+        self, points: Mapping[int, Point], evse: int, duration: int, unit: str, connector: int
+    ) -> Composite | None:
         """As `StationApi.composite`."""
         supply = self._config.supply
-        caps = {e.id: Cap(e.max_current, e.phases) for e in self._config.evse}
-        if evse != 0 and evse not in caps:
+        if evse != 0 and (evse not in points or connector not in points[evse].connectors):
             return None
+        used = {point.id: point.used for point in points.values()}
+        if evse != 0:
+            used[evse] = points[evse].connectors[connector]
+        caps = {id: Cap(one.max_current, len(one.lines), one.number) for id, one in used.items()}
         caps[0] = Cap(supply.max_current, supply.phases)
-        running = {id: r for id in caps if (r := self.running(id)) is not None}
+        running = {
+            id: r
+            for id, one in used.items()
+            if (r := self.running(id)) is not None and self._running[id][2] == one.number
+        }
         at = int(self._clock.utc())
         return composite(self.profiles, evse, at, duration, unit=unit, volt=supply.voltage, caps=caps, running=running)

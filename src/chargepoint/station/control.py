@@ -100,7 +100,14 @@ class Control:
             away=station.uplink.detail(station.clock.monotonic()),
             badge_waits=any(evse in points for points in station.entrance.waiting),
         )
-        return why(point, station.power, station.clock.monotonic(), station.in_service(point), language, around)
+        return why(
+            point,
+            station.power,
+            station.clock.monotonic(),
+            any(evse == place for place, _ in station.in_service()),
+            language,
+            around,
+        )
 
     def connect(self) -> dict[str, bool]:
         self._station.backend.connect()

@@ -32,6 +32,7 @@ from chargepoint.station.api import (
 )
 from chargepoint.station.charging_profiles import ChargingProfiles
 from chargepoint.station.clock import STEP_S, Clock
+from chargepoint.station.connectors import DOMESTIC, TYPE_2
 from chargepoint.station.departures import Departures
 from chargepoint.station.entrance import Entrance
 from chargepoint.station.evse_link import Link
@@ -51,7 +52,8 @@ log = structlog.get_logger()
 
 TICK_S: Final = 1.0
 CLOCK_CHECK_S: Final = 60.0
-AVAILABILITY: Final = "availability"
+AVAILABILITY: Final = {TYPE_2: "availability", DOMESTIC: "availability-domestic"}
+"""Where the journal keeps it, by connector."""
 
 
 class StationCore:
@@ -190,19 +192,25 @@ class StationCore:
                 )
             else:
                 point.pending = transaction
-        kept = await self.journal.read(lambda db: store.items(db, AVAILABILITY))
-        for key, value in kept.items():
-            operative = bool(value.get("scheduled", value.get("operative", True)))
-            if key == "0":
-                self._operative = operative
-            elif int(key) in self.points:
-                point = self.points[int(key)]
-                if point.pending is not None and "scheduled" in value:
-                    point.operative, point.scheduled = bool(value.get("operative", True)), bool(value["scheduled"])
-                else:
-                    point.operative = operative
+        for number, area in AVAILABILITY.items():
+            kept = await self.journal.read(lambda db, area=area: store.items(db, area))  # type: ignore[misc]
+            for key, value in kept.items():
+                self._recover_availability(int(key), number, value)
         await self._keep_offset()
         self._schedule_aligned()
+
+    def _recover_availability(self, evse: int, number: int, value: dict[str, Any]) -> None:
+        operative = bool(value.get("scheduled", value.get("operative", True)))
+        point = self.points.get(evse)
+        if evse == 0:
+            self._operative = operative
+        elif point is not None and number in point.connectors:
+            connector = point.connectors[number]
+            if point.pending is not None and point.pending.connector == number and "scheduled" in value:
+                connector.operative = bool(value.get("operative", True))
+                connector.scheduled = bool(value["scheduled"])
+            else:
+                connector.operative = operative
 
     async def _tick_for_ever(self) -> None:
         while True:
@@ -278,14 +286,18 @@ class StationCore:
             self._spawn(self.reserving.forget(ended.id))
         for point in points:
             held = self.reserving.shown_at(point.id)
-            point.show_reservation(held.id if held is not None else None)
-            news = point.settle(now, self._operative)
-            self.link.permit(point.permit())
+            point.show_reservation(held)
+            told = point.settle(now, self._operative)
+            permit = point.permit()
+            if permit is not None:
+                self.link.permit(permit)
             self.link.lamps(point.lamps(now))
-            if news is not None:
-                log.info("status", evse=news.evse, status=news.status.value, error=news.error)
+            for news in told:
+                what = {"evse": news.evse, "status": news.status.value, "error": news.error}
+                what |= {"connector": news.connector} if news.connector != TYPE_2 else {}
+                log.info("status", **what)
                 self.backend.notify(news)
-                self._tell("status", {"evse": news.evse, "status": news.status.value, "error": news.error})
+                self._tell("status", what)
         self.health.settled(self.points, self.power.least_a, now)
         whole = self.status_of(0)
         if (whole.status, whole.error) != self._told_station:
@@ -318,9 +330,10 @@ class StationCore:
         point = self.points.get(report.evse)
         if point is None:
             return
-        before = point.session.state
+        session = point.session
+        before = session.state, session.connector
         point.reported(report, self.clock.monotonic())
-        if point.session.state == "waiting_auth" and before != "waiting_auth":
+        if session.state == "waiting_auth" and before != (session.state, session.connector):
             self.entrance.plugged(report.evse)
         self._settle()
 
@@ -383,9 +396,9 @@ class StationCore:
         if self.faults.own("reader-lost", not ok, self.clock.monotonic(), detail):
             self._settle()
 
-    def status_of(self, evse: int) -> StatusChanged:
+    def status_of(self, evse: int, connector: int = TYPE_2) -> StatusChanged:
         if evse != 0:
-            return self.points[evse].status_changed()
+            return self.points[evse].status_changed(connector)
         operative = any(p.operative for p in self.points.values()) and self._operative
         status = ConnectorStatus.AVAILABLE if operative else ConnectorStatus.UNAVAILABLE
         worst = next((f for f in self.faults if f.row.faulted), None)
@@ -443,8 +456,11 @@ class StationCore:
         """Messages that wait for the central system."""
         return await self.journal.read(outbox.count)
 
-    def in_service(self, point: Point) -> bool:
-        return self._operative and point.operative
+    def in_service(self) -> tuple[tuple[int, int], ...]:
+        """As `StationApi.in_service`."""
+        if not self._operative:
+            return ()
+        return tuple((p.id, c.number) for p in self.points.values() for c in p.connectors.values() if c.operative)
 
     def _tell(self, kind: str, what: dict[str, Any]) -> None:
         for listener in list(self._listeners):

@@ -152,47 +152,53 @@ class Entrance:
 
     # Remote start, dedicated bays
 
-    async def remote_start(self, token: str, evse: int | None, profile: Any) -> Outcome:
+    async def remote_start(self, token: str, evse: int | None, profile: Any, connector: int | None = None) -> Outcome:
         """Answer at once; what must be asked for is asked afterwards."""
         evses = tuple(self._points) if evse is None else (evse,)
         if self.closed or any(e not in self._points for e in evses):
             return Outcome.REJECTED
+        grant = Grant(token, None, "remote", profile=profile, connector=connector)
         entry = authorisation.local(await self._known(token), self._shared.settings, self._shared.clock.utc())
         group = None if entry is None else entry.group
-        if not self._startable(token, group, evses):
+        grant = replace(grant, group=group)
+        if not self._startable(grant, evses):
             return Outcome.REJECTED
         if self._shared.settings.authorize_remote_start:
-            self._shared.spawn(self._ask_for_remote(token, evses, profile))
+            self._shared.spawn(self._ask_for_remote(grant, evses))
         else:
-            self._place_remote(token, group, evses, profile)
+            self._place_remote(grant, evses)
         return Outcome.ACCEPTED
 
-    async def _ask_for_remote(self, token: str, evses: tuple[int, ...], profile: Any) -> None:
+    async def _ask_for_remote(self, grant: Grant, evses: tuple[int, ...]) -> None:
+        token = grant.token
         answer = await self.authorize(token, evses)
         if answer.accepted:
-            self._place_remote(token, answer.group, evses, profile)
+            self._place_remote(replace(grant, group=answer.group), evses)
         else:
             log.info("remote start refused", token=masked(token), status=answer.status.value)
             self._show("refused", evses)
             self._shared.changed()
 
-    def _place_remote(self, token: str, group: str | None, evses: tuple[int, ...], profile: Any) -> None:
-        views = self._startable(token, group, evses)
+    def _place_remote(self, grant: Grant, evses: tuple[int, ...]) -> None:
+        views = self._startable(grant, evses)
         plugged = [v for v in views if v.state in ("waiting_auth", "finished") and v.connected]
         waiting = [v for v in plugged if v.state == "waiting_auth"] or plugged
         chosen = [max(waiting, key=lambda v: v.plugged_at)] if waiting else views
         if chosen:
             chosen_evses = tuple(v.evse for v in chosen)
-            self.grant(Grant(token, group, "remote", profile=profile), chosen_evses)
+            self.grant(grant, chosen_evses)
             self._show("accepted", chosen_evses)
         self._shared.changed()
 
-    def _startable(self, token: str, group: str | None, evses: tuple[int, ...]) -> list[View]:
-        """Points at which this token may be started: usable, and neither in use nor waiting for somebody else's car."""
+    def _startable(self, grant: Grant, evses: tuple[int, ...]) -> list[View]:
+        """Points at which this token may be started: usable (at the connector asked for), and neither in use nor
+        waiting for somebody else's car."""
+        token = grant.token
         return [
             v
-            for v in self._views(token, group, evses)
+            for v in self._views(token, grant.group, evses)
             if v.usable
+            and self._points[v.evse].takes(grant.connector)
             and v.state not in ("starting", "running", "stopping")
             and (v.state != "waiting_car" or badges.same(v.token, token))
         ]

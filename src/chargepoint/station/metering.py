@@ -27,6 +27,8 @@ MEASURANDS: Final = (
 """What a station can be asked for."""
 _OF_PHASES: Final = ("Power.Active.Import", "Current.Import", "Voltage")
 """Those that may be asked for by phase: `.L1`, `.L2`, `.L3` at the end."""
+AT_REST: Final = ("Energy.", "Voltage", "Frequency", "Temperature")
+"""How measurands begin that say nothing of a current that flows now."""
 _OFFERED_VOLTAGE: Final = 230.0
 
 

@@ -15,11 +15,12 @@ from chargepoint.evse.messages import Lamps, Permit, PointReport
 from chargepoint.journal.stamp import Stamp
 from chargepoint.journal.transactions import OpenTransaction
 from chargepoint.meter.reading import Reading
-from chargepoint.station import metering, status
-from chargepoint.station.api import BayChanged, ConnectorStatus, MeterValue, StatusChanged, StopReason
+from chargepoint.station import connectors, metering, status
+from chargepoint.station.api import BayChanged, ConnectorStatus, MeterValue, Reservation, StatusChanged, StopReason
 from chargepoint.station.badges import View
 from chargepoint.station.bay import Bay
 from chargepoint.station.books import Books
+from chargepoint.station.connectors import DOMESTIC, TYPE_2, Connector
 from chargepoint.station.faultlist import Active, FaultList, blocking, overdue
 from chargepoint.station.guard import MeterGuard, News
 from chargepoint.station.session import Begin, Dropped, End, Grant, Session, TimedOut
@@ -53,12 +54,12 @@ class Point:
         """What the safety process said last; None while there is no link to it."""
         self.reading: Reading | None = None
         self.bay = Bay()
-        self.operative = True
-        """In service, as the operator and the technician want it."""
-        self.scheduled: bool | None = None
-        """Availability that comes with the end of the transaction."""
+        self.connectors = connectors.connectors(config, shared.clock.monotonic())
+        """By number."""
         self.reservation: int | None = None
         """Id of the reservation for which the point is kept, or with which its session runs."""
+        self.reserved_connector = 0
+        """The connector it was made for; 0: any."""
         self.offered_a = 0.0
         """What the station lets the car have, A; 0 when nothing."""
         self.reason = ""
@@ -73,9 +74,6 @@ class Point:
         """Why the last session ended."""
         self.pending: OpenTransaction | None = None
         """A transaction of before a restart, until its car has been seen or missed."""
-        self.status = ConnectorStatus.UNAVAILABLE
-        self.status_at = shared.clock.monotonic()
-        self._told: tuple[ConnectorStatus, str | None] | None = None
         self._begun_at = float("-inf")
         self._boot = ""
         self._reported_at = float("-inf")
@@ -87,6 +85,75 @@ class Point:
         self._reported = asyncio.Event()
         self._allowed_at: float | None = None
         """Since when the car is permitted current; None while it is not."""
+
+    # Its connectors
+
+    @property
+    def used(self) -> Connector:
+        """The connector the session is about; Type 2 while nothing is."""
+        return self.connectors[self.session.connector]
+
+    @property
+    def occupied(self) -> int | None:
+        """The connector that keeps the others from being used; None when none does."""
+        session = self.session
+        anyone = session.state == "waiting_car" and session.grant is not None and session.grant.connector is None
+        free = session.state == "idle" or (anyone and not session.plugged)
+        return (None if self.pending is None else self.pending.connector) if free else session.connector
+
+    @property
+    def status(self) -> ConnectorStatus:
+        """Of the connector in use."""
+        return self.used.status
+
+    @property
+    def status_at(self) -> float:
+        return self.used.status_at
+
+    @property
+    def operative(self) -> bool:
+        """One of its connectors is in service."""
+        return any(connector.operative for connector in self.connectors.values())
+
+    @property
+    def live(self) -> bool:
+        """One of its contactors is not open."""
+        return self.report is not None and connectors.live(self.report)
+
+    @property
+    def drawn_a(self) -> float:
+        """What the meter sees on the conductors of the connector in use, A."""
+        amps = self.reading.current_a if self.reading is not None else ()
+        return max((amps[i] or 0.0 for i in self.used.meter_lines if i < len(amps)), default=0.0)
+
+    @property
+    def signalled_a(self) -> float:
+        """What may be drawn now, A: by the pilot, or where there is none by the contactor's being closed."""
+        report = self.report
+        if report is None:
+            return 0.0
+        if self.session.connector == DOMESTIC:
+            return self.used.max_current if report.domestic_commanded else 0.0
+        return report.offered_a
+
+    def _follow(self, report: PointReport) -> int:
+        """The connector to look at: the session's as long as it has something to do with it, else one that is plugged
+        and in service, else Type 2."""
+        session, there = self.session, list(self.connectors)
+        if self.pending is not None and self.pending.connector in self.connectors:
+            return self.pending.connector
+        if session.state in ("starting", "running", "stopping"):
+            return session.connector
+        if session.state == "waiting_car" and session.grant is not None and session.grant.connector is not None:
+            return session.grant.connector
+        if session.state == "finished" and connectors.plugged(report, session.connector):
+            return session.connector
+        if session.plugged:
+            there.sort(key=lambda number: number != session.connector)
+        for number in there:
+            if connectors.plugged(report, number) and self.connectors[number].operative:
+                return number
+        return TYPE_2
 
     # What comes in
 
@@ -102,14 +169,13 @@ class Point:
         self._reported_at = now
         self._reported.set()
         self.faults.reported(report.faults)
+        if now >= self._trust_from:
+            if self._trust_from > float("-inf"):
+                self._trust_from = float("-inf")
+                self._same_car_after_restart(report)
+            self._see_car(report, now)
         self._limits_of(report, now)
-        self._guard.signalled(report.offered_a, now)
-        if now < self._trust_from:
-            return
-        if self._trust_from > float("-inf"):
-            self._trust_from = float("-inf")
-            self._same_car_after_restart(report)
-        self._see_car(report, now)
+        self._guard.signalled(self.signalled_a, now)
 
     def link_lost(self) -> None:
         """Nothing is known of the pins any more; the lease runs out by itself."""
@@ -117,12 +183,12 @@ class Point:
         self._reported.set()
 
     def _limits_of(self, report: PointReport, now: float) -> None:
-        self.limits.set(Limit("socket", "configuration", self.config.max_current, now))
-        if report.cable_a is None:
+        self.limits.set(Limit("socket", "configuration", self.used.max_current, now))
+        if report.cable_a is None or self.session.connector != TYPE_2:
             self.limits.clear("cable")
         else:
             self.limits.set(Limit("cable", "proximity contact", report.cable_a, now))
-        if report.derate < 1.0:
+        if report.derate < 1.0 and self.session.connector == TYPE_2:  # whose contacts the sensor is at
             derated = round(self.config.max_current * report.derate, 1)
             self.limits.set(Limit("temperature", "safety process", derated, now))
         else:
@@ -134,8 +200,8 @@ class Point:
 
     def _same_car_after_restart(self, report: PointReport) -> None:
         """The safety process was away for a moment: a car that is still there is taken for the same."""
-        if report.state[:1] in "BCD" and self.session.car is not None:
-            car = _identity(report)
+        car = connectors.car(report, self.session.connector)
+        if car is not None and self.session.car is not None:
             self.session.rename_car(car)
             tx = self.session.tx
             if tx is not None:
@@ -144,26 +210,32 @@ class Point:
     def _see_car(self, report: PointReport, now: float) -> None:
         if self.pending is not None:
             self._resume_or_close(self.pending, report, now)
-        if report.plugged:
-            self.session.cable(True, now)
-        letter = report.state[:1]
-        if letter in "BCD":
-            self.session.car_is(_identity(report), now)
-        elif letter == "A" or not report.plugged:
-            self.session.car_is(None, now)
-        if not report.plugged and self.session.car is None:
-            self.session.cable(False, now)
+        session, number = self.session, self._follow(report)
+        if number != session.connector:
+            session.car_is(None, now)
+            session.cable(False, now)
+            session.use(number)
+        plugged, car = connectors.plugged(report, number), connectors.car(report, number)
+        if plugged:
+            session.cable(True, now)
+        if car is not None or not connectors.car_unknown(report, number):
+            session.car_is(car, now)
+        if not plugged and session.car is None:
+            session.cable(False, now)
             self._take(self._guard.unplugged(), now)
 
     def _resume_or_close(self, pending: OpenTransaction, report: PointReport, now: float) -> None:
         if self._closing:
             return
-        same = report.plugged and report.state[:1] in "BCDEF" and self._never_left(pending, report, now)
+        number = pending.connector
+        there = connectors.car(report, number) is not None or connectors.car_unknown(report, number)
+        there = there and connectors.plugged(report, number) and number in self.connectors
+        same = there and self._never_left(pending, report, now)
         if same and self._shared.settings.resume_after_restart:
             log.info("transaction goes on after a restart", evse=self.id, tx=pending.tx)
             grant = Grant(pending.token, pending.group, "resumed", pending.reservation)
             self.meter_start_wh = pending.meter_start_wh
-            self.session.resumed(pending.tx, grant, _identity(report), now)
+            self.session.resumed(pending.tx, grant, connectors.identity(report, number), now, number)
             self._begun_at = now
             self._schedule_sample(now)
             self.pending = None
@@ -175,7 +247,7 @@ class Point:
         self._shared.spawn(self._books.close_after_restart(pending))
 
     def _never_left(self, pending: OpenTransaction, report: PointReport, now: float) -> bool:
-        if pending.car == _identity(report):
+        if pending.car == connectors.identity(report, pending.connector):
             return True
         clock, last = self._shared.clock, pending.last
         if last.boot == clock.boot:
@@ -188,7 +260,8 @@ class Point:
     def read(self, reading: Reading, now: float) -> bool:
         """The meter told a reading; True when something follows from it."""
         self.reading = reading
-        closed = self.report is not None and self.report.contactor_closed
+        report = self.report
+        closed = report is not None and (report.contactor_closed or report.domestic_closed)
         news = self._guard.read(reading, closed, now)
         self._take(news, now)
         return self._meter_session(reading, now) or bool(news)
@@ -275,20 +348,29 @@ class Point:
         self.ended_by = reason
         self.session.ended(self._shared.clock.monotonic())
         self.withheld, self.more_wh = "", None
-        if self.scheduled is not None:
-            self.operative, self.scheduled = self.scheduled, None
+        for connector in self.connectors.values():
+            if connector.scheduled is not None:
+                connector.set(connector.scheduled, busy=False)
 
     # Meter values
 
     def values(self, reading: Reading, measurands: tuple[str, ...], context: str) -> list[MeterValue]:
         """What the reading has of these measurands."""
         temperature = self.report.temperature_c if self.report is not None else None
-        offered = self.report.offered_a if self.report is not None else 0.0
-        return metering.values(reading, measurands, context, offered, self.config.phases, temperature)
+        return metering.values(reading, measurands, context, self.signalled_a, len(self.used.lines), temperature)
 
-    def present_values(self, measurands: tuple[str, ...], context: str) -> list[MeterValue]:
-        """Values of the last reading, empty before the first one."""
-        return [] if self.reading is None else self.values(self.reading, measurands, context)
+    def present_values(
+        self, measurands: tuple[str, ...], context: str, connector: int | None = None
+    ) -> list[MeterValue]:
+        """Values of the last reading, empty before the first one.
+
+        The meter is the point's: of a `connector` beside the one in use only its register and the voltages are told.
+        """
+        if self.reading is None:
+            return []
+        if connector is not None and self.occupied not in (None, connector):
+            measurands = tuple(name for name in measurands if name.startswith(metering.AT_REST))
+        return self.values(self.reading, measurands, context)
 
     def _schedule_sample(self, now: float) -> None:
         interval = self._shared.settings.sample_interval_s
@@ -316,7 +398,13 @@ class Point:
     @property
     def usable(self) -> bool:
         """A new session may begin here."""
-        return self.operative and self.fault() is None and self.pending is None
+        return self.takes(None)
+
+    def takes(self, connector: int | None) -> bool:
+        """A new session may begin at this connector (None: at the one in use, or at any when none is)."""
+        wanted = self.connectors if connector is None else {connector}
+        free = [c for n, c in self.connectors.items() if n in wanted and self.occupied in (None, n)]
+        return any(c.operative for c in free) and self.fault() is None and self.pending is None
 
     @property
     def wants(self) -> bool:
@@ -334,13 +422,22 @@ class Point:
     def permitted(self) -> bool:
         return self.session.state == "running" and self.wants and self.offered_a > 0
 
-    def permit(self) -> Permit:
-        """The permission as it follows from everything known."""
+    def permit(self) -> Permit | None:
+        """The permission as it follows from everything known; None: what was said before (a restart) holds for now.
+
+        A domestic socket opens at once when its permission goes: one that the station of before gave is left to run out
+        until it is known whether its plug is still in.
+        """
+        connector = self.session.connector if self.pending is None else self.pending.connector
+        if self.pending is not None and connector == DOMESTIC and not self._closing:
+            return None
+        current = self.offered_a if connector == TYPE_2 else self.used.max_current
         return Permit(
             evse=self.id,
             allowed=self.permitted,
-            current_a=self.offered_a if self.permitted else 0.0,
-            hold_lock=self.session.holds_lock or self.pending is not None,
+            current_a=current if self.permitted else 0.0,
+            hold_lock=connector == TYPE_2 and (self.session.holds_lock or self.pending is not None),
+            connector=connector,
         )
 
     def moment(self, kind: str) -> None:
@@ -354,45 +451,66 @@ class Point:
             return Lamps(self.id, self._shared.indicators.moments[kind])
         return Lamps(self.id, self._shared.indicators.by_status[self.status])
 
-    def show_reservation(self, held: int | None) -> None:
+    def show_reservation(self, held: Reservation | None) -> None:
         """The reservation that holds the point now; a session's own is shown as long as it lasts."""
         grant = self.session.grant
         in_use = self.session.state in ("waiting_car", "starting", "running", "stopping")
-        self.reservation = grant.reservation if grant is not None and in_use else held
+        self.reservation = held.id if held is not None else None
+        self.reserved_connector = held.connector if held is not None else 0
+        if grant is not None and in_use:
+            self.reservation = grant.reservation
 
-    def settle(self, now: float, station_operative: bool) -> StatusChanged | None:
-        """Work the status out anew; the news for the backend, or None."""
+    def settle(self, now: float, station_operative: bool) -> list[StatusChanged]:
+        """Work the statuses of its connectors out anew; the news for the backend."""
         if not self.permitted:
             self._allowed_at = None
         elif self._allowed_at is None:
             self._allowed_at = now
-        derived = status.derive(
+        news = []
+        for connector in self.connectors.values():
+            derived = self._derive(connector, now, station_operative)
+            if derived is not connector.status:
+                connector.status, connector.status_at = derived, now
+            told = (derived, self._error())
+            if told != connector.told:
+                connector.told = told
+                news.append(self.status_changed(connector.number))
+        return news
+
+    def _derive(self, connector: Connector, now: float, station_operative: bool) -> ConnectorStatus:
+        faulted = self.fault() is not None
+        if not faulted and self.hindered(connector.number):
+            return ConnectorStatus.UNAVAILABLE
+        return status.derive(
             self.session,
             self.report,
             self.permitted,
-            self.status,
+            connector.status,
             now - self._begun_at,
-            self.operative and station_operative,
-            self.fault() is not None,
+            connector.operative and station_operative,
+            faulted,
             self.reservation is not None,
+            self.drawn_a,
         )
-        if derived is not self.status:
-            self.status, self.status_at = derived, now
-        told = (self.status, self._error())
-        if told == self._told:
-            return None
-        self._told = told
-        return self.status_changed()
+
+    def hindered(self, connector: int) -> str:
+        """Why this connector cannot be used because of another one of the point, as a key; empty when it can."""
+        if self.occupied not in (None, connector):
+            return "other-in-use"
+        if self.session.state == "idle" and self.reservation is not None:
+            return "" if self.reserved_connector in (0, connector) else "other-reserved"
+        return ""
 
     def _error(self) -> str | None:
         return next((f.name for f in self.faults), None)
 
-    def status_changed(self) -> StatusChanged:
-        """The present status as the backend is told it."""
+    def status_changed(self, number: int = TYPE_2) -> StatusChanged:
+        """The present status of a connector as the backend is told it."""
+        connector = self.connectors[number]
         worst = next(iter(self.faults), None)
-        detail = worst.detail if worst is not None else ""
-        at = self._shared.clock.utc_of(self.status_at)
-        return StatusChanged(self.id, self.status, self._error(), detail, at)
+        detail = worst.detail if worst is not None else connectors.HINDRANCES.get((number, self.hindered(number)), "")
+        at = self._shared.clock.utc_of(connector.status_at)
+        return StatusChanged(self.id, connector.status, self._error(), detail, at, number)
 
     def view(self, usable: bool, reserved: bool) -> View:
         """As the decision about a badge sees it."""
@@ -410,7 +528,3 @@ class Point:
             usable,
             reserved,
         )
-
-
-def _identity(report: PointReport) -> str:
-    return f"{report.boot}:{report.plug_count}"

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from chargepoint.config import Config, SharingSection
 from chargepoint.energy import allocator, reasons
-from chargepoint.energy.allocator import Memory, Supply, wiring
+from chargepoint.energy.allocator import Memory, Supply
 from chargepoint.energy.limits import Limit
+from chargepoint.station.connectors import DOMESTIC
 from chargepoint.station.point import Point
 
 SHARED = frozenset(
@@ -55,20 +56,21 @@ class Power:
 
 
 def _seat(point: Point, now: float, sharing: SharingSection, urgency: float) -> allocator.Point:
-    reading = point.reading
+    reading, used = point.reading, point.used
     fresh = reading is not None and now - reading.at < _STALE_S
     grant = point.session.grant
     fleet = grant is not None and grant.group in sharing.fleet_groups
     return allocator.Point(
         id=point.id,
-        wiring=wiring(point.config.phase_rotation, point.config.phases),
+        wiring=used.lines,
         connected=point.session.connected,
         wants=point.wants,
         cap_a=point.limits.winner(now, without=OUTCOMES).amps,
         since=point.session.plugged_at,
-        signalled_a=point.report.offered_a if point.report is not None else 0.0,
-        measured_a=reading.current_a[: point.config.phases] if reading is not None and fresh else (),
+        signalled_a=point.signalled_a,
+        measured_a=tuple(reading.current_a[i] for i in used.meter_lines) if reading is not None and fresh else (),
         measured_at=reading.at if reading is not None else float("-inf"),
         energy_wh=max(0, reading.energy_wh - point.meter_start_wh) if reading is not None else 0.0,
         weight=point.config.weight * (sharing.fleet_weight if fleet else 1.0) * urgency,
+        fixed_a=used.max_current if used.number == DOMESTIC else None,
     )

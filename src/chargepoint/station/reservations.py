@@ -6,7 +6,7 @@ transaction begins, when it expires, and when its point is faulted or out of ser
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +26,8 @@ class Spot:
     in_service: bool = True
     faulted_s: float | None = None
     """For how long it has been faulted; None when it is not."""
+    out: frozenset[int] = frozenset()
+    """Its connectors that are out of service."""
 
     @property
     def offered(self) -> bool:
@@ -58,7 +60,7 @@ class Reservations:
         if new.expires.timestamp() <= utc:
             return Outcome.REJECTED
         others = Reservations(r for r in self._items.values() if r.id != new.id)
-        chosen = [s for s in spots if new.evse in (0, s.evse)]
+        chosen = [_for(new, s) for s in spots if new.evse in (0, s.evse)]
         if not chosen:
             return Outcome.REJECTED
         outcome = _state([s for s in chosen if new.evse != 0 or others.at(s.evse) is None] or chosen)
@@ -122,8 +124,13 @@ def _state(spots: Sequence[Spot]) -> Outcome:
 
 
 def _lost(reservation: Reservation, spots: Sequence[Spot]) -> bool:
-    chosen = [s for s in spots if reservation.evse in (0, s.evse)]
+    chosen = [_for(reservation, s) for s in spots if reservation.evse in (0, s.evse)]
     return all(not s.in_service or (s.faulted_s is not None and s.faulted_s >= FAULT_S) for s in chosen)
+
+
+def _for(reservation: Reservation, spot: Spot) -> Spot:
+    """A point as somebody sees it who needs the connector that was asked for."""
+    return replace(spot, in_service=False) if reservation.connector in spot.out else spot
 
 
 def to_dict(reservation: Reservation) -> dict[str, Any]:
@@ -134,10 +141,11 @@ def to_dict(reservation: Reservation) -> dict[str, Any]:
         "token": reservation.token,
         "expires": reservation.expires.timestamp(),
         "group": reservation.group,
+        "connector": reservation.connector,
     }
 
 
 def from_dict(data: dict[str, Any]) -> Reservation:
     """The inverse of `to_dict`. Raises KeyError or TypeError on anything else."""
     expires = datetime.fromtimestamp(data["expires"], UTC)
-    return Reservation(data["id"], data["evse"], data["token"], expires, data["group"])
+    return Reservation(data["id"], data["evse"], data["token"], expires, data["group"], data.get("connector", 0))

@@ -39,7 +39,8 @@ class Reserving:
 
     async def reserve(self, reservation: Reservation) -> Outcome:
         """As `StationApi.reserve`."""
-        if reservation.evse != 0 and reservation.evse not in self._points:
+        point = self._points.get(reservation.evse)
+        if reservation.evse != 0 and (point is None or reservation.connector not in (0, *point.connectors)):
             return Outcome.REJECTED
         before = list(self.reservations)
         outcome = self.reservations.add(reservation, self._spots(), self._clock.utc())
@@ -103,6 +104,7 @@ class Reserving:
                 free=p.session.state == "idle" and p.pending is None,
                 in_service=p.operative,
                 faulted_s=self._faulted_s(p, now),
+                out=frozenset(c.number for c in p.connectors.values() if not c.operative),
             )
             for p in self._points.values()
         ]

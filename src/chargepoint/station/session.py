@@ -43,6 +43,8 @@ class Grant:
     reservation: int | None = None
     profile: Any = None
     """A charging profile that came with a remote start."""
+    connector: int | None = None
+    """The only connector it is for; None: whichever is plugged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,8 @@ class Session:
         """A car is at the end of the cable."""
         self.car: str | None = None
         """Identity of the present plug-in."""
+        self.connector = 1
+        """The connector it is about: an EVSE has one session at a time, whichever of its connectors is used."""
         self.plugged_at = float("-inf")
         """When the cable or the car came last, monotonic."""
         self.grant: Grant | None = None
@@ -199,6 +203,12 @@ class Session:
 
     # Events
 
+    def use(self, connector: int) -> None:
+        """What is seen from now on is at this connector. Raises ValueError while something is plugged at another."""
+        if connector != self.connector and (self.plugged or self.car is not None):
+            raise ValueError(f"connector {self.connector} is in use, so nothing is looked at on {connector}")
+        self.connector = connector
+
     def cable(self, plugged: bool, now: float) -> None:
         """The cable is in, or out of, the socket."""
         if plugged == self.plugged:
@@ -242,6 +252,8 @@ class Session:
             return False
         self.grant = grant
         self.retained = False
+        if grant.connector is not None and not self.plugged:
+            self.connector = grant.connector
         self.trigger("approve")
         return True
 
@@ -254,8 +266,9 @@ class Session:
         """No transaction could be begun (no meter, no journal)."""
         self.trigger("fail")
 
-    def resumed(self, tx: int, grant: Grant, car: str, now: float) -> None:
+    def resumed(self, tx: int, grant: Grant, car: str, now: float, connector: int = 1) -> None:
         """A transaction of before a restart goes on: its car never left."""
+        self.connector = connector
         self._now = now
         self.grant, self.tx = grant, tx
         self.plugged = self.connected = True
@@ -277,7 +290,7 @@ class Session:
         keeps = self.reason is StopReason.DEAUTHORIZED or (
             self.reason is StopReason.EV_DISCONNECTED and not self._settings.unlock_on_ev_disconnect
         )
-        self.retained = self.plugged and keeps
+        self.retained = self.plugged and keeps and self.connector == 1  # no lock holds the plug of another
         self.tx = None
         self.trigger("close_out")
         self.reason = self._stopper = None

@@ -14,6 +14,7 @@ from chargepoint.faults import Owner, Recover
 from chargepoint.journal import outbox, store, tokens, transactions
 from chargepoint.station import authorisation
 from chargepoint.station.api import Authorization, MeterSampled, Outcome, Reservation, SecurityEvent, StopReason
+from chargepoint.station.connectors import TYPE_2, Connector
 from chargepoint.station.core import AVAILABILITY, StationCore
 from chargepoint.station.evse_link import LinkLost
 from chargepoint.station.point import Point
@@ -31,8 +32,10 @@ _POLL_S: Final = 0.1
 class Station(StationCore):
     """The business core. Make it, `attach` what talks to it, `await run()`."""
 
-    async def remote_start(self, token: str, evse: int | None, profile: Any | None = None) -> Outcome:
-        outcome = await self.entrance.remote_start(token, evse, profile)
+    async def remote_start(
+        self, token: str, evse: int | None, profile: Any | None = None, connector: int | None = None
+    ) -> Outcome:
+        outcome = await self.entrance.remote_start(token, evse, profile, connector)
         self._settle()
         return outcome
 
@@ -47,8 +50,9 @@ class Station(StationCore):
         evse: int | None = None,
         purpose: Purpose | None = None,
         stack: int | None = None,
+        connector: int | None = None,
     ) -> Outcome:
-        outcome = await self.profiles.clear(id, evse, purpose, stack)
+        outcome = await self.profiles.clear(id, evse, purpose, stack, connector)
         self._settle()
         return outcome
 
@@ -57,8 +61,8 @@ class Station(StationCore):
         self._settle()
         return outcome
 
-    def composite(self, evse: int, duration: int, unit: str) -> Composite | None:
-        return self.profiles.composite(evse, duration, unit)
+    def composite(self, evse: int, duration: int, unit: str, connector: int = TYPE_2) -> Composite | None:
+        return self.profiles.composite(self.points, evse, duration, unit, connector)
 
     async def remote_stop(self, backend_tx_id: str) -> Outcome:
         tx = await self.journal.read(lambda db: transactions.by_backend_id(db, backend_tx_id))
@@ -82,19 +86,20 @@ class Station(StationCore):
         point.moment("test")
         self._settle()
 
-    async def unlock(self, evse: int) -> Outcome:
+    async def unlock(self, evse: int, connector: int = TYPE_2) -> Outcome:
         point = self.points.get(evse)
-        if point is None:
+        if point is None or connector not in point.connectors:
             return Outcome.UNKNOWN
-        if not point.config.socket:
+        if not point.config.socket or connector != TYPE_2:  # nothing holds the plug
             return Outcome.NOT_SUPPORTED
-        point.session.stop(StopReason.UNLOCK_COMMAND, None, self.clock.monotonic())
-        point.session.release()
-        self._settle()
-        if not await self._ended([point], STOP_WAIT_S):
-            return Outcome.FAILED
-        point.session.release()
-        self._settle()
+        if point.session.connector == TYPE_2:
+            point.session.stop(StopReason.UNLOCK_COMMAND, None, self.clock.monotonic())
+            point.session.release()
+            self._settle()
+            if not await self._ended([point], STOP_WAIT_S):
+                return Outcome.FAILED
+            point.session.release()
+            self._settle()
         try:
             done = await self.link.unlock(evse, UNLOCK_WAIT_S)
         except LinkLost as error:
@@ -112,29 +117,26 @@ class Station(StationCore):
         return not any(p.session.state in _BUSY for p in points)
 
     async def set_availability(self, evse: int, operative: bool, connector: int | None = None) -> Outcome:
-        if evse == 0:
-            outcomes = [await self._set_one(point, operative) for point in self.points.values()]
-            await self.journal.write(lambda db: store.put(db, AVAILABILITY, "0", {"operative": True}))
-            self._operative = True
-            self._settle()
-            return Outcome.SCHEDULED if Outcome.SCHEDULED in outcomes else Outcome.ACCEPTED
-        point = self.points.get(evse)
-        if point is None:
+        points = list(self.points.values()) if evse == 0 else [p for p in (self.points.get(evse),) if p is not None]
+        meant = [(p, c) for p in points for c in p.connectors.values() if connector in (None, c.number) or evse == 0]
+        if not meant:
             return Outcome.REJECTED
-        outcome = await self._set_one(point, operative)
+        outcomes = [await self._set_one(point, one, operative) for point, one in meant]
+        if evse == 0:
+            await self.journal.write(lambda db: store.put(db, AVAILABILITY[TYPE_2], "0", {"operative": True}))
+            self._operative = True
         self._settle()
-        return outcome
+        return Outcome.SCHEDULED if Outcome.SCHEDULED in outcomes else Outcome.ACCEPTED
 
-    async def _set_one(self, point: Point, operative: bool) -> Outcome:
-        busy = point.session.state in _BUSY or point.pending is not None
-        value = {"operative": point.operative, "scheduled": operative} if busy else {"operative": operative}
-        await self.journal.write(lambda db: store.put(db, AVAILABILITY, str(point.id), value))
-        if busy and operative != point.operative:
-            point.scheduled = operative
+    async def _set_one(self, point: Point, connector: Connector, operative: bool) -> Outcome:
+        number = connector.number
+        pending = point.pending is not None and point.pending.connector == number
+        busy = pending or (point.session.state in _BUSY and point.session.connector == number)
+        value = {"operative": connector.operative, "scheduled": operative} if busy else {"operative": operative}
+        await self.journal.write(lambda db: store.put(db, AVAILABILITY[number], str(point.id), value))
+        if connector.set(operative, busy):
             return Outcome.SCHEDULED
-        point.scheduled = None
-        point.operative = operative
-        if not operative and point.session.state == "waiting_car":
+        if point.session.state == "waiting_car" and not point.usable:
             point.session.stop(StopReason.OTHER, None, self.clock.monotonic())
         return Outcome.ACCEPTED
 
@@ -193,12 +195,12 @@ class Station(StationCore):
     def evse_ids(self) -> tuple[int, ...]:
         return tuple(section.id for section in self.config.evse)
 
-    def sample_now(self, evse: int, context: str) -> MeterSampled | None:
+    def sample_now(self, evse: int, context: str, connector: int = TYPE_2) -> MeterSampled | None:
         point = self.points.get(evse)
         if point is None or point.reading is None:
             return None
-        values = point.present_values(self.settings.sampled_measurands, context)
-        return MeterSampled(evse, self.clock.utc_of(point.reading.at), tuple(values))
+        values = point.present_values(self.settings.sampled_measurands, context, connector)
+        return MeterSampled(evse, self.clock.utc_of(point.reading.at), tuple(values), connector)
 
     def transaction_of(self, evse: int) -> int | None:
         point = self.points.get(evse)

@@ -4,6 +4,10 @@ from chargepoint.evse.messages import PointReport
 from chargepoint.station.api import ConnectorStatus
 from chargepoint.station.session import Session
 
+DOMESTIC = 2
+"""The connector that is a domestic socket: it has no pilot."""
+DRAWS_A = 0.5
+"""Above it a plug in a domestic socket charges (Mode 2 tells nothing but its current)."""
 SETTLE_S = 8.0
 """After a start, how long a car may take to ask for current before it counts as suspended by the car."""
 
@@ -17,8 +21,10 @@ def derive(
     operative: bool,
     faulted: bool,
     reserved: bool,
+    drawn_a: float = 0.0,
 ) -> ConnectorStatus:
-    """The status to show. `before` is the last one; while a transaction is being ended it stays.
+    """The status to show of the connector a session is about. `before` is the last one; while a transaction is being
+    ended it stays. `drawn_a` is looked at where no pilot tells whether a car asks.
 
     The end of a transaction must be queued before its point is reported as Finishing.
     """
@@ -28,6 +34,8 @@ def derive(
     if state == "running":
         if not session.connected:
             return ConnectorStatus.SUSPENDED_EV
+        if session.connector == DOMESTIC:
+            return _without_pilot(report, permitted, before, begun_for_s, drawn_a)
         return _running(report, permitted, before, begun_for_s)
     if state == "stopping" and before is not ConnectorStatus.FAULTED:
         return before
@@ -52,3 +60,14 @@ def _running(
         return before
     # The car asks and the borne does not give (no share, lock, self-test, delay after opening), or it does not ask.
     return ConnectorStatus.SUSPENDED_EV if permitted and not asks else ConnectorStatus.SUSPENDED_EVSE
+
+
+def _without_pilot(
+    report: PointReport | None, permitted: bool, before: ConnectorStatus, begun_for_s: float, drawn_a: float
+) -> ConnectorStatus:
+    live = permitted and report is not None and report.domestic_closed
+    if live and drawn_a > DRAWS_A:
+        return ConnectorStatus.CHARGING
+    if before is ConnectorStatus.PREPARING and begun_for_s < SETTLE_S:
+        return before
+    return ConnectorStatus.SUSPENDED_EV if live else ConnectorStatus.SUSPENDED_EVSE

@@ -15,6 +15,7 @@ from chargepoint.energy.limits import MINIMUM_A, Limit
 from chargepoint.energy.supply import GridSignal, Room, Source, SourceRules, tightest
 from chargepoint.meter.reading import Reading
 from chargepoint.station.charging_profiles import ChargingProfiles
+from chargepoint.station.connectors import DOMESTIC
 from chargepoint.station.faultlist import FaultList
 from chargepoint.station.point import Point
 from chargepoint.tic.reading import TicReading
@@ -128,8 +129,7 @@ class SupplyWatch:
         """Work out what may be shared now, and set the limits that belong to it on every point."""
         points = list(points)
         borne = _borne(points, now)
-        measured = any(source.trusted for source in self.sources.values())
-        reserved = (0.0, 0.0, 0.0) if measured else _domestic(points)
+        reserved = _stray(points)
         for source in self.sources.values():
             source.borne(now, borne)
         self.rooms = {name: source.room(now) for name, source in self.sources.items()}
@@ -147,7 +147,7 @@ class SupplyWatch:
         return self.supply
 
     def _limit(self, point: Point, most: tuple[float, str] | None, now: float) -> None:
-        lines = wiring(point.config.phase_rotation, point.config.phases)
+        lines = point.used.lines
         limits = point.limits
         limits.expire(now)
         limits.set(Limit("supply", "configuration", min(self.static_a[i] for i in lines), now))
@@ -212,11 +212,13 @@ def _borne(points: Iterable[Point], now: float) -> Phases:
     return (total[0], total[1], total[2])
 
 
-def _domestic(points: Iterable[Point]) -> Phases:
-    """Kept for domestic sockets with a plug in: they have no pilot that could lower them, and nobody measures them."""
+def _stray(points: Iterable[Point]) -> Phases:
+    """Kept for domestic sockets that are live without a session of theirs to take part in the sharing: welded, or on
+    since before a restart. All others are shared out like cars."""
     kept = [0.0, 0.0, 0.0]
     for point in points:
-        section, report = point.config.domestic, point.report
-        if section is not None and report is not None and report.domestic_plug:
-            kept["RST".index(section.phase)] += section.max_current
+        socket, report = point.connectors.get(DOMESTIC), point.report
+        seated = point.session.connector == DOMESTIC and point.session.connected
+        if socket is not None and report is not None and report.domestic_closed and not seated:
+            kept[socket.lines[0]] += socket.max_current
     return (kept[0], kept[1], kept[2])

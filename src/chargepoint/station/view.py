@@ -4,7 +4,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from chargepoint import __version__
+from chargepoint.evse.messages import PointReport
 from chargepoint.journal.stamp import as_datetime
+from chargepoint.station.connectors import DOMESTIC, KINDS, Connector, plugged
 from chargepoint.station.faultlist import Active, FaultList
 from chargepoint.station.point import Point
 from chargepoint.station.station import Station
@@ -31,6 +33,28 @@ def _faults(station: Station, faults: FaultList) -> list[dict[str, Any]]:
     return [_fault(station, fault) for fault in faults]
 
 
+def _closed(report: PointReport, connector: int) -> bool:
+    return report.domestic_closed if connector == DOMESTIC else report.contactor_closed
+
+
+def _connector(station: Station, point: Point, connector: Connector) -> dict[str, Any]:
+    """What one connector of a point shows by itself; everything that flows is told of the point."""
+    report, number = point.report, connector.number
+    return {
+        "id": number,
+        "type": KINDS[number],
+        "status": connector.status.value,
+        "since": rfc3339(station.clock.utc_of(connector.status_at)),
+        "info": point.status_changed(number).info,
+        "max_current": connector.max_current,
+        "phases": [f"L{line + 1}" for line in connector.lines],
+        "plugged": None if report is None else plugged(report, number),
+        "contactor": None if report is None else _closed(report, number),
+        "operative": connector.operative,
+        "scheduled": connector.scheduled,
+    }
+
+
 def point_status(station: Station, point: Point) -> dict[str, Any]:
     """One element of `evses`."""
     session, report, reading = point.session, point.report, point.reading
@@ -43,9 +67,11 @@ def point_status(station: Station, point: Point) -> dict[str, Any]:
         "pilot": report.state if report is not None else None,
         "plugged": session.plugged,
         "lock": report.lock if report is not None else None,
-        "contactor": report.contactor_closed if report is not None else None,
+        "contactor": None if report is None else _closed(report, point.used.number),
+        "connector": point.used.number,
+        "connectors": [_connector(station, point, connector) for connector in point.connectors.values()],
         "offered": point.offered_a if point.permitted else 0.0,
-        "signalled": report.offered_a if report is not None else 0.0,
+        "signalled": point.signalled_a,
         "waiting": report.waiting if report is not None else "",
         "limits": [
             {
@@ -74,7 +100,7 @@ def point_status(station: Station, point: Point) -> dict[str, Any]:
         if (departure := station.departures.of(point)) is None
         else {"at": rfc3339(as_datetime(departure.utc)), "energy_wh": departure.energy_wh},
         "operative": point.operative,
-        "scheduled": point.scheduled,
+        "scheduled": next((c.scheduled for c in point.connectors.values() if c.scheduled is not None), None),
         "faults": _faults(station, point.faults),
         "counters": dict(report.counters) if report is not None else {},
     }

@@ -27,7 +27,7 @@ from chargepoint.ocpp.tap import Tap
 from chargepoint.ocpp.timestamps import from_text
 from chargepoint.ocpp.v16 import outgoing
 from chargepoint.ocpp.v16.configuration import Configuration
-from chargepoint.ocpp.v16.connectors import Connectors
+from chargepoint.ocpp.v16.connectors import Connectors, Place
 from chargepoint.ocpp.v16.core import Core
 from chargepoint.ocpp.v16.dialect import DIALECT, MAX_ID_TAG, authorization
 from chargepoint.ocpp.v16.firmware import Firmware
@@ -93,7 +93,7 @@ class Backend:
         self._journal = journal
         self._clock = clock
         self._station = station
-        self._connectors = Connectors(station.evse_ids())
+        self._connectors = Connectors.of(config.evse)
         self._protocol = ProtocolSettings()
         self._security = Security(
             config, journal, self._protocol, clock.utc, self._emit, self._reconnect_soon, self._send_triggered
@@ -146,19 +146,19 @@ class Backend:
         )
 
     def _remote_trigger(self) -> RemoteTrigger:
-        async def diagnostics(evses: tuple[int, ...]) -> None:
+        async def diagnostics(places: tuple[Place, ...]) -> None:
             await self._send_triggered(self._logs.status())
 
-        async def logs(evses: tuple[int, ...]) -> None:
+        async def logs(places: tuple[Place, ...]) -> None:
             await self._send_triggered(self._logs.log_status())
 
-        async def firmware(evses: tuple[int, ...]) -> None:
+        async def firmware(places: tuple[Place, ...]) -> None:
             await self._send_triggered(self._firmware.status())
 
-        async def signed_firmware(evses: tuple[int, ...]) -> None:
+        async def signed_firmware(places: tuple[Place, ...]) -> None:
             await self._send_triggered(self._firmware.signed_status())
 
-        async def certificate(evses: tuple[int, ...]) -> None:
+        async def certificate(places: tuple[Place, ...]) -> None:
             await self._security.request_certificate()
 
         both = {
@@ -318,9 +318,9 @@ class Backend:
                 await self._heartbeat(rpc)
 
     def _present(self, connector: int) -> StatusChanged:
-        evse = self._connectors.evse_of(connector)
-        assert evse is not None
-        return self._station.status_of(evse)
+        place = self._connectors.place_of(connector)
+        assert place is not None
+        return self._station.status_of(place.evse, place.connector)
 
     async def _heartbeat_due(self) -> None:
         """Wait one interval, beginning anew whenever the interval is changed."""
@@ -492,7 +492,13 @@ class Backend:
         except (LinkLost, AnswerTimeout):
             return False
         except (CallFailed, AnswerUnusable, NotSendable) as failure:
-            log.warning("status not taken", evse=event.evse, status=event.status.value, reason=str(failure))
+            log.warning(
+                "status not taken",
+                evse=event.evse,
+                connector=event.connector,
+                status=event.status.value,
+                reason=str(failure),
+            )
         return True
 
     async def _send_loose(self, request: Any) -> None:
@@ -509,25 +515,25 @@ class Backend:
 
     # --- triggers: these may be sent while the registration is pending ------------------------------------------------
 
-    async def _trigger_heartbeat(self, evses: tuple[int, ...]) -> None:
+    async def _trigger_heartbeat(self, places: tuple[Place, ...]) -> None:
         if self._rpc is not None:
             with contextlib.suppress(LinkLost):
                 await self._heartbeat(self._rpc)
 
-    async def _trigger_status(self, evses: tuple[int, ...]) -> None:
-        for evse in evses:
-            await self._send_triggered(outgoing.status_notification(self._station.status_of(evse), self._connectors))
+    async def _trigger_status(self, places: tuple[Place, ...]) -> None:
+        for place in places:
+            await self._send_triggered(outgoing.status_notification(self._station.status_of(*place), self._connectors))
 
-    async def _trigger_meter_values(self, evses: tuple[int, ...]) -> None:
-        for evse in evses:
-            sampled = self._station.sample_now(evse, "Trigger")
+    async def _trigger_meter_values(self, places: tuple[Place, ...]) -> None:
+        for evse, connector in places:
+            sampled = self._station.sample_now(evse, "Trigger", connector)
             if sampled is not None and sampled.values:
-                backend_id = await self._transaction_id(evse)
+                backend_id = await self._transaction_id(evse, connector)
                 await self._send_triggered(outgoing.meter_values(sampled, self._connectors, backend_id))
 
-    async def _transaction_id(self, evse: int) -> str | None:
-        """The central system's id of what runs at a point; None while it has none."""
-        tx = self._station.transaction_of(evse)
+    async def _transaction_id(self, evse: int, connector: int) -> str | None:
+        """The central system's id of what runs at a connector; None while it has none."""
+        tx = self._station.transaction_of(evse, connector)
         return None if tx is None else await self._journal.read(lambda db: outbox.backend_id(db, tx))
 
     async def _send_triggered(self, request: Any) -> Payload | None:

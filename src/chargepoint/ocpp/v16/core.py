@@ -24,7 +24,7 @@ from chargepoint.energy.profiles import Profile, ProfileError, Purpose, check
 from chargepoint.ocpp.rpc import on
 from chargepoint.ocpp.timestamps import from_text
 from chargepoint.ocpp.v16.configuration import Configuration, Shown
-from chargepoint.ocpp.v16.connectors import Connectors
+from chargepoint.ocpp.v16.connectors import Connectors, Place
 from chargepoint.ocpp.v16.keys import MAX_KEYS
 from chargepoint.ocpp.v16.outgoing import VENDOR_ID
 from chargepoint.ocpp.v16.registration import Registration
@@ -77,10 +77,10 @@ class Core:
 
     @on(Action.change_availability)
     async def change_availability(self, connector_id: int, type: str) -> call_result.ChangeAvailability:
-        evse = self._connectors.evse_of(connector_id)
-        if evse is None:
+        place = self._connectors.place_of(connector_id)
+        if place is None:
             return call_result.ChangeAvailability(AvailabilityStatus.rejected)
-        outcome = await self._station.set_availability(evse, type == AvailabilityType.operative)
+        outcome = await self._station.set_availability(place.evse, type == AvailabilityType.operative, place.connector)
         return call_result.ChangeAvailability(_AVAILABILITY.get(outcome, AvailabilityStatus.rejected))
 
     @on(Action.change_configuration)
@@ -133,16 +133,17 @@ class Core:
     async def remote_start(
         self, id_tag: str, connector_id: int | None = None, charging_profile: dict[str, Any] | None = None
     ) -> call_result.RemoteStartTransaction:
-        evse = None if connector_id is None else self._connectors.evse_of(connector_id)
+        place = None if connector_id is None else self._connectors.place_of(connector_id)
+        evse, connector = (None, None) if place is None else place
         impossible = connector_id is not None and not evse
         if impossible or not self._registration.accepted:
             return call_result.RemoteStartTransaction(RemoteStartStopStatus.rejected)
         profile = None
         if charging_profile is not None:
-            profile = profile_of(charging_profile, evse or 1, self._utc())
+            profile = profile_of(charging_profile, Place(evse or 1), self._utc())
             if profile.purpose is not Purpose.TX or profile.transaction is not None or not _possible(profile):
                 return call_result.RemoteStartTransaction(RemoteStartStopStatus.rejected)
-        outcome = await self._station.remote_start(id_tag, evse, profile)
+        outcome = await self._station.remote_start(id_tag, evse, profile, connector)
         return call_result.RemoteStartTransaction(_start_stop(outcome))
 
     @on(Action.remote_stop_transaction)
@@ -158,11 +159,12 @@ class Core:
 
     @on(Action.unlock_connector)
     async def unlock(self, connector_id: int) -> call_result.UnlockConnector:
-        """A connector that does not exist is NotSupported (errata 3.87); so is connector 0."""
-        evse = self._connectors.evse_of(connector_id)
-        if not evse:
+        """A connector that does not exist is NotSupported (errata 3.87); so are connector 0 and one without a lock."""
+        place = self._connectors.place_of(connector_id)
+        if place is None or place.evse == 0:
             return call_result.UnlockConnector(UnlockStatus.not_supported)
-        return call_result.UnlockConnector(_UNLOCK.get(await self._station.unlock(evse), UnlockStatus.unlock_failed))
+        outcome = await self._station.unlock(place.evse, place.connector)
+        return call_result.UnlockConnector(_UNLOCK.get(outcome, UnlockStatus.unlock_failed))
 
 
 def _possible(profile: Profile) -> bool:

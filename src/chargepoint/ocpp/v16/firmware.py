@@ -24,7 +24,7 @@ from chargepoint.ocpp.rpc import Refusal, Reply, on
 from chargepoint.ocpp.timestamps import from_text
 from chargepoint.ocpp.transfer import Partial, TransferFailed, download
 from chargepoint.ocpp.truststore import TrustStore, Use
-from chargepoint.station.api import ConnectorStatus, StationApi
+from chargepoint.station.api import StationApi
 
 AREA: Final = "firmware"
 KEY: Final = "job"
@@ -54,8 +54,8 @@ class Job:
     """`download`, `install` or `restart`: what a restart of the program has to go on with."""
     status: str = "Idle"
     """Last reported."""
-    closed: tuple[int, ...] = ()
-    """Points taken out of service for it."""
+    closed: tuple[tuple[int, int], ...] = ()
+    """Evse and connector of those taken out of service for it."""
 
 
 class Firmware:
@@ -96,7 +96,8 @@ class Firmware:
         kept = await self._journal.read(lambda db: store.get(db, AREA, KEY))
         if kept is None:
             return
-        self._job = Job(**{**kept, "closed": tuple(kept["closed"])})
+        closed = tuple((c, 1) if isinstance(c, int) else (c[0], c[1]) for c in kept["closed"])  # once: points alone
+        self._job = Job(**{**kept, "closed": closed})
         if self._job.phase == "restart":
             self._task = asyncio.create_task(self._after_restart())
         elif self._job.phase in ("download", "install"):
@@ -283,17 +284,17 @@ class Firmware:
     async def _clear_points(self) -> None:
         """Take free points out of service and wait for the transactions of the others (L01.FR.06, L01.FR.07)."""
         evses = self._station.evse_ids()
-        closed = [e for e in evses if self._station.status_of(e).status is not ConnectorStatus.UNAVAILABLE]
+        closed = self._station.in_service()
         self._job = replace(self._the, closed=tuple(dict.fromkeys((*self._the.closed, *closed))))
         await self._keep()
-        for evse in closed:
-            await self._station.set_availability(evse, False)
+        for evse, connector in closed:
+            await self._station.set_availability(evse, False, connector)
         while any(self._station.transaction_of(evse) is not None for evse in evses):
             await self._sleep(LOOK_S)
 
     async def _reopen(self) -> None:
-        for evse in self._the.closed:
-            await self._station.set_availability(evse, True)
+        for evse, connector in self._the.closed:
+            await self._station.set_availability(evse, True, connector)
 
     async def _end(self, status: str) -> None:
         self._job = replace(self._the, phase="over")

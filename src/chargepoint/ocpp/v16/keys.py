@@ -16,6 +16,7 @@ from chargepoint.energy.profiles import Bounds
 from chargepoint.ocpp.connection import LinkPolicy
 from chargepoint.ocpp.queue import RetryPolicy
 from chargepoint.ocpp.truststore import CHAIN_MAX, STORE_MAX
+from chargepoint.ocpp.v16.connectors import Connectors
 from chargepoint.station.metering import supported
 from chargepoint.station.settings import Settings
 
@@ -196,6 +197,8 @@ def _fact(name: str, value: Any) -> Key:
 def wiring(config: Config) -> str:
     """ConnectorPhaseRotation as the borne is really wired; the station itself is the reference."""
     rows = [f"{number}.{evse.phase_rotation}" for number, evse in enumerate(config.evse, start=1)]
+    sockets = [evse.domestic.phase for evse in config.evse if evse.domestic is not None]
+    rows += [f"{number}.{phase}" for number, phase in enumerate(sockets, start=len(rows) + 1)]
     return ",".join(["0.RST", *rows])
 
 
@@ -242,7 +245,7 @@ CORE: Final[Sequence[Key]] = (
     _setting("ClockAlignedDataInterval", "aligned_interval_s", integer(most=86_400)),
     _setting("ConnectionTimeOut", "connection_timeout_s", integer(most=86_400)),
     Key("ConnectorPhaseRotation", Access.READ_WRITE, lambda owners: wiring(owners.config), _write_wiring),
-    _fact("ConnectorPhaseRotationMaxLength", lambda owners: show(len(owners.config.evse) + 1)),
+    _fact("ConnectorPhaseRotationMaxLength", lambda owners: show(Connectors.of(owners.config.evse).count + 1)),
     _fact("GetConfigurationMaxKeys", MAX_KEYS),
     _protocol("HeartbeatInterval", "heartbeat_interval_s", integer(1, 2_592_000)),
     Key("LightIntensity", Access.READ_WRITE, lambda owners: "100", _write_intensity),
@@ -256,7 +259,7 @@ CORE: Final[Sequence[Key]] = (
     _fact("MeterValuesSampledDataMaxLength", MEASURANDS_MAX),
     _setting("MeterValueSampleInterval", "sample_interval_s", integer(most=86_400)),
     _setting("MinimumStatusDuration", "minimum_status_s", integer(most=3600)),
-    _fact("NumberOfConnectors", lambda owners: show(len(owners.config.evse))),
+    _fact("NumberOfConnectors", lambda owners: show(Connectors.of(owners.config.evse).count)),
     _protocol("ResetRetries", "reset_retries", integer(most=10)),
     _fact("StopTransactionMaxMeterValues", STOP_MAX_METER_VALUES),
     _setting("StopTransactionOnEVSideDisconnect", "stop_on_ev_disconnect", boolean),

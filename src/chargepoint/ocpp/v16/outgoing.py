@@ -8,7 +8,7 @@ from ocpp.v16 import call
 from chargepoint.faults import FAULTS
 from chargepoint.ocpp.queue import NEVER_DELIVERED, Outgoing, Sample
 from chargepoint.ocpp.timestamps import to_text
-from chargepoint.ocpp.v16.connectors import Connectors
+from chargepoint.ocpp.v16.connectors import TYPE_2, Connectors
 from chargepoint.ocpp.v16.dialect import meter_value
 from chargepoint.ocpp.v16.keys import STOP_MAX_METER_VALUES
 from chargepoint.station.api import MeterSampled, StatusChanged
@@ -27,7 +27,7 @@ def status_notification(event: StatusChanged, connectors: Connectors) -> call.St
     row = None if event.error is None else FAULTS.get(event.error)
     info = event.info or (event.error or "")
     return call.StatusNotification(
-        connector_id=connectors.connector_of(event.evse),
+        connector_id=connectors.connector_of(event.evse, event.connector),
         error_code="NoError" if event.error is None else (row.ocpp16 if row else "OtherError"),
         status=event.status.value,
         timestamp=to_text(event.at),
@@ -40,7 +40,7 @@ def status_notification(event: StatusChanged, connectors: Connectors) -> call.St
 def meter_values(event: MeterSampled, connectors: Connectors, backend_id: str | None = None) -> call.MeterValues:
     """Values of a moment; `backend_id`: of the transaction that runs there, if its id is known (4.7)."""
     return call.MeterValues(
-        connector_id=connectors.connector_of(event.evse),
+        connector_id=connectors.connector_of(event.evse, event.connector),
         transaction_id=None if backend_id is None else int(backend_id),
         meter_value=[meter_value(event.at, event.values)],
     )
@@ -49,7 +49,7 @@ def meter_values(event: MeterSampled, connectors: Connectors, backend_id: str | 
 def _start(message: Outgoing, connectors: Connectors) -> call.StartTransaction:
     payload = message.entry.payload
     return call.StartTransaction(
-        connector_id=connectors.connector_of(payload["evse"]),
+        connector_id=connectors.connector_of(payload["evse"], payload.get("connector", TYPE_2)),
         id_tag=payload["token"],
         meter_start=int(payload["meter_start_wh"]),
         timestamp=to_text(message.at),
@@ -60,7 +60,7 @@ def _start(message: Outgoing, connectors: Connectors) -> call.StartTransaction:
 def _sampled(message: Outgoing, connectors: Connectors) -> call.MeterValues:
     payload = message.entry.payload
     return call.MeterValues(
-        connector_id=connectors.connector_of(payload["evse"]),
+        connector_id=connectors.connector_of(payload["evse"], payload.get("connector", TYPE_2)),
         transaction_id=None if message.entry.tx is None else _transaction_id(message),
         meter_value=[meter_value(message.at, payload["values"])],
     )

@@ -37,12 +37,15 @@ class Reservation:
     async def reserve_now(
         self, connector_id: int, expiry_date: str, id_tag: str, reservation_id: int, parent_id_tag: str | None = None
     ) -> call_result.ReserveNow:
-        evse = self._connectors.evse_of(connector_id)
+        place = self._connectors.place_of(connector_id)
         expires = from_text(expiry_date)
         passed = expires <= datetime.fromtimestamp(self._utc(), UTC)
-        if evse is None or passed or not self._registration.accepted:
+        if place is None or passed or not self._registration.accepted:
             return call_result.ReserveNow(ReservationStatus.rejected)
-        outcome = await self._station.reserve(Kept(reservation_id, evse, id_tag, expires, parent_id_tag or None))
+        connector = place.connector if place.evse else 0
+        outcome = await self._station.reserve(
+            Kept(reservation_id, place.evse, id_tag, expires, parent_id_tag or None, connector)
+        )
         return call_result.ReserveNow(_STATUS.get(outcome, ReservationStatus.rejected))
 
     @on(Action.cancel_reservation)

@@ -22,7 +22,7 @@ from chargepoint.journal.journal import Journal
 from chargepoint.ocpp import schema
 from chargepoint.ocpp.rpc import Refusal, on
 from chargepoint.ocpp.timestamps import from_text, to_text
-from chargepoint.ocpp.v16.connectors import Connectors
+from chargepoint.ocpp.v16.connectors import Connectors, Place
 from chargepoint.station.api import Outcome, StationApi
 
 _PURPOSE: Final = {
@@ -36,7 +36,7 @@ _WRONG_VALUE: Final = ("unit", "evse")
 log = structlog.get_logger("ocpp.smart-charging")
 
 
-def profile_of(fields: Mapping[str, Any], evse: int, installed: float) -> Profile:
+def profile_of(fields: Mapping[str, Any], place: Place, installed: float) -> Profile:
     """The neutral profile of a csChargingProfiles with snake_case names."""
     schedule = fields["charging_schedule"]
     recurrency = fields.get("recurrency_kind")
@@ -51,7 +51,8 @@ def profile_of(fields: Mapping[str, Any], evse: int, installed: float) -> Profil
             Period(period["start_period"], float(period["limit"]), period.get("number_phases"))
             for period in schedule["charging_schedule_period"]
         ),
-        evse=evse,
+        evse=place.evse,
+        connector=place.connector,
         recurrency=None if recurrency is None else Recurrency(recurrency.lower()),
         valid_from=_seconds(fields.get("valid_from")),
         valid_to=_seconds(fields.get("valid_to")),
@@ -80,10 +81,10 @@ class SmartCharging:
     async def set_charging_profile(
         self, connector_id: int, cs_charging_profiles: dict[str, Any]
     ) -> call_result.SetChargingProfile:
-        evse = self._connectors.evse_of(connector_id)
-        if evse is None:
+        place = self._connectors.place_of(connector_id)
+        if place is None:
             raise Refusal(schema.PROPERTY, f"connectorId {connector_id} does not exist")
-        profile = profile_of(cs_charging_profiles, evse, self._utc())
+        profile = profile_of(cs_charging_profiles, place, self._utc())
         try:
             outcome = await self._station.set_profile(await self._with_own_transaction(profile))
         except ProfileError as error:
@@ -113,11 +114,14 @@ class SmartCharging:
         stack_level: int | None = None,
     ) -> call_result.ClearChargingProfile:
         """All that is given must match; an id alone decides when it is given (errata 3.25, 3.26)."""
-        evse = None if connector_id is None else self._connectors.evse_of(connector_id)
-        if id is None and connector_id is not None and evse is None:
+        place = None if connector_id is None else self._connectors.place_of(connector_id)
+        if id is None and connector_id is not None and place is None:
             return call_result.ClearChargingProfile(ClearChargingProfileStatus.unknown)
         purpose = None if charging_profile_purpose is None else _PURPOSE[charging_profile_purpose]
-        outcome = await self._station.clear_profiles(id=id, evse=evse, purpose=purpose, stack=stack_level)
+        evse, connector = (None, None) if place is None else place
+        outcome = await self._station.clear_profiles(
+            id=id, evse=evse, purpose=purpose, stack=stack_level, connector=connector
+        )
         accepted = outcome is Outcome.ACCEPTED
         return call_result.ClearChargingProfile(
             ClearChargingProfileStatus.accepted if accepted else ClearChargingProfileStatus.unknown
@@ -127,10 +131,10 @@ class SmartCharging:
     def get_composite_schedule(
         self, connector_id: int, duration: int, charging_rate_unit: str | None = None
     ) -> call_result.GetCompositeSchedule:
-        evse = self._connectors.evse_of(connector_id)
+        place = self._connectors.place_of(connector_id)
         composite = None
-        if evse is not None and duration >= 0:
-            composite = self._station.composite(evse, duration, charging_rate_unit or "A")
+        if place is not None and duration >= 0:
+            composite = self._station.composite(place.evse, duration, charging_rate_unit or "A", place.connector)
         if composite is None or not composite.periods:
             return call_result.GetCompositeSchedule(GetCompositeScheduleStatus.rejected)
         return call_result.GetCompositeSchedule(

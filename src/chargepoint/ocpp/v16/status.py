@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+from chargepoint.ocpp.v16.connectors import Place
 from chargepoint.station.api import ConnectorStatus, StatusChanged
 
 Key = tuple[ConnectorStatus, str | None]
@@ -13,8 +14,12 @@ def _key(event: StatusChanged) -> Key:
     return event.status, event.error
 
 
+def _place(event: StatusChanged) -> Place:
+    return Place(event.evse, event.connector)
+
+
 class StatusReporter:
-    """Keeps what was told of each point and sends what is new.
+    """Keeps what was told of each connector and sends what is new.
 
     A status that lasts shorter than `minimum_s` is not told (MinimumStatusDuration); a fault always is. `mark` gives
     the place of a status among the transaction messages. `send` returns False when the message could not be brought
@@ -30,15 +35,15 @@ class StatusReporter:
         self._mark = mark
         self._send = send
         self._minimum_s = minimum_s
-        self._told: dict[int, Key] = {}
-        self._waiting: dict[int, deque[tuple[float, int, StatusChanged]]] = {}
+        self._told: dict[Place, Key] = {}
+        self._waiting: dict[Place, deque[tuple[float, int, StatusChanged]]] = {}
         self._news = asyncio.Event()
         self._online = False
 
     def changed(self, event: StatusChanged) -> None:
         """A point's status or fault is another one since `event.at`."""
         now = asyncio.get_running_loop().time()
-        queue = self._waiting.setdefault(event.evse, deque())
+        queue = self._waiting.setdefault(_place(event), deque())
         if not self._online:
             queue.clear()
         while queue and queue[-1][2].error is None and now - queue[-1][0] < self._minimum_s():
@@ -76,22 +81,22 @@ class StatusReporter:
     async def _round(self) -> float | None:
         """Send what is due; returns seconds until the next is, or None."""
         soonest: float | None = None
-        for evse in sorted(self._waiting):
-            queue = self._waiting[evse]
+        for place in sorted(self._waiting):
+            queue = self._waiting[place]
             while queue and self._online:
                 since, mark, event = queue[0]
                 left = self._left(since, event)
                 if left > 0:
                     soonest = left if soonest is None else min(soonest, left)
                     break
-                if self._told.get(evse) != _key(event) and not await self._tell(event, mark):
+                if self._told.get(place) != _key(event) and not await self._tell(event, mark):
                     return None
                 if queue and queue[0][2] is event:
                     queue.popleft()
         return soonest
 
     def _left(self, since: float, event: StatusChanged) -> float:
-        if event.error is not None or event.evse not in self._told:
+        if event.error is not None or _place(event) not in self._told:
             return 0.0
         return since + self._minimum_s() - asyncio.get_running_loop().time()
 
@@ -99,5 +104,5 @@ class StatusReporter:
         if not await self._send(event, mark):
             self._online = False
             return False
-        self._told[event.evse] = _key(event)
+        self._told[_place(event)] = _key(event)
         return True

@@ -7,11 +7,11 @@ from ocpp.v16 import call_result
 from ocpp.v16.enums import Action, TriggerMessageStatus
 
 from chargepoint.ocpp.rpc import Reply, on
-from chargepoint.ocpp.v16.connectors import Connectors
+from chargepoint.ocpp.v16.connectors import Connectors, Place
 from chargepoint.ocpp.v16.registration import Registration
 
-Trigger = Callable[[tuple[int, ...]], Awaitable[None]]
-"""Sends the message, for these EVSEs where it is about connectors."""
+Trigger = Callable[[tuple[Place, ...]], Awaitable[None]]
+"""Sends the message, for these places where it is about connectors."""
 
 _OF_CONNECTORS: Final = ("StatusNotification", "MeterValues")
 _OF_POINTS: Final = ("MeterValues",)
@@ -64,24 +64,24 @@ class RemoteTrigger:
         trigger = triggers.get(requested)
         if trigger is None:
             return TriggerMessageStatus.not_implemented, None
-        evses = self._evses(requested, connector_id)
-        if evses is None or not self._possible(requested):
+        places = self._places(requested, connector_id)
+        if places is None or not self._possible(requested):
             return TriggerMessageStatus.rejected, None
 
         async def send() -> None:
-            await trigger(evses)
+            await trigger(places)
 
         return TriggerMessageStatus.accepted, send
 
     async def _boot(self) -> None:
         self._registration.again()
 
-    def _evses(self, requested: str, connector_id: int | None) -> tuple[int, ...] | None:
-        """The EVSEs meant; without a connector all of them. None when there is no such connector."""
+    def _places(self, requested: str, connector_id: int | None) -> tuple[Place, ...] | None:
+        """The places meant; without a connector all of them. None when there is no such connector."""
         if requested not in _OF_CONNECTORS:
             return ()
         if connector_id is not None:
-            evse = self._connectors.evse_of(connector_id)
-            return None if evse is None else (evse,)
+            place = self._connectors.place_of(connector_id)
+            return None if place is None else (place,)
         wanted = self._connectors.all[1:] if requested in _OF_POINTS else self._connectors.all
-        return tuple(evse for connector in wanted if (evse := self._connectors.evse_of(connector)) is not None)
+        return tuple(place for connector in wanted if (place := self._connectors.place_of(connector)) is not None)
