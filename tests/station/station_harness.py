@@ -56,11 +56,21 @@ class Car:
     before: bool = False
     """It stands before the point, as the bay's sensor has it."""
     permit: Permit | None = None
+    domestic_plug: bool = False
+    domestic_count: int = 0
+    domestic_load: float = 8.0
+    domestic_closed: bool = False
 
     @property
     def amps(self) -> float:
         """What it draws on each phase: 16 A at most, and never more than it is offered."""
         return min(16.0, self.permit.current_a) if self.closed and self.permit is not None else 0.0
+
+    @property
+    def currents(self) -> tuple[float, float, float]:
+        """Through the point's meter; the domestic socket is on its first conductor."""
+        own, second = self.amps, self.domestic_load if self.domestic_closed else 0.0
+        return own + second, own, own
 
 
 class FakeLink:
@@ -101,7 +111,13 @@ class FakeLink:
     def obey(self, evse: int) -> None:
         car = self.cars[evse]
         permit = car.permit
-        close = car.connected and car.wants and not car.faults and permit is not None and permit.allowed
+        allowed = permit is not None and permit.allowed and not car.faults
+        second = allowed and car.domestic_plug and permit is not None and permit.connector == 2
+        if second != car.domestic_closed:
+            car.domestic_closed = second
+            car.closed_at, car.opened_at = (self.time.mono, car.opened_at) if second else (None, self.time.mono)
+            self.report(evse)
+        close = car.connected and car.wants and allowed and permit is not None and permit.connector == 1
         if close == car.closed or (self.stuck and car.closed):
             return
         car.closed = close
@@ -133,7 +149,7 @@ class FakeLink:
     def report(self, evse: int) -> None:
         car = self.cars[evse]
         permit = car.permit
-        allowed = permit is not None and permit.allowed
+        allowed = permit is not None and permit.allowed and permit.connector == 1
         letter = ("C" if car.wants and allowed else "B") if car.connected else "A"
         assert self.listener is not None
         self.listener.point_reported(
@@ -161,6 +177,10 @@ class FakeLink:
                 wake_ups=0,
                 faults=car.faults,
                 bay_occupied=car.before,
+                domestic_plug=car.domestic_plug,
+                domestic_count=car.domestic_count,
+                domestic_commanded=car.domestic_closed,
+                domestic_closed=car.domestic_closed,
             )
         )
 
@@ -179,8 +199,8 @@ class FakeMeters:
 
     def _read(self, evse: int) -> Reading:
         car = self.link.cars[evse]
-        amps = car.amps
-        reading = Reading(self.time.mono, car.wh, amps * 230 * 3, (230.0,) * 3, (amps,) * 3)
+        amps = car.currents
+        reading = Reading(self.time.mono, car.wh, sum(amps) * 230, (230.0,) * 3, amps)
         self.kept[evse] = reading
         return reading
 
@@ -239,9 +259,13 @@ class FakeBackend:
     async def disconnect(self) -> None:
         self.online = False
 
-    def statuses(self, evse: int) -> list[str]:
-        """Statuses told of a point, repeats left out."""
-        told = [e.status.value for e in self.events if isinstance(e, StatusChanged) and e.evse == evse]
+    def statuses(self, evse: int, connector: int = 1) -> list[str]:
+        """Statuses told of a connector, repeats left out."""
+        told = [
+            e.status.value
+            for e in self.events
+            if isinstance(e, StatusChanged) and (e.evse, e.connector) == (evse, connector)
+        ]
         return [s for i, s in enumerate(told) if i == 0 or told[i - 1] != s]
 
 
@@ -288,6 +312,20 @@ class Harness:
         car.count += 1
         self.link.report(evse)
 
+    def plug_domestic(self, evse: int = 1, load: float = 8.0) -> None:
+        car = self.link.cars[evse]
+        car.domestic_plug, car.domestic_load = True, load
+        car.domestic_count += 1
+        self.link.report(evse)
+
+    def unplug_domestic(self, evse: int = 1) -> None:
+        self.link.cars[evse].domestic_plug = False
+        self.link.obey(evse)
+        self.link.report(evse)
+
+    def shown(self, connector: int, evse: int = 1) -> str:
+        return self.station.points[evse].connectors[connector].status.value
+
     def unplug(self, evse: int = 1) -> None:
         car = self.link.cars[evse]
         car.plugged = car.connected = False
@@ -308,7 +346,7 @@ class Harness:
         """Time passes, the meters are read, and what charges gets its energy."""
         self.time.mono += seconds
         for evse, car in self.link.cars.items():
-            if car.closed:
+            if car.closed or car.domestic_closed:
                 car.wh += wh
             self.link.report(evse)
             self.meters.poll(evse)
