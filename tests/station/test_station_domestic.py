@@ -90,12 +90,18 @@ async def test_a_second_plug_waits_until_the_first_is_gone_and_then_has_its_turn
         assert "waits" in sentence(h) and "attend" in sentence(h, "fr")
         assert await h.station.remote_start("TAG2", 1, connector=2) is Outcome.REJECTED
         h.unplug()
+        await h.until_state("idle")
+        h.advance(1)
         await h.until(lambda: h.shown(2) == "Preparing")
         h.badge("TAG2")
         await h.until(lambda: h.link.cars[1].domestic_closed)
         h.plug()
         h.advance(1)
         assert h.shown(1) == "Unavailable" and not h.link.cars[1].closed
+        assert "Type 2 socket waits" in sentence(h)
+        point = h.station.points[1]
+        said = why(point, h.station.power, h.time.mono, True, "fr", connector=1)
+        assert said.startswith("La prise de type 2 est inutilisable") and "prise domestique" in said
         assert await h.station.remote_start("TAG", 1, connector=1) is Outcome.REJECTED
 
 

@@ -80,6 +80,11 @@ class Control:
             raise RpcError(f"there is no point {evse}: this station has {known}")
         return point
 
+    def _connector(self, point: Point, connector: int | None) -> None:
+        if connector is not None and connector not in point.connectors:
+            known = ", ".join(str(number) for number in point.connectors)
+            raise RpcError(f"point {point.id} has no connector {connector}: it has {known}")
+
     def _answer(self, outcome: Outcome) -> dict[str, str]:
         if outcome in _SENTENCES:
             raise RpcError(_SENTENCES[outcome])
@@ -88,8 +93,9 @@ class Control:
     async def status(self) -> dict[str, Any]:
         return await station_status(self._station)
 
-    def why(self, evse: int, lang: Literal["en", "fr"] | None = None) -> str:
+    def why(self, evse: int, lang: Literal["en", "fr"] | None = None, connector: int | None = None) -> str:
         station, point = self._station, self._point(evse)
+        self._connector(point, connector)
         language = lang or station.config.station.language
         link = station.backend.status()
         around = Surroundings(
@@ -107,6 +113,7 @@ class Control:
             any(evse == place for place, _ in station.in_service()),
             language,
             around,
+            connector,
         )
 
     def connect(self) -> dict[str, bool]:
@@ -117,22 +124,22 @@ class Control:
         await self._station.backend.disconnect()
         return {"asked": True}
 
-    async def unlock(self, evse: int) -> dict[str, str]:
-        self._point(evse)
-        return self._answer(await self._station.unlock(evse))
+    async def unlock(self, evse: int, connector: int = 1) -> dict[str, str]:
+        self._connector(self._point(evse), connector)
+        return self._answer(await self._station.unlock(evse, connector))
 
     async def stop(self, evse: int) -> dict[str, str]:
         self._point(evse)
         return self._answer(await self._station.stop(evse, StopReason.LOCAL))
 
-    async def start_session(self, evse: int, token: str) -> dict[str, str]:
-        self._point(evse)
-        return self._answer(await self._station.remote_start(token, evse))
+    async def start_session(self, evse: int, token: str, connector: int | None = None) -> dict[str, str]:
+        self._connector(self._point(evse), connector)
+        return self._answer(await self._station.remote_start(token, evse, connector=connector))
 
-    async def availability(self, evse: int, operative: bool) -> dict[str, str]:
+    async def availability(self, evse: int, operative: bool, connector: int | None = None) -> dict[str, str]:
         if evse != 0:
-            self._point(evse)
-        return self._answer(await self._station.set_availability(evse, operative))
+            self._connector(self._point(evse), connector)
+        return self._answer(await self._station.set_availability(evse, operative, connector))
 
     def limit(self, evse: int, amps: float | None = None, minutes: float = 60.0) -> dict[str, Any]:
         """A technician limits a point for some time, or (without `amps`) lets it go."""

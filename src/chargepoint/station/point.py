@@ -253,6 +253,8 @@ class Point:
         if last.boot == clock.boot:
             # Both processes were started anew in one boot, and the plug was held by its lock in between.
             return 0 <= now - last.mono < KEEP_REGISTER_S + RESTART_GAP_S
+        if pending.connector != TYPE_2:
+            return False  # no lock held its plug while nobody looked
         # The power was off. A clock without a battery may show any time: then nobody knows for how long.
         limit = self._shared.settings.resume_after_power_loss_s
         return limit > 0 and last.utc is not None and 0 <= clock.utc() - last.utc < KEEP_REGISTER_S + limit

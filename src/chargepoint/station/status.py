@@ -2,10 +2,9 @@
 
 from chargepoint.evse.messages import PointReport
 from chargepoint.station.api import ConnectorStatus
+from chargepoint.station.connectors import DOMESTIC
 from chargepoint.station.session import Session
 
-DOMESTIC = 2
-"""The connector that is a domestic socket: it has no pilot."""
 DRAWS_A = 0.5
 """Above it a plug in a domestic socket charges (Mode 2 tells nothing but its current)."""
 SETTLE_S = 8.0

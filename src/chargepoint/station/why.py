@@ -6,12 +6,15 @@ from typing import Final
 
 from chargepoint.energy import reasons
 from chargepoint.energy.limits import in_words
+from chargepoint.evse.messages import PointReport
 from chargepoint.sentences import translate
 from chargepoint.station.api import AuthStatus
+from chargepoint.station.connectors import DOMESTIC, HINDRANCES, TYPE_2, plugged
 from chargepoint.station.entrance import Refusal
 from chargepoint.station.faultlist import Active
 from chargepoint.station.point import Point
 from chargepoint.station.power import SHARED, Power
+from chargepoint.station.status import DRAWS_A
 
 _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "no-evse": (
@@ -77,6 +80,31 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "Charge à {current} A sur {offer} A proposés : {limit}.",
     ),
     "nothing-offered": ("No current is offered: {limit}.", "Aucun courant n'est proposé : {limit}."),
+    "domestic-charging": (
+        "Charging at {current} A from the domestic socket, which gives {offer} A at most.",
+        "Charge à {current} A sur la prise domestique, qui donne {offer} A au plus.",
+    ),
+    "domestic-idle": (
+        "What is plugged into the domestic socket draws no current; it may have {offer} A.",
+        "Ce qui est branché sur la prise domestique ne consomme rien ; {offer} A lui sont permis.",
+    ),
+    "domestic-off": (
+        "The domestic socket is off, for it gives its {offer} A or nothing: {limit}.",
+        "La prise domestique est coupée, car elle donne ses {offer} A ou rien : {limit}.",
+    ),
+    "other-connector": (
+        "The point's other contactor has not yet confirmed that it is open.",
+        "L'autre contacteur du point n'a pas encore confirmé son ouverture.",
+    ),
+    "plug": ("The plug's switch is not steady yet.", "Le contact de la fiche n'est pas encore stable."),
+    "second": (
+        "{text}; what is plugged into the {socket} waits, for a point uses one connector at a time.",
+        "{text} ; ce qui est branché sur la {socket} attend, car un point n'utilise qu'une prise à la fois.",
+    ),
+    "hindered": (
+        "The {socket} cannot be used now: {reason}.",
+        "La {socket} est inutilisable pour l'instant : {reason}.",
+    ),
     "refused": (
         "Badge {token} was refused by the central system: {status}.",
         "Le badge {token} a été refusé par le système central : {status}.",
@@ -118,6 +146,11 @@ _TROUBLES: Final[dict[str, tuple[str, str]]] = {
 }
 """What a failed connection says, in part, and how a person would say it. The first that fits."""
 
+_SOCKETS: Final[dict[int, tuple[str, str]]] = {
+    TYPE_2: ("Type 2 socket", "prise de type 2"),
+    DOMESTIC: ("domestic socket", "prise domestique"),
+}
+
 REFUSAL_S: Final = 180.0
 """A refused badge is the reason for so long."""
 
@@ -150,13 +183,26 @@ def why(
     operative: bool,
     lang: str = "en",
     around: Surroundings = Surroundings(),
+    connector: int | None = None,
 ) -> str:
-    """The sentence, in English (`en`) or French (`fr`)."""
+    """The sentence, in English (`en`) or French (`fr`); about the connector in use, or about this one."""
     fault = point.fault()
     if fault is not None:
         return _fault(fault, lang)
     if point.report is None:
         return _say("no-evse", lang)
+    if connector is not None and (hindered := point.hindered(connector)):
+        reason = translate(HINDRANCES[connector, hindered], lang)
+        return _say("hindered", lang, socket=_SOCKETS[connector][lang == "fr"], reason=reason)
+    text = _session(point, power, now, operative, lang, around)
+    for number in point.connectors:
+        if connector is None and plugged(point.report, number) and point.hindered(number):
+            return _say("second", lang, text=text.removesuffix("."), socket=_SOCKETS[number][lang == "fr"])
+    return text
+
+
+def _session(point: Point, power: Power, now: float, operative: bool, lang: str, around: Surroundings) -> str:
+    """Of the connector in use."""
     if point.pending is not None:
         return _say("pending", lang)
     state = point.session.state
@@ -214,6 +260,8 @@ def _running(point: Point, power: Power, now: float, lang: str) -> str:
     if not point.session.connected or report is None:
         return _say("car-gone", lang)
     limit = _limit(point, power, now, lang)
+    if point.used.number == DOMESTIC:
+        return _domestic(point, report, limit, lang)
     if not point.permitted:
         return _say("nothing-offered", lang, limit=limit)
     offer = in_words(point.offered_a, lang)
@@ -225,6 +273,18 @@ def _running(point: Point, power: Power, now: float, lang: str) -> str:
         return _say("charging", lang, current=current, offer=offer, limit=limit)
     key = report.waiting if report.waiting in _TEXTS else "no-permission"
     return _say(key, lang, offer=offer)
+
+
+def _domestic(point: Point, report: PointReport, limit: str, lang: str) -> str:
+    """A session in the domestic socket, where no pilot tells what the other side wants."""
+    offer = in_words(point.used.max_current, lang)
+    if not point.permitted:
+        return _say("domestic-off", lang, offer=offer, limit=limit)
+    if not report.domestic_closed:
+        return _say(report.waiting if report.waiting in _TEXTS else "no-permission", lang, offer=offer)
+    if point.drawn_a <= DRAWS_A:
+        return _say("domestic-idle", lang, offer=offer)
+    return _say("domestic-charging", lang, current=in_words(round(point.drawn_a, 1), lang), offer=offer)
 
 
 def _limit(point: Point, power: Power, now: float, lang: str) -> str:
