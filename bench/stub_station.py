@@ -65,7 +65,7 @@ class StubStation:
     def sample_now(self, evse: int, context: str, connector: int = 1) -> MeterSampled | None:
         return None
 
-    def transaction_of(self, evse: int) -> int | None:
+    def transaction_of(self, evse: int, connector: int | None = None) -> int | None:
         return None
 
     def key_figures(self) -> dict[str, Any]:

@@ -137,7 +137,7 @@ class FakeStation:
         value = MeterValue("Energy.Active.Import.Register", 1234.0, "Wh", None, "Outlet", context)
         return MeterSampled(evse, NOW, (value,), connector)
 
-    def transaction_of(self, evse: int) -> int | None:
+    def transaction_of(self, evse: int, connector: int | None = None) -> int | None:
         return None
 
     def key_figures(self) -> dict[str, Any]:

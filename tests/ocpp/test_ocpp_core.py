@@ -397,7 +397,7 @@ async def test_triggered_values_name_the_transaction_that_runs(borne, central):
     central.first_transaction_id = 0
     stamp = Stamp(borne.journal.boot, 1.0, NOW.timestamp())
     tx = await borne.journal.write(lambda db: transactions.begin(db, 2, 1, "TAG1", None, None, "car", stamp, 10))
-    borne.station.transaction_of = lambda evse: tx if evse == 2 else None
+    borne.station.transaction_of = lambda evse, connector: tx if evse == 2 else None
     await central.call("TriggerMessage", {"requestedMessage": "MeterValues", "connectorId": 2})
     early = await central.wait_for("MeterValues")  # its id is not known yet
     assert "transactionId" not in early.payload

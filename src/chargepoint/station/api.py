@@ -272,8 +272,8 @@ class StationApi(Protocol):
         A point has one meter: what flows now is told of the connector in use alone.
         """
 
-    def transaction_of(self, evse: int) -> int | None:
-        """Local id of the point's open transaction."""
+    def transaction_of(self, evse: int, connector: int | None = None) -> int | None:
+        """Local id of the point's open transaction; with `connector`, only if it is there."""
 
     async def transaction_answered(self, tx: int, backend_id: str | None, authorization: Authorization) -> None:
         """The central system's answer to a started transaction: its id for it, and what it thinks of the token."""

@@ -202,9 +202,11 @@ class Station(StationCore):
         values = point.present_values(self.settings.sampled_measurands, context, connector)
         return MeterSampled(evse, self.clock.utc_of(point.reading.at), tuple(values), connector)
 
-    def transaction_of(self, evse: int) -> int | None:
+    def transaction_of(self, evse: int, connector: int | None = None) -> int | None:
         point = self.points.get(evse)
-        return None if point is None else point.session.tx
+        if point is None or connector not in (None, point.session.connector):
+            return None
+        return point.session.tx
 
     async def transaction_answered(self, tx: int, backend_id: str | None, authorization: Authorization) -> None:
         def write(db: sqlite3.Connection) -> str | None:
