@@ -3,7 +3,7 @@
     ./dev run python bench/fault_sessions.py [--sessions 10000] [--shard 500] [--seed 1] [--calm]
 
 Shards of some hundred sessions, each a borne of its own with a seed of its own (SEED, SEED+1, ...), one after another;
-figures add up over runs with `--add`.
+figures add up over runs with `--add FILE`, which goes on with the seed after the last one in it.
 """
 
 import argparse
@@ -35,7 +35,9 @@ def main() -> int:
     total, began, seed = Account(), time.perf_counter(), arguments.seed
     if arguments.add and arguments.add.exists():
         for line in arguments.add.read_text().splitlines():
-            total.add(loaded(json.loads(line)))
+            record = json.loads(line)
+            seed = max(seed, record.pop("seed") + 1)
+            total.add(loaded(record))
     while total.sessions < arguments.sessions and time.perf_counter() - began < arguments.limit:
         at = time.perf_counter()
         shard = virtual_time.run(Campaign(seed, arguments.shard, not arguments.calm).run())
@@ -59,7 +61,6 @@ def main() -> int:
 def loaded(record: dict[str, object]) -> Account:
     """An account as a line of the file has it."""
     account = Account()
-    record.pop("seed", None)
     account.add(Account(**record))  # type: ignore[arg-type]
     return account
 

@@ -134,8 +134,8 @@ class FaultProxy:
         self._writers.add(writer)
         try:
             await self._relay(reader, writer)
-        except OSError:
-            _abort(writer)  # the other side has gone: so has this one
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            _abort(writer)  # the other side has gone, or the test is over: so has this one
         finally:
             self._writers.discard(writer)
             self._tasks.discard(task)

@@ -453,8 +453,10 @@ class Campaign:
             central.refuse = None
         else:
             wrong: Any = {"answers with errors": Fail(), "answers nonsense": {"surprise": [1]}}.get(name, SILENCE)
-            for action in ("Authorize", "Heartbeat", "StatusNotification", "MeterValues"):
-                central.answers[action] = wrong
+            actions = ["Authorize", "Heartbeat", "StatusNotification", "MeterValues"]
+            if name != "answers nonsense":
+                actions += ["StartTransaction", "StopTransaction"]
+            central.answers.update(dict.fromkeys(actions, wrong))
             await asyncio.sleep(length)
             central.answers = before
 
@@ -487,27 +489,23 @@ class Campaign:
             self.settle_point(evse, register)
 
     def settle_point(self, evse: int, register: int) -> None:
-        account, seen = self.account, set()
+        account = self.account
         starts: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
-        ids = {r.unique_id for r in self.central.received if r.action == "StartTransaction"}
-        calls = [r for r in self.central.received if r.action == "StartTransaction"]
-        for call, booked in zip(calls, self.central.transactions, strict=True):
-            if booked.connector == evse and (call.unique_id not in seen or booked.meter_stop is not None):
-                seen.add(call.unique_id)
-                starts[(booked.started, booked.id_tag, booked.meter_start)].append(booked)
-        assert ids >= seen
+        for booked in self.central.transactions:
+            if booked.connector == evse:
+                starts[booked.started, booked.id_tag, booked.meter_start].append(booked)
         at = 0
         for (started, _, start_wh), booked in sorted(starts.items()):
             account.transactions += 1
             account.repeated_by_resend += len(booked) - 1
-            ended = [b for b in booked if b.meter_stop is not None]
-            account.lost += not ended
-            account.twice += len(ended) > 1
-            if not ended:
-                continue
-            self.gap(evse, at, start_wh, started)
-            account.billed_wh += ended[0].meter_stop - start_wh
-            at = ended[0].meter_stop
+            ends = {(b.meter_stop, b.stopped) for b in booked if b.meter_stop is not None}
+            account.lost += not ends
+            account.twice += len(ends) > 1
+            if ends:
+                stop_wh = min(ends)[0]
+                self.gap(evse, at, start_wh, started)
+                account.billed_wh += stop_wh - start_wh
+                at = stop_wh
         self.gap(evse, at, register, "the end")
 
     def gap(self, evse: int, billed_to: int, begins_at: int, when: str) -> None:

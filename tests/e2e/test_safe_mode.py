@@ -38,13 +38,13 @@ def test_a_station_that_crashes_at_start_rests_in_safe_mode_tells_why_and_comes_
 
     async def play() -> None:
         async with CentralSystem(tags=["04A1B2C3"]) as central:
-            borne = Borne(central.url, edit=lambda text: text.replace("safe_after = 0", "safe_after = 3"))
+            borne = Borne(central.url, edit=lambda text: text.replace("safe_after = 0", "safe_after = 2"))
             try:
                 await borne.spawn("run")
                 await borne.until(borne.answers, 40, "the safe mode to answer")
                 status = await borne.status()
                 assert status["safe_mode"]["reason"] == "SyntaxError: null bytes in backend.py"
-                assert status["safe_mode"]["ends"] == 3
+                assert status["safe_mode"]["ends"] == 2
                 assert [f["name"] for f in status["faults"]] == ["safe-mode"]
                 assert {e["status"] for e in status["evses"]} == {"Unavailable"}
                 why = await borne.station("why", evse=1, lang="fr")
@@ -53,7 +53,7 @@ def test_a_station_that_crashes_at_start_rests_in_safe_mode_tells_why_and_comes_
                     asyncio.to_thread(ask, borne, "status"), asyncio.to_thread(ask, borne, "why", "2", "--lang", "en")
                 )
                 assert "safe-mode" in shown and "safe mode" in said
-                assert json.loads(await asyncio.to_thread(ask, borne, "status", "--json"))["safe_mode"]["ends"] == 3
+                assert json.loads(await asyncio.to_thread(ask, borne, "status", "--json"))["safe_mode"]["ends"] == 2
                 await no_car_is_charged_and_none_is_held(borne)
                 flag.unlink()
                 await borne.station("reset")
