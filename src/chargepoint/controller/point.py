@@ -57,11 +57,12 @@ class ControlledPoint:
     def permit(self, message: Permit, now: float) -> None:
         """The station's word, renewed or changed."""
         self.lease.grant(message, now)
+        self._set("lease-ended", False, now)
 
     def step(self, now: float) -> None:
         """Time has passed: a lease may have run out."""
-        self.lease.step(now)
-        self._set("lease-ended", self.lease.ran_out and self.state.letter in PRESENT, now)
+        if self.lease.step(now):
+            self._set("lease-ended", True, now)
         if self.wanted_a(now) > 0:
             self._withdrawn_at = now
 
