@@ -176,9 +176,11 @@ class Server:
         self.done = asyncio.Event()
         self.proof: asyncio.Future[Any] | None = None
         self.calm = False
+        self.failure: BaseException | None = None
 
     async def __call__(self, connection: ServerConnection) -> None:
         calls = asyncio.create_task(self._call(connection))
+        calls.add_done_callback(self._over)
         async for message in connection:
             frame = json.loads(message)
             if frame[0] == 2:
@@ -189,6 +191,12 @@ class Server:
                     self.proof.set_result(frame)
                     self.counts["results"] -= 1
         calls.cancel()
+
+    def _over(self, calls: asyncio.Task[None]) -> None:
+        """All sent, or a question was not answered: then the run has failed, and is not waited for."""
+        if not calls.cancelled():
+            self.failure = calls.exception()
+            self.done.set()
 
     async def _answer(self, connection: ServerConnection, frame: list[Any]) -> None:
         answer = [3, frame[1], GOOD_ANSWERS.get(frame[2], {}) if self.calm else ANSWERS.get(frame[2], {})]
@@ -208,7 +216,6 @@ class Server:
             elif self.sent % 20 == 0:
                 await asyncio.sleep(0)
         self.calm = True
-        self.done.set()
 
     async def prove(self, connection: ServerConnection, action: str, payload: dict[str, Any]) -> None:
         """A good call is answered. Raises TimeoutError or AssertionError."""
@@ -234,6 +241,7 @@ async def fuzz(frames: int, seed: int, directory: Path) -> dict[str, Any]:
                 {asyncio.ensure_future(server.done.wait()), talking, running}, return_when="FIRST_COMPLETED"
             )
             assert not talking.done(), talking.exception()
+            assert server.failure is None, repr(server.failure)
             talking.cancel()
             took = time.monotonic() - began
             await asyncio.sleep(0.5)
@@ -268,6 +276,7 @@ async def fuzz_whole(frames: int, seed: int) -> dict[str, Any]:
             before, kib = children(borne.processes["run"].pid), _resident_kib(borne.child("station"))
             began = time.monotonic()
             await asyncio.wait_for(server.done.wait(), 60 + frames / 20)
+            assert server.failure is None, f"after {server.sent} frames: {server.failure!r}"
             took = time.monotonic() - began
             (connection,) = listening.connections
             await server.prove(connection, "ClearChargingProfile", {})

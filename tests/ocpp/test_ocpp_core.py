@@ -9,6 +9,7 @@ import pytest
 from chargepoint.journal import outbox, transactions
 from chargepoint.journal.stamp import Stamp
 from chargepoint.ocpp.v16 import registration
+from chargepoint.ocpp.v16.trigger import MAX_PENDING
 from chargepoint.sim.central_system import SILENCE, CallFailed, Fail
 from chargepoint.station.api import (
     Authorization,
@@ -391,6 +392,17 @@ async def test_trigger_message_is_answered_first_and_then_obeyed(
     if message == "MeterValues":
         sampled = central.received[mark].payload["meterValue"][0]["sampledValue"]
         assert {value["context"] for value in sampled} == {"Trigger"}
+
+
+async def test_triggers_a_central_system_does_not_answer_keep_nobody_waiting_and_are_bounded(borne, central):
+    central.answers["StatusNotification"] = SILENCE
+    statuses = []
+    for _ in range(3 * MAX_PENDING):
+        answer = await central.call("TriggerMessage", {"requestedMessage": "StatusNotification"}, timeout_s=2)
+        statuses.append(answer["status"])
+    assert statuses[:MAX_PENDING] == ["Accepted"] * MAX_PENDING
+    assert statuses[-1] == "Rejected"
+    assert await central.call("GetLocalListVersion", timeout_s=2) == {"listVersion": 0}
 
 
 async def test_triggered_values_name_the_transaction_that_runs(borne, central):

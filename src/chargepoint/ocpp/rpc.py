@@ -153,6 +153,7 @@ class Rpc:
         self._waiting: _Waiting | None = None
         self._given_up: deque[str] = deque(maxlen=64)
         self._tasks: dict[asyncio.Task[None], Call] = {}
+        self._following: set[asyncio.Future[None]] = set()
         self._logged: dict[str, float] = {}
         self.counters: Counter[str] = Counter()
         """What happened on this connection: "malformed", "late-answers", "stray-answers", "unusual-answers"..."""
@@ -237,9 +238,8 @@ class Rpc:
             return
         log.error("handler failed", action=call.action, exc_info=error)
         self.counters["handler-failures"] += 1
-        if not isinstance(error, _AfterReply):
-            refusal = Refusal("InternalError", "the charge point failed to handle the call; its log says why")
-            self._start(call, self._refuse(call.unique_id, refusal))
+        refusal = Refusal("InternalError", "the charge point failed to handle the call; its log says why")
+        self._start(call, self._refuse(call.unique_id, refusal))
 
     async def _serve(self, call: Call) -> None:
         try:
@@ -255,13 +255,20 @@ class Rpc:
         self._check_ours("response", call.action, payload)
         await self._send(CallResult(call.unique_id, payload, call.action).to_json())
         if then is not None:
-            await self._follow(then)
+            self._follow(call, then)
 
-    async def _follow(self, then: Effect) -> None:
+    def _follow(self, call: Call, then: Effect) -> None:
+        """Start what follows an answer. It keeps nobody else's answer waiting, and goes on when the link is cut."""
         task = asyncio.ensure_future(then())
-        await asyncio.wait({task})
-        if not task.cancelled() and (error := task.exception()) is not None:
-            raise _AfterReply("the work after an answer failed") from error
+        self._following.add(task)
+        task.add_done_callback(lambda done: self._followed(call, done))
+
+    def _followed(self, call: Call, task: asyncio.Future[None]) -> None:
+        self._following.discard(task)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        log.error("the work after an answer failed", action=call.action, exc_info=error)
+        self.counters["handler-failures"] += 1
 
     async def _handle(self, call: Call) -> Any:
         if call.action not in self._dialect.actions:
@@ -372,10 +379,6 @@ class _Malformed(Exception):
     def __init__(self, reason: str, unique_id: str | None = None) -> None:
         super().__init__(reason)
         self.unique_id = unique_id
-
-
-class _AfterReply(Exception):
-    """Work after an answer failed: the answer has left, so nothing can be answered any more."""
 
 
 def to_payload(message: Any) -> Payload:

@@ -13,6 +13,8 @@ from chargepoint.ocpp.v16.registration import Registration
 Trigger = Callable[[tuple[Place, ...]], Awaitable[None]]
 """Sends the message, for these places where it is about connectors."""
 
+MAX_PENDING: Final = 16
+"""Triggered messages that wait; while there are so many, more are refused."""
 _OF_CONNECTORS: Final = ("StatusNotification", "MeterValues")
 _OF_POINTS: Final = ("MeterValues",)
 
@@ -36,6 +38,7 @@ class RemoteTrigger:
         self._triggers = triggers
         self._extended = extended
         self._possible = possible
+        self._pending = 0
 
     @on(Action.trigger_message)
     def trigger_message(
@@ -65,11 +68,15 @@ class RemoteTrigger:
         if trigger is None:
             return TriggerMessageStatus.not_implemented, None
         places = self._places(requested, connector_id)
-        if places is None or not self._possible(requested):
+        if places is None or self._pending >= MAX_PENDING or not self._possible(requested):
             return TriggerMessageStatus.rejected, None
 
         async def send() -> None:
-            await trigger(places)
+            self._pending += 1
+            try:
+                await trigger(places)
+            finally:
+                self._pending -= 1
 
         return TriggerMessageStatus.accepted, send
 
