@@ -265,6 +265,18 @@ async def test_a_remote_start_with_another_profile_is_rejected(borne, central, p
     assert borne.station.asked == []
 
 
+async def test_half_a_character_in_a_tag_is_taken_for_none_and_breaks_nothing(borne, central):
+    tag = {"idTag": "A\ud800B", "idTagInfo": {"status": "Accepted"}}
+    request = {"listVersion": 1, "updateType": "Full", "localAuthorizationList": [tag]}
+    assert await central.call("SendLocalList", request) == {"status": "Accepted"}
+    listed, _ = await borne.journal.read(lambda db: tokens.lookup(db, "A?B"))
+    assert listed is not None
+    whole = {**tag, "idTag": "\N{GRINNING FACE}"}  # two halves that make one
+    request = {"listVersion": 2, "updateType": "Full", "localAuthorizationList": [whole]}
+    assert await central.call("SendLocalList", request) == {"status": "Accepted"}
+    assert (await borne.journal.read(lambda db: tokens.lookup(db, "\N{GRINNING FACE}")))[0] is not None
+
+
 @pytest.mark.parametrize(
     ("payload", "asked", "status"),
     [

@@ -39,6 +39,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 MAX_SERVED: Final = 32
 """CALLs of the other side that may wait for their answers at once; OCPP-J allows one."""
 LOG_EVERY_S: Final = 60.0
+_HALF_CHARACTER: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _READABLE_CALL: Final = re.compile(r'\s*\[\s*2\s*,\s*"([^"\\]{1,36})"')
 
 log = structlog.get_logger("ocpp.rpc")
@@ -409,6 +410,9 @@ def _parse(message: str | bytes) -> list[Any]:
     try:
         text = message if isinstance(message, str) else message.decode()
         frame = json.loads(text, parse_constant=_no_constant)
+        if _HALF_CHARACTER.search(text):
+            # JSON can spell half a character, which no text is: neither the journal nor a file would take it.
+            frame = json.loads(json.dumps(frame, ensure_ascii=False).encode(errors="replace"))
     except (ValueError, RecursionError) as error:
         readable = _READABLE_CALL.match(message) if isinstance(message, str) else None
         raise _Malformed(f"not JSON: {error}", readable.group(1) if readable else None) from error
