@@ -1,14 +1,18 @@
 """The loop over a board, with real sockets and files; only the clock and the board are the test's."""
 
+import ast
 import gc
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from evse_rig import Rig
 
+import chargepoint
 from chargepoint.board.types import BorneInputs, PointInputs, PointOutputs
 from chargepoint.config import BoardSection, Config, EvseSection, StationSection, SupplySection
 from chargepoint.evse.log import Log
@@ -318,3 +322,33 @@ def test_passes_leave_no_garbage_behind(bench: Bench) -> None:
     finally:
         gc.enable()
     assert grown < 100, f"{grown} objects more after {4800} passes without the collector"
+
+
+def test_nothing_but_the_loop_feeds_the_coil_watchdog() -> None:
+    sources = Path(chargepoint.__file__).parent
+    callers = {
+        str(path.relative_to(sources))
+        for room in ("evse", "board", "processes")
+        for path in (sources / room).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "heartbeat"
+    }
+    assert callers == {"evse/loop.py"}
+
+
+def test_the_interpreter_is_calm_once_the_loop_runs() -> None:
+    script = (
+        "import gc, sys; from chargepoint.evse import realtime;"
+        "granted = realtime.claim(); realtime.calm_interpreter();"
+        "print(sorted(granted), gc.isenabled(), gc.get_freeze_count() > 1000, sys.getswitchinterval() < 0.001)"
+    )
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30)
+    assert told.stdout.split("]")[1].split() == ["False", "True", "True"]
+    assert told.stdout.startswith("['memory', 'scheduler']")
+
+
+def test_a_packet_nested_without_end_is_nonsense_too(bench: Bench) -> None:
+    client = bench.connect()
+    client.send(b'{"type":"permit","x":' + b"[" * 60_000)
+    bench.run(0.1)
+    assert bench.loop._server.malformed == 1
