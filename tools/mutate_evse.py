@@ -199,6 +199,7 @@ class Outcome:
         self.run += 1
         if alive:
             self.survivors.append(mutant)
+            print(f"{self.run}: survives: {mutant}", file=sys.stderr, flush=True)
 
 
 def loaded_anew(mutant: Mutant) -> bool:
