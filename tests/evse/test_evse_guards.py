@@ -234,3 +234,19 @@ def test_a_free_point_notices_a_board_of_which_a_part_is_missing() -> None:
     rig.borne(missing="door")
     rig.step()
     assert rig.faults == {"board-mismatch"}
+
+
+@pytest.mark.parametrize(
+    ("mirror", "live", "words"), [(True, False, ("closed", "dead")), (False, True, ("open", "live"))]
+)
+def test_a_contactor_says_what_its_feedback_told(mirror: bool, live: bool, words: tuple[str, str]) -> None:
+    told = f"mirror contact {words[0]}, load side {words[1]}"
+    dropped = closed()
+    for tick in range(12):
+        dropped.step(5.0 + tick / 100, False, mirror, live)
+    assert dropped.trouble is Trouble.DROPS and dropped.detail == told
+    stuck, now = quiet(), 1.0
+    while stuck.trouble is Trouble.NONE:
+        stuck.step(now, True, mirror and stuck.commanded, live and stuck.commanded)
+        now += 0.01
+    assert stuck.trouble is Trouble.STUCK_OPEN and stuck.detail == f"{told} after 2 tries"

@@ -75,6 +75,15 @@ def test_a_revoked_lease_did_not_run_out() -> None:
     lease.grant(Permit(1, True, 16.0, hold_lock=True), 0.0)
     lease.revoke()
     assert not (lease.allows(0.1) or lease.holds(0.1) or lease.ran_out or lease.step(0.1))
+    assert not lease.ran_out
+
+
+def test_less_than_six_amperes_are_no_permission() -> None:
+    lease = Lease()
+    lease.grant(Permit(1, True, 5.9), 0.0)
+    assert not lease.allows(0.1)
+    lease.grant(Permit(1, True, 6.0), 0.0)
+    assert lease.allows(0.1)
 
 
 @pytest.mark.parametrize(("mirror", "live"), [(True, False), (False, True), (True, True)])
