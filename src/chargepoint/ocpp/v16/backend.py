@@ -27,7 +27,7 @@ from chargepoint.ocpp.tap import Tap
 from chargepoint.ocpp.timestamps import from_text
 from chargepoint.ocpp.v16 import outgoing
 from chargepoint.ocpp.v16.configuration import Configuration
-from chargepoint.ocpp.v16.connectors import Connectors, Place
+from chargepoint.ocpp.v16.connectors import Connectors
 from chargepoint.ocpp.v16.core import Core
 from chargepoint.ocpp.v16.dialect import DIALECT, MAX_ID_TAG, authorization
 from chargepoint.ocpp.v16.firmware import Firmware
@@ -42,7 +42,7 @@ from chargepoint.ocpp.v16.security import Security
 from chargepoint.ocpp.v16.site_reports import site_report
 from chargepoint.ocpp.v16.smart_charging import SmartCharging
 from chargepoint.ocpp.v16.status import StatusReporter
-from chargepoint.ocpp.v16.trigger import RemoteTrigger
+from chargepoint.ocpp.v16.triggered import Triggered
 from chargepoint.station.api import (
     Authorization,
     AuthStatus,
@@ -134,6 +134,16 @@ class Backend:
             clock.utc,
             lambda: self._security.profile == 0 and self._protocol.update_firmware_allowed,
         )
+        triggered = Triggered(
+            station,
+            journal,
+            self._connectors,
+            self._logs,
+            self._firmware,
+            self._security,
+            self._send_triggered,
+            self._heartbeat_asked_for,
+        )
         self._handlers = (
             Core(station, self._connectors, self._configuration, self._registration, clock.utc),
             LocalList(journal, station.settings),
@@ -142,41 +152,8 @@ class Backend:
             self._security,
             self._logs,
             self._firmware,
-            self._remote_trigger(),
+            triggered.remote_trigger(self._registration),
         )
-
-    def _remote_trigger(self) -> RemoteTrigger:
-        async def diagnostics(places: tuple[Place, ...]) -> None:
-            await self._send_triggered(self._logs.status())
-
-        async def logs(places: tuple[Place, ...]) -> None:
-            await self._send_triggered(self._logs.log_status())
-
-        async def firmware(places: tuple[Place, ...]) -> None:
-            await self._send_triggered(self._firmware.status())
-
-        async def signed_firmware(places: tuple[Place, ...]) -> None:
-            await self._send_triggered(self._firmware.signed_status())
-
-        async def certificate(places: tuple[Place, ...]) -> None:
-            await self._security.request_certificate()
-
-        both = {
-            "Heartbeat": self._trigger_heartbeat,
-            "StatusNotification": self._trigger_status,
-            "MeterValues": self._trigger_meter_values,
-        }
-        extended = {
-            **both,
-            "LogStatusNotification": logs,
-            "FirmwareStatusNotification": signed_firmware,
-            "SignChargePointCertificate": certificate,
-        }
-        triggers = {**both, "DiagnosticsStatusNotification": diagnostics, "FirmwareStatusNotification": firmware}
-        return RemoteTrigger(self._connectors, self._registration, triggers, extended, self._can_be_triggered)
-
-    def _can_be_triggered(self, message: str) -> bool:
-        return message != "SignChargePointCertificate" or self._security.may_request()
 
     # --- what the core asks ------------------------------------------------------------------------------------------
 
@@ -513,31 +490,13 @@ class Backend:
         if self.online:
             await self._send_loose(request)
 
-    # --- triggers: these may be sent while the registration is pending ------------------------------------------------
-
-    async def _trigger_heartbeat(self, places: tuple[Place, ...]) -> None:
+    async def _heartbeat_asked_for(self) -> None:
         if self._rpc is not None:
             with contextlib.suppress(LinkLost):
                 await self._heartbeat(self._rpc)
 
-    async def _trigger_status(self, places: tuple[Place, ...]) -> None:
-        for place in places:
-            await self._send_triggered(outgoing.status_notification(self._station.status_of(*place), self._connectors))
-
-    async def _trigger_meter_values(self, places: tuple[Place, ...]) -> None:
-        for evse, connector in places:
-            sampled = self._station.sample_now(evse, "Trigger", connector)
-            if sampled is not None and sampled.values:
-                backend_id = await self._transaction_id(evse, connector)
-                await self._send_triggered(outgoing.meter_values(sampled, self._connectors, backend_id))
-
-    async def _transaction_id(self, evse: int, connector: int) -> str | None:
-        """The central system's id of what runs at a connector; None while it has none."""
-        tx = self._station.transaction_of(evse, connector)
-        return None if tx is None else await self._journal.read(lambda db: outbox.backend_id(db, tx))
-
     async def _send_triggered(self, request: Any) -> Payload | None:
-        """Send now or not at all; None when it was not answered."""
+        """Send now or not at all, also while the registration is pending; None when it was not answered."""
         if self._rpc is None:
             return None
         try:
