@@ -60,3 +60,10 @@ def test_the_status_screen_fits_an_80_by_24_terminal_whatever_it_is_told() -> No
     )
     assert len(lines) <= 24
     assert all(len(line) <= 80 and line.isprintable() for line in lines)
+
+
+def test_the_status_screen_tells_the_connectors_of_a_point_that_has_two() -> None:
+    two = [{"type": "type-2", "status": "Unavailable"}, {"type": "domestic", "status": "Charging"}]
+    status = {"evses": [{"id": 1, "connectors": two}, {"id": 2, "connectors": two[:1]}]}
+    told = [line for line in screen(status, Language("fr")) if "domestique" in line]
+    assert told == ["point 1: type 2 Hors service, domestique En charge"]

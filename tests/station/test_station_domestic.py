@@ -358,7 +358,9 @@ async def test_use_of_one_connector_is_no_outage_of_the_point(tmp_path: Path) ->
             h.advance(1)
         day = next(iter(h.station.health.kpis.days.values()))
         assert day["1"][0] == day["1"][1] > 0
-        assert h.station.health.kpis.figures['plug_ins_total{evse="1"}'] == 1
+        figures = h.station.health.kpis.figures
+        assert figures['plug_ins_total{connector="2",evse="1"}'] == 1 and 'plug_ins_total{evse="1"}' not in figures
+        assert figures['first_try_total{connector="2",evse="1",success="yes"}'] == 1
 
 
 async def test_a_welded_socket_keeps_its_share_of_the_supply(tmp_path: Path) -> None:

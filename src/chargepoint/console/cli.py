@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="as JSON, for programs")
     why = add("why", _why, "say in one sentence why a point is, or is not, charging")
     why.add_argument("evse", type=int, metavar="EVSE", help="number of the point")
+    why.add_argument("--connector", type=int, metavar="N", help="1: Type 2, 2: domestic; without: the one in use")
     why.add_argument("--lang", choices=("en", "fr"), help="language, when not the configured one")
     add("console", _console, "open the technician's console on this terminal")
     add_own("meters", _meters, "`meters scan [FROM-TO]` looks for meters on the bus, with the station stopped")
@@ -220,7 +221,7 @@ def _status(config: Config, arguments: argparse.Namespace) -> int:
 def _why(config: Config, arguments: argparse.Namespace) -> int:
     from chargepoint.console import status
 
-    return status.why(config, arguments.evse, arguments.lang or config.station.language)
+    return status.why(config, arguments.evse, arguments.lang or config.station.language, arguments.connector)
 
 
 @_with_config

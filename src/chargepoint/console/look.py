@@ -59,6 +59,8 @@ def _points_alone(session: Session) -> list[str]:
     for report in points.values():
         faults = ", ".join(fault.name for fault in report.faults) or "-"
         contactor = session.t("closed") if report.contactor_closed else session.t("open")
+        if report.domestic_closed:
+            contactor = session.t("domestic on")
         rows.append([str(report.evse), report.state, contactor, report.lock, amps(report.offered_a), faults])
     if borne is not None and borne.faults:
         rows.append(["-", "", "", "", "", ", ".join(fault.name for fault in borne.faults)])

@@ -30,10 +30,11 @@ def run(config: Config, *, as_json: bool) -> int:
     return 0
 
 
-def why(config: Config, evse: int, lang: str) -> int:
+def why(config: Config, evse: int, lang: str, connector: int | None = None) -> int:
     """Print the station's sentence about a point."""
     try:
-        print(clean(Station(config).ask("why", evse=evse, lang=lang), 1000))
+        which = {} if connector is None else {"connector": connector}
+        print(clean(Station(config).ask("why", evse=evse, lang=lang, **which), 1000))
     except Unreachable as error:
         print(f"chargepoint: the station does not answer: {error}", file=sys.stderr)
         return 1
@@ -54,7 +55,7 @@ def screen(raw: dict[str, Any], t: Language) -> list[str]:
     lines += table(rows)
     for evse in status.get("evses", []):
         where = t("point {evse}", evse=evse.get("id"))
-        lines += ["", _limits(where, evse, t)]
+        lines += ["", *_connectors(where, evse, t), _limits(where, evse, t)]
         lines += _faults(where, evse.get("faults", []), t)
     lines += _faults(t("borne"), status.get("faults", []), t)
     return [line[:80] for line in lines]
@@ -84,6 +85,14 @@ def _point(evse: dict[str, Any], t: Language) -> list[str]:
         "-" if energy is None else f"{energy / 1000:.3f} kWh",
         mask(evse.get("id_token")) or "-",
     ]
+
+
+def _connectors(where: str, evse: dict[str, Any], t: Language) -> list[str]:
+    """A point with more than one: what each shows, of which one at most is in use."""
+    found = evse.get("connectors") or []
+    if len(found) < 2:
+        return []
+    return [f"{where}: " + ", ".join(f"{t(str(c.get('type')))} {t(str(c.get('status')))}" for c in found)]
 
 
 def _limits(where: str, evse: dict[str, Any], t: Language) -> str:

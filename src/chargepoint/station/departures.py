@@ -81,6 +81,6 @@ class Departures:
         if known is None:
             return 1.0
         delivered = max(0, reading.energy_wh - point.meter_start_wh) if reading is not None else 0
-        section = point.config
-        most_w = max(MINIMUM_A, section.max_current) * section.phases * self._volts
+        used = point.used
+        most_w = max(MINIMUM_A, used.max_current) * len(used.lines) * self._volts
         return urgency(known.energy_wh - delivered, known.utc - now - self._clock.offset, most_w)

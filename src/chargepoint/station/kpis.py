@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from chargepoint.station.api import ConnectorStatus
+from chargepoint.station.connectors import DOMESTIC
 from chargepoint.station.point import Point
 
 FIRST_TRY_S: Final = 60.0
@@ -64,7 +65,7 @@ class Kpis:
             self._look_at(point, self._seen.setdefault(point.id, _Seen()), now)
 
     def _look_at(self, point: Point, seen: _Seen, now: float) -> None:
-        session, evse = point.session, point.id
+        session, evse, where = point.session, point.id, _where(point)
         faults = frozenset(f.name for f in point.faults)
         for name in faults - seen.faults:
             self.add("faults_total", evse=evse, fault=name)
@@ -72,38 +73,39 @@ class Kpis:
         if worst is not None:
             seen.last_fault = worst.name
         if session.car is not None and session.car != seen.car:
-            self.add("plug_ins_total", evse=evse)
+            self.add("plug_ins_total", **where)
         if session.state == "starting" and seen.state != "starting":
             seen.asked_at, seen.powered, seen.drew, seen.judged, seen.last_fault = now, False, False, False, ""
         if session.tx is not None and session.tx != seen.tx:
-            self.add("sessions_total", evse=evse, how=session.grant.how if session.grant is not None else "resumed")
+            self.add("sessions_total", **where, how=session.grant.how if session.grant is not None else "resumed")
         if session.state == "running":
             self._running(point, seen, now)
         if seen.tx is not None and session.tx is None:
-            self._judge(seen, evse, "no")
+            self._judge(seen, point, "no")
             self.add(
-                "sessions_ended_total", evse=evse, reason=point.ended_by.value, fault=self._ending_fault(point, seen)
+                "sessions_ended_total", **where, reason=point.ended_by.value, fault=self._ending_fault(point, seen)
             )
         seen.faults, seen.car, seen.tx, seen.state = faults, session.car, session.tx, session.state
 
     def _running(self, point: Point, seen: _Seen, now: float) -> None:
         report, reading = point.report, point.reading
-        if report is not None and report.contactor_closed and not seen.powered and seen.asked_at > 0:
+        on = report is not None and (report.contactor_closed or report.domestic_closed)
+        if on and not seen.powered and seen.asked_at > 0:
             seen.powered = True
-            self.add("start_to_power_seconds_sum", round(now - seen.asked_at, 2), evse=point.id)
-            self.add("start_to_power_seconds_count", evse=point.id)
+            self.add("start_to_power_seconds_sum", round(now - seen.asked_at, 2), **_where(point))
+            self.add("start_to_power_seconds_count", **_where(point))
         if reading is not None and max((a for a in reading.current_a if a is not None), default=0.0) > DRAWS_A:
             seen.drew = True
         if seen.drew:
-            self._judge(seen, point.id, "yes")
+            self._judge(seen, point, "yes")
         elif now - seen.asked_at > FIRST_TRY_S:
-            self._judge(seen, point.id, "no")
+            self._judge(seen, point, "no")
 
-    def _judge(self, seen: _Seen, evse: int, success: str) -> None:
+    def _judge(self, seen: _Seen, point: Point, success: str) -> None:
         """First-try success: current flowed within a minute of the start. Once a session."""
         if not seen.judged and seen.asked_at > 0:
             seen.judged = True
-            self.add("first_try_total", evse=evse, success=success)
+            self.add("first_try_total", **_where(point), success=success)
 
     def _ending_fault(self, point: Point, seen: _Seen) -> str:
         return seen.last_fault if point.ended_by.value in ("Other", "EmergencyStop") else ""
@@ -146,6 +148,11 @@ class Kpis:
             for evse, (up, observed) in sorted(self.days[date].items()):
                 lines.append(f'chargepoint_available_ratio{{evse="{evse}"}} {up / observed if observed else 1:.6g}')
         return "\n".join(lines) + "\n"
+
+
+def _where(point: Point) -> dict[str, int]:
+    """The labels of a point's figure: those of its domestic socket name the connector too."""
+    return {"evse": point.id} | ({"connector": DOMESTIC} if point.used.number == DOMESTIC else {})
 
 
 def _key(name: str, labels: Mapping[str, str | int]) -> str:
