@@ -37,9 +37,9 @@ from chargepoint.station.settings import Settings
 from chargepoint.station.station import Station
 
 UTC0 = 1_800_000_000.0
-FINE_S, COARSE_S = 0.01, 0.1
+FINE_S, COARSE_S = 0.01, 0.25
 CLOSE_LOOK_S = 1.0
-"""Passes come every 10 ms for so long after anything has happened, then every 100 ms."""
+"""Passes come every 10 ms for so long after anything has happened, then four times a second."""
 REPORT_S = 1.0
 ANSWER_S = 0.03
 

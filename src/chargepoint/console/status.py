@@ -12,6 +12,9 @@ from chargepoint.faults import FAULTS
 from chargepoint.sentences import translate
 from chargepoint.text import amps, clean, clean_all, mask, table
 
+TELLING = frozenset({"safe-mode", "backend-offline"})
+"""Faults whose detail says more than their sentence: what the station died of, what was done about a lost link."""
+
 
 def run(config: Config, *, as_json: bool) -> int:
     """Print the station's status. Exit status 1 when it cannot be asked."""
@@ -108,5 +111,7 @@ def _faults(where: str, faults: list[dict[str, Any]], t: Language) -> list[str]:
     for fault in faults:
         row = FAULTS.get(str(fault.get("name")))
         text = (row.fr if t.name == "fr" else row.en) if row else t.said(fault.get("detail", ""))
+        if row is not None and row.name in TELLING and fault.get("detail"):
+            text = f"{text} ({t.said(fault['detail'])})"
         lines += textwrap.wrap(f"{where} ! {fault.get('name')}: {text}", 80, subsequent_indent="    ")
     return lines
