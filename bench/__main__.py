@@ -15,8 +15,8 @@ RUNS: dict[str, list[str]] = {
 }
 """Each with the arguments of a run that is long enough to mean something and ends within minutes.
 
-The longer campaigns (`latency` with every kind of event, `evse_day`, `power_cuts`, `fault_sessions`, `network_faults`, `fuzz_ocpp`) are run by their own
-names.
+The longer campaigns (`latency` with every kind of event, `evse_day`, `power_cuts`, `fault_sessions`, `network_faults`,
+`fuzz_ocpp`) are run by their own names.
 """
 LIMIT_S = 1800
 
