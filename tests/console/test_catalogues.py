@@ -11,6 +11,7 @@ from chargepoint.console.french import FRENCH
 from chargepoint.console.session import KEYS
 from chargepoint.faults import FAULTS
 from chargepoint.station.api import ConnectorStatus
+from chargepoint.station.connectors import KINDS
 
 ROOM = Path(console.__file__).parent
 
@@ -18,6 +19,7 @@ ROOM = Path(console.__file__).parent
 def said() -> set[str]:
     """What the console's code says in English: arguments of `t`, of commands, and of errors that are translated."""
     found: set[str] = {status.value for status in ConnectorStatus} | {"raised", "cleared", "audit", *KEYS}
+    found |= {*KINDS.values()}
     found |= {*pages.LABELS.values(), *updating.STEPS.values()}
     for file in ROOM.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):

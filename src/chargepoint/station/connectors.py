@@ -15,6 +15,7 @@ from chargepoint.station.api import ConnectorStatus
 TYPE_2: Final = 1
 DOMESTIC: Final = 2
 KINDS: Final = {TYPE_2: "type-2", DOMESTIC: "domestic"}
+"""As `status` names them."""
 HINDRANCES: Final = {
     (TYPE_2, "other-in-use"): "the domestic socket of this point is in use",
     (DOMESTIC, "other-in-use"): "the Type 2 socket of this point is in use",
