@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from chargepoint.console.cli import _parser
+from chargepoint.console.console import COMMANDS
 
 FILES = (
     ("/etc/chargepoint/chargepoint.toml", "configuration of all processes"),
@@ -44,6 +45,14 @@ def man(version: str) -> str:
     ]
     for name, text in commands():
         lines += [".TP", f".B {name}", _escaped(text)]
+    lines += [
+        ".SH CONSOLE COMMANDS",
+        "What \\fBchargepoint console\\fR understands. A word may be cut short while it is clear; \\fBhelp\\fR says",
+        "it in the console\\(aqs language. Those marked with * need the PIN of the borne: \\fBlogin\\fR first.",
+    ]
+    for command in COMMANDS:
+        mark = " *" if command.action else f" ({', '.join(command.acting)}: *)" if command.acting else ""
+        lines += [".TP", f".B {_escaped(f'{command.name} {command.usage}'.rstrip())}{mark}", _escaped(command.text)]
     lines += [".SH FILES"]
     for path, text in FILES:
         lines += [".TP", f".I {_escaped(path)}", _escaped(text)]

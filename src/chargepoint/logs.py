@@ -143,6 +143,24 @@ def _timestamp(logger: Any, method: str, event: EventDict) -> EventDict:
     return event
 
 
+_session_of: Callable[[int], int | None] | None = None
+
+
+def correlate(session_of: Callable[[int], int | None]) -> None:
+    """From now on every event of a point carries the transaction that goes on there (`tx`), if one does."""
+    global _session_of
+    _session_of = session_of
+
+
+def _correlated(logger: Any, method: str, event: EventDict) -> EventDict:
+    evse = event.get("evse")
+    if _session_of is not None and isinstance(evse, int) and "tx" not in event:
+        tx = _session_of(evse)
+        if tx is not None:
+            event["tx"] = tx
+    return event
+
+
 _threshold: Threshold | None = None
 
 
@@ -155,6 +173,7 @@ def configure(process: str, run_dir: Path, level: str = "info", stream: TextIO |
             _threshold,
             structlog.contextvars.merge_contextvars,
             RateLimit(),
+            _correlated,
             structlog.processors.format_exc_info,
             lambda logger, method, event: {"process": process, **event},
             _timestamp,

@@ -113,6 +113,17 @@ class Terminal:
         while data:
             data = data[os.write(self._master, data[:1024]) :]
 
+    async def pour(self, data: bytes) -> None:
+        """Type more than the line takes at once, while what is echoed is read."""
+        os.set_blocking(self._master, False)
+        while data:
+            try:
+                data = data[os.write(self._master, data[:1024]) :]
+            except BlockingIOError:
+                await asyncio.sleep(0.005)
+            await asyncio.sleep(0)
+        os.set_blocking(self._master, True)
+
     async def until(self, condition: Callable[[], bool], what: str) -> None:
         async def holds() -> bool:
             return condition()

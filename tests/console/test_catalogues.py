@@ -1,6 +1,7 @@
 """Every sentence a technician reads stands in both languages, and every command in the documentation."""
 
 import ast
+import importlib.util
 import string
 from pathlib import Path
 
@@ -62,6 +63,18 @@ def test_every_fault_has_its_sentence_in_both_languages() -> None:
         assert row.en
         assert row.fr
         assert row.en != row.fr
+
+
+def test_every_command_is_in_the_manual_page() -> None:
+    spec = importlib.util.spec_from_file_location("pages", ROOM.parents[2] / "packaging" / "pages.py")
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    page = made.man("1.0")
+    for command in console.COMMANDS:
+        assert made._escaped(f"{command.name} {command.usage}".rstrip()) in page
+        assert made._escaped(command.text) in page
 
 
 def test_every_command_is_in_the_documentation() -> None:

@@ -44,6 +44,19 @@ def test_an_event_is_one_json_line_with_its_context(tmp_path: Path) -> None:
     assert logs.last_lines(tmp_path, "station", 5) == stream.getvalue().splitlines()
 
 
+def test_what_happens_at_a_point_in_a_session_carries_its_transaction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "_session_of", None)
+    stream = io.StringIO()
+    logs.configure("station", tmp_path, stream=stream)
+    logs.correlate({1: 7}.get)
+    log = structlog.get_logger()
+    for words in ({"evse": 1}, {"evse": 2}, {}, {"evse": 1, "tx": 6}):
+        log.info("status", **words)
+    assert [json.loads(line).get("tx") for line in stream.getvalue().splitlines()] == [7, None, None, 6]
+
+
 def test_a_terminal_gets_a_human_line_without_escapes_from_outside(tmp_path: Path) -> None:
     stream = Terminal()
     logs.configure("station", tmp_path, stream=stream)

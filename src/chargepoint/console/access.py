@@ -35,11 +35,12 @@ class BadPin(ValueError):
 
 
 class LockedOut(Exception):
-    """Too many wrong guesses; `seconds` is how long still."""
+    """Too many wrong guesses; `seconds` is how long still. `first`: nobody has tried since the last guess."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, first: bool) -> None:
         super().__init__(f"locked for {seconds:.0f} s")
         self.seconds = seconds
+        self.first = first
 
 
 def hashed(pin: str, salt: bytes | None = None) -> str:
@@ -99,12 +100,13 @@ class Access:
         descriptor = os.open(self._counts, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            wrong, until = self._read(descriptor)
+            wrong, until, tried = self._read(descriptor)
             if self._clock() < until:
-                raise LockedOut(until - self._clock())
+                self._write(descriptor, wrong, until, True)
+                raise LockedOut(until - self._clock(), not tried)
             right = matches(pin, kept)
             wrong = 0 if right else wrong + 1
-            self._write(descriptor, wrong, self._clock() + delay(wrong))
+            self._write(descriptor, wrong, self._clock() + delay(wrong), False)
             return right
         finally:
             os.close(descriptor)
@@ -121,21 +123,24 @@ class Access:
         fresh.replace(self._pin_file)
 
     @staticmethod
-    def _read(descriptor: int) -> tuple[int, float]:
-        """A count that cannot be read was tampered with, or cut off: it counts as used up."""
+    def _read(descriptor: int) -> tuple[int, float, bool]:
+        """Wrong guesses in a row, until when none is looked at, and whether somebody tried meanwhile.
+
+        A count that cannot be read was tampered with, or cut off: it counts as used up.
+        """
         raw = os.read(descriptor, 4096)
         if not raw:
-            return 0, 0.0
+            return 0, 0.0, False
         try:
             kept = json.loads(raw)
-            return int(kept["wrong"]), float(kept["until"])
+            return int(kept["wrong"]), float(kept["until"]), bool(kept.get("tried"))
         except (ValueError, KeyError, TypeError):
-            return FREE_GUESSES, 0.0
+            return FREE_GUESSES, 0.0, False
 
     @staticmethod
-    def _write(descriptor: int, wrong: int, until: float) -> None:
+    def _write(descriptor: int, wrong: int, until: float, tried: bool) -> None:
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps({"wrong": wrong, "until": until}).encode(), 0)
+        os.pwrite(descriptor, json.dumps({"wrong": wrong, "until": until, "tried": tried}).encode(), 0)
 
 
 def delay(wrong: int) -> float:

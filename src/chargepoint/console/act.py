@@ -12,15 +12,6 @@ from chargepoint.console.updating import update
 from chargepoint.text import clean
 
 
-def acknowledge(session: Session, words: list[str]) -> Lines:
-    if len(words) != 2:
-        raise Usage(session.t("ack EVSE FAULT; `faults` shows the names; EVSE 0 is the borne"))
-    evse = 0 if words[0] == "0" else session.evse(words)
-    session.audit(f"acknowledge {words[1]}", evse)
-    session.borne.station.ask("acknowledge", evse=evse, fault=words[1])
-    return [session.t("Acknowledged.")]
-
-
 def unlock(session: Session, words: list[str]) -> Lines:
     evse = session.evse(words)
     session.audit("unlock", evse)
@@ -44,14 +35,6 @@ def availability(session: Session, words: list[str]) -> Lines:
     if answer.get("outcome") == "scheduled":
         return [session.t("It will be so when the session ends.")]
     return [session.t("Done.")]
-
-
-def link(session: Session, words: list[str]) -> Lines:
-    if words not in (["connect"], ["disconnect"]):
-        raise Usage(session.t("link connect or link disconnect"))
-    session.audit(f"ocpp {words[0]}")
-    session.borne.station.ask(words[0])
-    return [session.t("Asked for.")]
 
 
 def level(session: Session, words: list[str]) -> Lines:
@@ -95,7 +78,6 @@ def _commission(session: Session, words: list[str]) -> Any:
 
 
 ACT = (
-    Command("ack", "EVSE FAULT", "acknowledge a latched fault", acknowledge, action=True),
     Command(
         "test",
         USAGE,
@@ -107,7 +89,6 @@ ACT = (
     Command("availability", "EVSE on|off", "take a point out of service, or back", availability, action=True),
     Command("unlock", "EVSE", "end the session and release the plug", unlock, action=True),
     Command("stop", "EVSE", "end the session", stop, action=True),
-    Command("link", "connect | disconnect", "the link to the central system", link, action=True),
     Command("level", "LEVEL [MINUTES]", "log more, or less, for a time", level, action=True),
     Command("bundle", "[DIRECTORY]", "everything support needs in one file, without secrets", bundle, action=True),
     Command(

@@ -48,7 +48,8 @@ def _login(session: Session, words: list[str]) -> Lines:
     try:
         right = session.access.check(session.terminal.secret("PIN: "))
     except LockedOut as error:
-        session.note("login while locked out")
+        if error.first:  # once: a flood of tries may not push everything else out of the log
+            session.note("login while locked out")
         return [session.t("Too many wrong PINs: wait {seconds} s.", seconds=f"{error.seconds:.0f}")]
     if not right:
         session.note("wrong PIN")

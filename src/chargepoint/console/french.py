@@ -136,7 +136,8 @@ FRENCH: dict[str, str] = {
     "last badge: {badge} (its spellings need the PIN)": "dernier badge : {badge} (le code ouvre ses écritures)",
     "No mistake in {file}.": "Aucune erreur dans {file}.",
     "config show, config validate or config diff": "config show, config validate ou config diff",
-    "ocpp, ocpp messages [COUNT] or ocpp certificates": "ocpp, ocpp messages [NOMBRE] ou ocpp certificates",
+    "ocpp, ocpp messages [COUNT], ocpp certificates, ocpp connect or ocpp disconnect":
+        "ocpp, ocpp messages [NOMBRE], ocpp certificates, ocpp connect ou ocpp disconnect",
     "Which point? This borne has {points}.": "Quel point ? Cette borne a {points}.",
     "{word} must be a number from {least} to {most}.": "{word} doit être un nombre de {least} à {most}.",
     "-- more: any key, or q --": "-- suite : une touche, ou q --",
@@ -156,8 +157,8 @@ FRENCH: dict[str, str] = {
     "waits for current": "attend du courant",
     "0 no, 1 yes": "0 non, 1 oui",
     # acting
-    "ack EVSE FAULT; `faults` shows the names; EVSE 0 is the borne":
-        "ack POINT DÉFAUT ; `faults` montre les noms ; le point 0 est la borne",
+    "faults ack EVSE FAULT; `faults` shows the names; EVSE 0 is the borne":
+        "faults ack POINT DÉFAUT ; `faults` montre les noms ; le point 0 est la borne",
     "Acknowledged.": "Acquitté.",
     "The plug is released.": "La fiche est libérée.",
     "The session is ended.": "La session est terminée.",
@@ -175,7 +176,6 @@ FRENCH: dict[str, str] = {
     "reader {number}": "lecteur {number}",
     "silent": "muet",
     "last answer {age} s ago (at most {most} s)": "dernière réponse il y a {age} s (au plus {most} s)",
-    "link connect or link disconnect": "link connect ou link disconnect",
     "Asked for.": "Demandé.",
     "quantity": "grandeur",
     "type": "type",
@@ -249,7 +249,8 @@ FRENCH: dict[str, str] = {
     "every point, who limits it, faults, link and clock; -w: live":
         "points, limites, défauts, lien et horloge ; -w : en continu",
     "why a point is, or is not, charging": "pourquoi un point charge, ou ne charge pas",
-    "active faults with what to do; or those of the past": "défauts actifs et que faire ; ou ceux du passé",
+    "active faults with what to do; those of the past; acknowledge one":
+        "défauts actifs et que faire ; ceux du passé ; en acquitter un",
     "what happened; -f: as it happens": "ce qui s'est passé ; -f : en continu",
     "the last sessions; one of them; its picture": "les dernières sessions ; l'une d'elles ; son dessin",
     "a day of the borne: points, supply, who waited": "un jour de la borne : points, alimentation, qui a attendu",
@@ -263,7 +264,6 @@ FRENCH: dict[str, str] = {
     "the configuration and where each value comes from": "la configuration et l'origine de chaque valeur",
     "the link to the central system": "le lien avec le système central",
     "contactor closings, trips, wake-ups, ...": "fermetures de contacteur, déclenchements, réveils, ...",
-    "acknowledge a latched fault": "acquitter un défaut mémorisé",
     "self-tests of a point out of service, without a car; reader, meter, modem: do they answer":
         "autotests d'un point hors service, sans véhicule ; reader, meter, modem : répondent-ils",
     "take a point out of service, or back": "mettre un point hors service, ou en service",

@@ -96,6 +96,8 @@ def _sentence(session: Session, name: str) -> str:
 
 
 def faults(session: Session, words: list[str]) -> Lines:
+    if words[:1] == ["ack"]:
+        return _acknowledge(session, words[1:])
     if words[:1] == ["history"]:
         return _fault_history(session, int(session.number(words, 1, 30, 1, 1000)))
     lines = []
@@ -104,6 +106,15 @@ def faults(session: Session, words: list[str]) -> Lines:
         lines.append(f"{where}  {fault['name']}  {since}  {clean(session.t.said(fault.get('detail', '')))}".rstrip())
         lines.append("  " + _sentence(session, fault["name"]))
     return lines or [session.t("No active fault.")]
+
+
+def _acknowledge(session: Session, words: list[str]) -> Lines:
+    if len(words) != 2:
+        raise Usage(session.t("faults ack EVSE FAULT; `faults` shows the names; EVSE 0 is the borne"))
+    evse = 0 if words[0] == "0" else session.evse(words)
+    session.audit(f"acknowledge {words[1]}", evse)
+    session.borne.station.ask("acknowledge", evse=evse, fault=words[1])
+    return [session.t("Acknowledged.")]
 
 
 def _active_faults(session: Session) -> list[tuple[str, dict[str, Any]]]:
@@ -178,10 +189,13 @@ def log(session: Session, words: list[str]) -> Lines:
     follow = "-f" in words
     words = [word for word in words if word != "-f"]
     least = next((_SEVERITY[word] for word in words if word in _SEVERITY), 0)
-    words = [word for word in words if word not in _SEVERITY]
+    session_wanted = next((word[3:] for word in words if word.startswith("tx=")), None)
+    words = [word for word in words if word not in _SEVERITY and not word.startswith("tx=")]
     evse = session.evse(words) if words else None
 
     def wanted(event: dict[str, Any]) -> bool:
+        if session_wanted is not None and str(event.get("tx")) != session_wanted:
+            return False
         return _SEVERITY.get(str(event.get("level")), 1) >= least and evse in (None, event.get("evse"))
 
     events = session.borne.log_lines(2000)
@@ -316,8 +330,12 @@ def ocpp(session: Session, words: list[str]) -> Lines:
             return [f"{entry['at']} {entry['direction']:>3} {entry['text']}" for entry in found]
         case ["certificates"]:
             return _certificates(session)
+        case ["connect" | "disconnect" as what]:
+            session.audit(f"ocpp {what}")
+            session.borne.station.ask(what)
+            return [session.t("Asked for.")]
         case _:
-            raise Usage(session.t("ocpp, ocpp messages [COUNT] or ocpp certificates"))
+            raise Usage(session.t("ocpp, ocpp messages [COUNT], ocpp certificates, ocpp connect or ocpp disconnect"))
 
 
 def _certificates(session: Session) -> list[str]:
@@ -343,8 +361,14 @@ def _certificates(session: Session) -> list[str]:
 LOOK = (
     Command("status", "[-w]", "every point, who limits it, faults, link and clock; -w: live", show_status),
     Command("why", "EVSE", "why a point is, or is not, charging", why),
-    Command("faults", "[history [COUNT]]", "active faults with what to do; or those of the past", faults),
-    Command("log", "[-f] [LEVEL] [EVSE]", "what happened; -f: as it happens", log, live=True),
+    Command(
+        "faults",
+        "[history [COUNT] | ack EVSE FAULT]",
+        "active faults with what to do; those of the past; acknowledge one",
+        faults,
+        acting=("ack",),
+    ),
+    Command("log", "[-f] [LEVEL] [EVSE] [tx=N]", "what happened; -f: as it happens", log, live=True),
     Command(
         "sessions",
         "[COUNT | show N | plot N [FILE.svg]]",
@@ -365,6 +389,12 @@ LOOK = (
     Command("reader", "", "the badge readers and the last badge", reader),
     Command("tic", "", "what the Linky and the building's meter leave of the supply", tic),
     Command("config", "[show | validate | diff]", "the configuration and where each value comes from", config),
-    Command("ocpp", "[messages [COUNT] | certificates]", "the link to the central system", ocpp),
+    Command(
+        "ocpp",
+        "[messages [COUNT] | certificates | connect | disconnect]",
+        "the link to the central system",
+        ocpp,
+        acting=("connect", "disconnect"),
+    ),
     Command("counters", "", "contactor closings, trips, wake-ups, ...", counters),
 )

@@ -18,6 +18,7 @@ from chargepoint.evse.messages import BorneReport, PointReport
 from chargepoint.journal import outbox, store, transactions
 from chargepoint.journal.journal import Journal
 from chargepoint.journal.stamp import set_offset
+from chargepoint.logs import correlate
 from chargepoint.meter.reading import BUILDING, Reading
 from chargepoint.reader.badge import Badge
 from chargepoint.sdnotify import Notifier
@@ -136,10 +137,15 @@ class StationCore:
         )
         volts = self.config.supply.voltage
         self.points = {section.id: Point(section, shared, volts) for section in self.config.evse}
+        correlate(self._transaction_at)
         self.reserving = Reserving(self.points, self.journal, self.clock)
         self.entrance = Entrance(self.points, shared, self.reserving)
         self.link.attach(self)
         self.progress.watch("safety process's link", lambda: self.link.turns)
+
+    def _transaction_at(self, evse: int) -> int | None:
+        point = self.points.get(evse)
+        return point.session.tx if point is not None else None
 
     # Running
 
