@@ -86,10 +86,12 @@ class BuildingMeterSection(_Section, frozen=True, kw_only=True):
 
 
 class DomesticSection(_Section, frozen=True, kw_only=True):
-    """A Type E/F socket on the same point; connector 2 of the EVSE."""
+    """A Type E/F socket on the same point; connector 2 of the EVSE, and behind the point's meter."""
 
     max_current: Annotated[float, msgspec.Meta(ge=8, le=16)] = 10
+    """A. There is no pilot to lower it: the socket has this current, or is off."""
     phase: Literal["R", "S", "T"] = "R"
+    """Phase of the supply it is on; one of those of the point."""
 
 
 class ControllerSection(_Section, frozen=True, kw_only=True):

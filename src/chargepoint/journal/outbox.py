@@ -21,7 +21,7 @@ class Entry:
 
     Payloads:
     started: evse, connector, token, meter_start_wh, reservation (int or None);
-    sampled: evse, values (list of measurand, value, unit, phase, location, context);
+    sampled: evse, connector, values (list of measurand, value, unit, phase, location, context);
     ended: evse, token (who stopped, or None), meter_stop_wh, reason, data (list of utc, values);
     security: kind, info.
     """
