@@ -49,7 +49,7 @@ def sections(kind: type[msgspec.Struct], path: str) -> list[str]:
             rows.append(
                 f"| `{name}` | {allowed(field.type).replace(' (without quotes)', '')} | {_default(field)} | {text} |"
             )
-        elif section.__name__ in ("MeterRef", "DomesticSection"):
+        elif section.__name__ in ("MeterRef", "DomesticSection", "ControllerSection"):
             keys = ", ".join(f"{key.encode_name} = ..." for key in msgspec.structs.fields(section))
             rows.append(f"| `{name}` | a table `{{ {keys} }}` | {_default(field)} | {said.get(name, '')} |")
             inner += sections(section, f"{path}.{name}")
