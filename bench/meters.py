@@ -1,8 +1,8 @@
 """How long one round of two meters takes on one line, with the times the bytes would take on a real one.
 
 A pseudo-terminal has no speed; the simulated meters wait as long as request, silence and answer last at the given rate
-(ten bits a byte), and a turn-around of their own. Driver and meters share one process, so a machine with other work shows
-in the figures: rounds in which it held this process up for more than `HELD_UP_S` are counted apart.
+(ten bits a byte), and a turn-around of their own. Driver and meters share one process, so a machine with other work
+shows in the figures: rounds in which it held this process up for more than `HELD_UP_S` are counted apart.
 Run: ./dev run python bench/meters.py
 """
 
