@@ -245,7 +245,7 @@ class ModemSection(_Section, frozen=True, kw_only=True):
     power_after: Annotated[float, msgspec.Meta(ge=120, le=604800)] = 3600
     """Seconds without a link before that."""
     reboot_command: tuple[str, ...] = ()
-    """Starts the machine anew, only while no cable is in any socket; empty: never."""
+    """Starts the machine anew: while no cable is in any socket, or on a hard reset of the operator's; empty: never."""
     reboot_after: Annotated[float, msgspec.Meta(ge=600, le=2592000)] = 14400
     """Seconds without a link before that."""
 

@@ -12,6 +12,7 @@ from station_harness import FakeTime, Harness, station
 
 from chargepoint.evse.messages import PointReport
 from chargepoint.meter.reading import Reading
+from chargepoint.station import station as station_module
 from chargepoint.station.api import Authorization, AuthStatus, Outcome, SecurityEvent, StopReason
 from chargepoint.station.settings import Settings
 
@@ -549,6 +550,26 @@ def test_a_reset_ends_sessions_and_asks_for_a_restart(tmp_path: Path) -> None:
         assert ("ResetOrReboot", "soft") in told
 
     play(tmp_path, body)
+
+
+@pytest.mark.parametrize(("status", "retries"), [(1, 0), (1, 2), (0, 1)])
+def test_a_hard_reset_that_does_not_restart_the_machine_is_tried_again_and_restarts_the_program_at_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, retries: int
+) -> None:
+    monkeypatch.setattr(station_module, "GOING_DOWN_S", 0.01)
+    tried = tmp_path / "tried"
+    script = ["/bin/sh", "-c", f"echo once >> {tried}; exit {status}"]
+
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.backend.online = False
+        h.settings.reset_retries = retries
+        assert await h.station.reset(hard=True) is Outcome.ACCEPTED
+        await h.until(lambda: h.station.restart_requested, 8)
+        assert tried.read_text().count("once") == 1 + retries
+        assert (await h.entries())[-1].payload["reason"] == StopReason.HARD_RESET.value
+
+    play(tmp_path, body, Settings(), modem={"reboot_command": script})
 
 
 def test_samples_go_to_the_outbox_at_their_interval(tmp_path: Path) -> None:

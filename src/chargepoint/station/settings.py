@@ -36,6 +36,8 @@ class Settings:
     minimum_status_s: int = 0
     blink_repeat: int = 6
     """So often the lamps blink to tell what becomes of a badge."""
+    reset_retries: int = 1
+    """So often a restart of the machine that was asked for and did not come is asked for again."""
     resume_after_restart: bool = True
     """An open transaction goes on after a restart when its car never left; else it is closed with reason PowerLoss."""
     resume_after_power_loss_s: int = 900

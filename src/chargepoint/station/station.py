@@ -23,6 +23,8 @@ log = structlog.get_logger()
 
 STOP_WAIT_S: Final = 20.0
 UNLOCK_WAIT_S: Final = 10.0
+GOING_DOWN_S: Final = 60.0
+"""A machine that was told to start anew ends this process within that time."""
 RESET_WAIT_S: Final = {False: 30.0, True: 5.0}
 """How long a reset waits for transactions to end: soft, hard."""
 _BUSY: Final = ("starting", "running", "stopping")
@@ -156,8 +158,19 @@ class Station(StationCore):
         await asyncio.sleep(0.2)  # the answer leaves first
         await self._ended(points, RESET_WAIT_S[hard])
         await self._outbox_empty(RESET_WAIT_S[hard])
+        if hard and self.config.modem.reboot_command:
+            await self._restart_machine()
         self.restart_requested = True
         self.stop_running()
+
+    async def _restart_machine(self) -> None:
+        """By the site's own command, and again as often as set; comes back only if all of it was in vain."""
+        for attempt in range(1 + self.settings.reset_retries):
+            why = await self.uplink.reboot()
+            if not why:
+                await asyncio.sleep(GOING_DOWN_S)
+                why = f"the machine still runs after {GOING_DOWN_S:g} s"
+            log.error("the machine was not started anew", attempt=attempt + 1, why=why)
 
     async def _outbox_empty(self, timeout_s: float) -> None:
         for _ in range(int(timeout_s / _POLL_S)):

@@ -66,6 +66,11 @@ class Uplink:
         if isinstance(count := kept.get("count"), int) and count > 0:
             self.ladder = Ladder(self.ladder.after, {Rung.REBOOT: count})
 
+    async def reboot(self) -> str:
+        """Start the machine anew because somebody asked for it; why it did not come to it, or nothing."""
+        command = self._commands[Rung.REBOOT]
+        return await self._run(command) if command else "modem.reboot_command is empty"
+
     def tick(self, online: bool, idle: bool, now: float) -> bool:
         """A second has passed; True when the fault came or went."""
         rebooted = self.ladder.taken(Rung.REBOOT)

@@ -54,7 +54,6 @@ class ProtocolSettings:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     heartbeat_interval_s: int = 300
     message_timeout_s: int = 30
-    reset_retries: int = 1
     update_firmware_allowed: bool = True
     """Take UpdateFirmware where there is no security profile; the white paper's L01.FR.20 to the letter: do not."""
     kpi_interval_s: int = 0
@@ -260,7 +259,7 @@ CORE: Final[Sequence[Key]] = (
     _setting("MeterValueSampleInterval", "sample_interval_s", integer(most=86_400)),
     _setting("MinimumStatusDuration", "minimum_status_s", integer(most=3600)),
     _fact("NumberOfConnectors", lambda owners: show(Connectors.of(owners.config.evse).count)),
-    _protocol("ResetRetries", "reset_retries", integer(most=10)),
+    _setting("ResetRetries", "reset_retries", integer(most=10)),
     _fact("StopTransactionMaxMeterValues", STOP_MAX_METER_VALUES),
     _setting("StopTransactionOnEVSideDisconnect", "stop_on_ev_disconnect", boolean),
     _setting("StopTransactionOnInvalidId", "stop_on_invalid", boolean),
