@@ -244,6 +244,7 @@ FRENCH: Final[dict[str, str]] = {
     "not granted: {}": "non accordé : {}",
     "the server answered HTTP {} {}": "le serveur a répondu HTTP {} {}",
     "the server answered strangely: {}": "le serveur a répondu étrangement : {}",
+    "no answer from {}": "pas de réponse de {}",
     "the server said {}": "le serveur a dit {}",
     "the transfer took longer than {} s": "le transfert a pris plus de {} s",
     "the file is larger than {} bytes": "le fichier dépasse {} octets",

@@ -11,6 +11,7 @@ import pytest_asyncio
 from console_rig import CONFIG, Terminal
 
 from chargepoint.console.access import Access
+from chargepoint.journal.journal import FILE_NAME, Journal
 
 PROMPT, ACTING = "BORNE-1> ", "BORNE-1# "
 PIN = "481592"
@@ -43,6 +44,25 @@ async def test_with_everything_dead_it_still_answers_and_says_so(terminal: Termi
     assert "The business process is not running" in (await terminal.command("why 1"))[0]
     assert await terminal.command("config validate")
     assert "station.run_dir" in "\n".join(await terminal.command("config diff"))
+
+
+@pytest.mark.asyncio
+async def test_the_first_screens_take_half_a_second_at_115200_baud(terminal: Terminal) -> None:
+    for command in ("why 1", "status", "faults", "counters"):
+        await terminal.command(command)
+    assert len(terminal.raw) <= 115_200 / 10 / 2  # start bit, eight bits, stop bit
+
+
+@pytest.mark.asyncio
+async def test_after_a_clean_stop_the_journal_is_read_where_nothing_may_be_written(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    (tmp_path / "state").mkdir()
+    journal = Journal.open(tmp_path / "state" / FILE_NAME, "boot")
+    journal.close()
+    before = sorted((tmp_path / "state").iterdir())
+    assert await terminal.command("sessions") == ["No session yet."]
+    assert sorted((tmp_path / "state").iterdir()) == before
 
 
 @pytest.mark.asyncio

@@ -101,8 +101,10 @@ class Borne:
     def journal(self) -> Iterator[sqlite3.Connection]:
         """The journal, to read alone; the station may be writing it, or be dead. Raises JournalUnreadable."""
         path = self.config.station.state_dir / FILE_NAME
+        # After a clean stop there is no log beside it, this account may not make one, and nobody writes.
+        alone = "" if path.with_name(path.name + "-wal").exists() else "&immutable=1"
         try:
-            db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2.0)
+            db = sqlite3.connect(f"file:{path}?mode=ro{alone}", uri=True, timeout=2.0)
         except sqlite3.Error as error:
             raise JournalUnreadable(f"{path}: {error}") from error
         try:
