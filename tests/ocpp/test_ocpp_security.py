@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import ssl
+from datetime import UTC, datetime
 
 import pytest
 import pytest_asyncio
@@ -11,13 +12,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from pki import Authority, weak_key
 
 from chargepoint.journal.journal import Journal
-from chargepoint.journal.stamp import Stamp
+from chargepoint.journal.stamp import Stamp, set_offset
 from chargepoint.ocpp import security_log
 from chargepoint.ocpp.access import Access, Credentials
 from chargepoint.ocpp.certificates import HASHES
+from chargepoint.ocpp.timestamps import from_text
 from chargepoint.ocpp.truststore import STORE_MAX, TrustStore, Use
 from chargepoint.ocpp.v16 import backend as backend_module
 from chargepoint.sim.central_system import CentralSystem
+from chargepoint.station.api import SecurityEvent
 
 pytestmark = pytest.mark.asyncio
 ROOT = "CentralSystemRootCertificate"
@@ -441,6 +444,27 @@ async def test_only_critical_events_are_sent_and_all_are_in_the_log(borne, centr
     ]
     kinds = [line.split()[1] for line in await log_of(borne)]
     assert kinds == ["StartupOfTheDevice", "InvalidMessages", "TamperDetectionActivated"]
+
+
+async def test_a_critical_event_without_a_link_is_delivered_after_a_restart_with_its_own_time(start, central):
+    borne = await start(central)
+    await borne.accepted()
+    await borne.backend.disconnect()
+    borne.backend.notify(SecurityEvent("TamperDetectionActivated", "door", datetime.now(UTC)))
+    await log_of(borne)
+    offset = borne.backend._clock.offset
+    await borne.journal.write(lambda db: set_offset(db, borne.journal.boot, offset))  # as the station does, once known
+    before = datetime.now(UTC)
+    borne.task.cancel()
+    await asyncio.gather(borne.task, return_exceptions=True)
+    borne.journal.close()
+    await central.wait_until(lambda: not central.connections)
+    mark = central.mark()
+    await start(central)
+    told = await central.wait_for("SecurityEventNotification", lambda p: p.get("techInfo") == "door", after=mark)
+    assert from_text(told.payload["timestamp"]) <= before
+    kinds = [r.payload["type"] for r in central.received[mark:] if r.action == "SecurityEventNotification"]
+    assert kinds[0] == "TamperDetectionActivated"  # what waited goes first
 
 
 async def test_events_of_before_the_time_was_known_get_their_time_later(borne):
