@@ -59,7 +59,7 @@ async def test_a_badge_and_a_plug_charge_at_the_domestic_connector_and_bill_its_
         begun, ended = (e for e in await h.entries() if e.kind in ("started", "ended"))
         assert begun.payload["connector"] == 2
         assert ended.payload["meter_stop_wh"] - begun.payload["meter_start_wh"] == 1234
-        assert h.shown(2) == "Finishing" and h.shown(1) == "Unavailable"
+        assert h.shown(2) == "Finishing" and h.shown(1) == "Available"
         h.unplug_domestic()
         await h.until(lambda: (h.shown(1), h.shown(2)) == ("Available", "Available"))
         assert h.backend.statuses(1, 2) == ["Available", "Preparing", "Charging", "Finishing", "Available"]
@@ -103,6 +103,49 @@ async def test_a_second_plug_waits_until_the_first_is_gone_and_then_has_its_turn
         said = why(point, h.station.power, h.time.mono, True, "fr", connector=1)
         assert said.startswith("La prise de type 2 est inutilisable") and "prise domestique" in said
         assert await h.station.remote_start("TAG", 1, connector=1) is Outcome.REJECTED
+
+
+async def test_a_plug_that_nobody_pays_for_keeps_no_car_out(tmp_path: Path) -> None:
+    async with domestic(tmp_path) as h:
+        h.plug_domestic()
+        h.advance(1)
+        assert (h.shown(1), h.shown(2)) == ("Available", "Preparing")
+        h.plug()
+        h.advance(1)
+        assert (h.shown(1), h.shown(2)) == ("Preparing", "Preparing")
+        h.badge()
+        await h.until(lambda: h.link.cars[1].closed)
+        assert (h.shown(1), h.shown(2)) == ("Charging", "Unavailable") and not h.link.cars[1].domestic_closed
+
+
+async def test_a_car_that_has_finished_keeps_no_plug_out_and_no_second_tap_pays_for_it(tmp_path: Path) -> None:
+    async with domestic(tmp_path) as h:
+        await h.charge()
+        h.advance(1)
+        h.plug_domestic()
+        h.advance(1)
+        h.badge()
+        await h.until_state("finished")
+        h.advance(1)
+        h.badge()
+        h.advance(1)
+        assert h.state() == "finished" and h.status() == "Finishing"
+        h.advance(9)
+        assert h.state() == "waiting_auth" and (h.shown(1), h.shown(2)) == ("Finishing", "Preparing")
+        h.badge("TAG2")
+        await h.until(lambda: h.link.cars[1].domestic_closed)
+        assert h.shown(1) == "Unavailable"
+
+
+async def test_a_remote_start_names_the_connector_whatever_else_is_plugged(tmp_path: Path) -> None:
+    async with domestic(tmp_path) as h:
+        h.plug_domestic()
+        h.plug()
+        h.advance(1)
+        assert await h.station.remote_start("TAG", 1, connector=2) is Outcome.ACCEPTED
+        h.advance(1)
+        await h.until(lambda: h.link.cars[1].domestic_closed)
+        assert h.shown(1) == "Unavailable"
 
 
 async def test_charging_is_what_the_meter_sees(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ An EVSE has one session at a time, and a session is at one connector (OCPP 2.0.1
 has of its own is here: whether it is in service, what it shows, and what its plug looks like in a report.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +12,7 @@ from chargepoint.config import EvseSection
 from chargepoint.energy.allocator import wiring
 from chargepoint.evse.messages import PointReport
 from chargepoint.station.api import ConnectorStatus
+from chargepoint.station.session import Session
 
 TYPE_2: Final = 1
 DOMESTIC: Final = 2
@@ -23,6 +25,9 @@ HINDRANCES: Final = {
     (DOMESTIC, "other-reserved"): "reserved for the Type 2 socket",
 }
 """Why a connector is told as Unavailable without a fault (at most 50 characters: StatusNotification's info)."""
+
+LEAVING_S: Final = 10.0
+"""A badge that has just ended a session may be shown once more by mistake: it shall start nothing at the other plug."""
 
 
 @dataclass(slots=True)
@@ -44,6 +49,25 @@ class Connector:
     """In service, as the operator and the technician want it."""
     scheduled: bool | None = None
     """Availability that comes with the end of the transaction."""
+    came_at: float | None = None
+    """When what is plugged there came: the cable, then the car at its end; None: nothing is."""
+    _car: str | None = None
+
+    def see(self, report: PointReport, now: float) -> None:
+        """A report: did something come or go?"""
+        there = car(report, self.number)
+        if there is None and not plugged(report, self.number):
+            self.came_at = None
+        elif self.came_at is None or (there is not None and there != self._car):
+            self.came_at = now
+        self._car = there
+
+    def aside(self, reserved: bool) -> ConnectorStatus:
+        """What it shows, in service, while the session looks at another connector without keeping anybody out."""
+        if self.came_at is not None:
+            finished = self.status is ConnectorStatus.FINISHING
+            return ConnectorStatus.FINISHING if finished else ConnectorStatus.PREPARING
+        return ConnectorStatus.RESERVED if reserved else ConnectorStatus.AVAILABLE
 
     def set(self, operative: bool, busy: bool) -> bool:
         """In or out of service: now, or with the end of the transaction (True)."""
@@ -62,6 +86,26 @@ def connectors(section: EvseSection, now: float) -> dict[int, Connector]:
         at = lines.index(line) if line in lines else 0  # `check` refuses a socket that is not behind the meter
         found[DOMESTIC] = Connector(DOMESTIC, section.domestic.max_current, (line,), (at,), now)
     return found
+
+
+def holds(session: Session) -> bool:
+    """The session keeps the other connectors of its point from being used: somebody was let in, or a cable is kept."""
+    if session.state == "waiting_car":
+        return session.plugged or session.grant is None or session.grant.connector is not None
+    return session.state in ("starting", "running", "stopping") or session.retained
+
+
+def follow(session: Session, there: Mapping[int, Connector], now: float) -> int:
+    """The connector to look at: the one that is held; else where something was plugged in last; else Type 2.
+
+    The last one, because the next badge is that driver's: nobody shall pay for a plug that stood there before.
+    """
+    own = there.get(session.connector)
+    left = session.state == "finished" and now - session.ended_at < LEAVING_S
+    if holds(session) or (left and own is not None and own.came_at is not None):
+        return session.connector
+    plugs = [(c.came_at, c is own, -n, n) for n, c in there.items() if c.came_at is not None and c.operative]
+    return max(plugs)[-1] if plugs else TYPE_2
 
 
 def plugged(report: PointReport, connector: int) -> bool:

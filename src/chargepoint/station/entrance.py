@@ -27,6 +27,7 @@ from chargepoint.station.api import (
 )
 from chargepoint.station.authorisation import Known
 from chargepoint.station.badges import Decision, Meaning, View
+from chargepoint.station.connectors import holds
 from chargepoint.station.point import Point
 from chargepoint.station.reserving import Reserving
 from chargepoint.station.session import Grant
@@ -256,6 +257,8 @@ class Entrance:
     def _approve(self, point: Point, grant: Grant, now: float) -> None:
         """Here; with the reservation that is used up by it."""
         held = self._reserving.match(point.id, grant.token, grant.group)
+        if grant.connector is not None and not holds(point.session):
+            point.turn_to(grant.connector, now)
         point.session.approved(grant if held is None else replace(grant, reservation=held.id), now)
 
     def _may_use(self, point: Point, grant: Grant) -> bool:

@@ -95,11 +95,13 @@ class Point:
 
     @property
     def occupied(self) -> int | None:
-        """The connector that keeps the others from being used; None when none does."""
-        session = self.session
-        anyone = session.state == "waiting_car" and session.grant is not None and session.grant.connector is None
-        free = session.state == "idle" or (anyone and not session.plugged)
-        return (None if self.pending is None else self.pending.connector) if free else session.connector
+        """The connector that keeps the others from being used; None when none does.
+
+        A plug that nobody has been let in with yet, or any more, keeps nobody out.
+        """
+        if self.pending is not None and self.session.state == "idle":
+            return self.pending.connector
+        return self.session.connector if connectors.holds(self.session) else None
 
     @property
     def status(self) -> ConnectorStatus:
@@ -136,24 +138,13 @@ class Point:
             return self.used.max_current if report.domestic_commanded else 0.0
         return report.offered_a
 
-    def _follow(self, report: PointReport) -> int:
-        """The connector to look at: the session's as long as it has something to do with it, else one that is plugged
-        and in service, else Type 2."""
-        session, there = self.session, list(self.connectors)
-        if self.pending is not None and self.pending.connector in self.connectors:
-            return self.pending.connector
-        if session.state in ("starting", "running", "stopping"):
-            return session.connector
-        if session.state == "waiting_car" and session.grant is not None and session.grant.connector is not None:
-            return session.grant.connector
-        if session.state == "finished" and connectors.plugged(report, session.connector):
-            return session.connector
-        if session.plugged:
-            there.sort(key=lambda number: number != session.connector)
-        for number in there:
-            if connectors.plugged(report, number) and self.connectors[number].operative:
-                return number
-        return TYPE_2
+    def turn_to(self, number: int, now: float) -> None:
+        """Look at this connector from now on; what is plugged at another has had its chance."""
+        session = self.session
+        if number != session.connector:
+            session.car_is(None, now)
+            session.cable(False, now)
+            session.use(number)
 
     # What comes in
 
@@ -210,11 +201,14 @@ class Point:
     def _see_car(self, report: PointReport, now: float) -> None:
         if self.pending is not None:
             self._resume_or_close(self.pending, report, now)
-        session, number = self.session, self._follow(report)
-        if number != session.connector:
-            session.car_is(None, now)
-            session.cable(False, now)
-            session.use(number)
+        for connector in self.connectors.values():
+            connector.see(report, now)
+        session = self.session
+        if self.pending is not None and self.pending.connector in self.connectors:
+            number = self.pending.connector
+        else:
+            number = connectors.follow(session, self.connectors, now)
+        self.turn_to(number, now)
         plugged, car = connectors.plugged(report, number), connectors.car(report, number)
         if plugged:
             session.cable(True, now)
@@ -481,15 +475,18 @@ class Point:
 
     def _derive(self, connector: Connector, now: float, station_operative: bool) -> ConnectorStatus:
         faulted = self.fault() is not None
+        operative = connector.operative and station_operative
         if not faulted and self.hindered(connector.number):
             return ConnectorStatus.UNAVAILABLE
+        if not faulted and operative and self.beside(connector.number):
+            return connector.aside(self.reservation is not None)
         return status.derive(
             self.session,
             self.report,
             self.permitted,
             connector.status,
             now - self._begun_at,
-            connector.operative and station_operative,
+            operative,
             faulted,
             self.reservation is not None,
             self.drawn_a,
@@ -499,9 +496,14 @@ class Point:
         """Why this connector cannot be used because of another one of the point, as a key; empty when it can."""
         if self.occupied not in (None, connector):
             return "other-in-use"
-        if self.session.state == "idle" and self.reservation is not None:
+        idle = self.session.state == "idle" or self.beside(connector)
+        if idle and self.reservation is not None:
             return "" if self.reserved_connector in (0, connector) else "other-reserved"
         return ""
+
+    def beside(self, connector: int) -> bool:
+        """The session is at another one, where something is plugged in without keeping anybody out."""
+        return self.session.state in ("waiting_auth", "finished") and self.session.connector != connector
 
     def _error(self) -> str | None:
         return next((f.name for f in self.faults), None)
