@@ -14,10 +14,10 @@ survives, or when one that stands there does not.
 
 import argparse
 import ast
-import copy
 import importlib
 import importlib.abc
 import importlib.util
+import itertools
 import json
 import os
 import signal
@@ -63,7 +63,18 @@ class Mutant:
     """The outermost function, with its class; empty outside functions."""
     line: int
     what: str
-    source: str
+    place: int
+    """Which node of the module."""
+    alteration: int
+    """Which of the node's alterations."""
+    neighbours: bool
+
+    def source(self) -> str:
+        """The whole module, altered."""
+        tree = parsed(self.module)
+        node = next(itertools.islice(_places(tree, ""), self.place, None))[0]
+        list(_alterations(node, self.neighbours))[self.alteration][1](node)
+        return ast.unparse(ast.fix_missing_locations(tree))
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -75,17 +86,16 @@ class Mutant:
 
 def mutants_of(module: str, neighbours: bool) -> Iterator[Mutant]:
     """All alterations of one module; equal ones of one function are numbered."""
-    tree = ast.parse((PACKAGE / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8"))
-    places = list(_places(tree, ""))
     told: dict[tuple[str, str], int] = {}
-    for index, (node, where) in enumerate(places):
-        for what, alter in _alterations(node, neighbours):
-            changed = copy.deepcopy(tree)
-            alter(list(_places(changed, ""))[index][0])
-            ast.fix_missing_locations(changed)
+    for place, (node, where) in enumerate(_places(parsed(module), "")):
+        for alteration, (what, _) in enumerate(_alterations(node, neighbours)):
             number = told[where, what] = told.get((where, what), 0) + 1
             name = what if number == 1 else f"{what} ({number})"
-            yield Mutant(module, where, getattr(node, "lineno", 0), name, ast.unparse(changed))
+            yield Mutant(module, where, getattr(node, "lineno", 0), name, place, alteration, neighbours)
+
+
+def parsed(module: str) -> ast.Module:
+    return ast.parse((PACKAGE / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8"))
 
 
 def _places(node: ast.AST, where: str, inside: bool = False) -> Iterator[tuple[ast.AST, str]]:
@@ -204,7 +214,7 @@ class Outcome:
 
 def loaded_anew(mutant: Mutant) -> bool:
     """All tests with the altered module, in a process that has not loaded any of them yet."""
-    sys.meta_path.insert(0, _Altered(f"chargepoint.{mutant.module}", mutant.source))
+    sys.meta_path.insert(0, _Altered(f"chargepoint.{mutant.module}", mutant.source()))
     return pytest.main(["-x", "-q", "-p", "no:cacheprovider", *TESTS]) == 0
 
 
@@ -232,7 +242,10 @@ class Warm:
         return True
 
     def _baseline(self, session: pytest.Session) -> dict[tuple[str, str], list[int]] | None:
-        """Which tests call which function, quickest first; measured in a child. None when a test fails."""
+        """Which tests call which function, quickest first; measured in a child. None when a test fails.
+
+        The walks, which a profile would slow down by far, are taken to call everything.
+        """
         reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
@@ -242,7 +255,8 @@ class Warm:
             for number, item in enumerate(session.items):
                 called: set[CodeType] = set()
                 begun = time.process_time()
-                sys.setprofile(lambda frame, event, _, called=called: called.add(frame.f_code))
+                if "evse_walk" not in item.nodeid:
+                    sys.setprofile(lambda frame, event, _, called=called: called.add(frame.f_code))
                 good = passes(session, [item]) and good
                 sys.setprofile(None)
                 spent = time.process_time() - begun
@@ -259,11 +273,12 @@ class Warm:
         os.waitpid(child, 0)
         if told is None:
             return None
+        walks = [number for number, item in enumerate(session.items) if "evse_walk" in item.nodeid]
         found: dict[tuple[str, str], list[int]] = {}
         for name, tests in told.items():
             path, _, where = name.partition(" ")
             module = ".".join(Path(path).relative_to(PACKAGE).with_suffix("").parts)
-            found[module, where] = [number for _, number in sorted(tests)]
+            found[module, where] = [number for _, number in sorted(tests)] + walks
         return found
 
 
@@ -284,7 +299,7 @@ def exchange(mutant: Mutant) -> bool:
     for name in mutant.where.split("."):
         thing = vars(thing)[name]
     thing = getattr(thing, "fget", None) or getattr(thing, "__func__", None) or thing
-    code = compile(mutant.source, module.__file__ or "", "exec")
+    code = compile(mutant.source(), module.__file__ or "", "exec")
     for name in mutant.where.split("."):
         code = next(c for c in code.co_consts if isinstance(c, CodeType) and c.co_name == name)
     assert isinstance(thing, FunctionType), f"{mutant.where} is no function"
