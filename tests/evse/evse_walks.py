@@ -35,6 +35,8 @@ PACE = frozenset({"Offer._changed"})
 STRAYS = frozenset({"PilotFilter._strays", "ProximityWatch._strays"})
 """Readings that agree on nothing: kept out where they are not the matter, for they multiply the states by three."""
 STILL = STRAYS | READ_BACK | WATCHDOG | WEAK | TESTS | START
+PACED = STILL | PACE
+"""Where the pace of the offer is not the matter either: `tethered`, `car and station` and others keep it."""
 CAR = (("A", 0), ("A", 32), ("B", 32), ("C", 32))
 READY = (("A", 0), ("C", 32))
 TETHERED = {"socket": False}
@@ -48,53 +50,55 @@ ALPHABETS: dict[str, Alphabet] = {
     "straying pilot": Alphabet({"pilot": ("A", "B", "C")}, (PERMIT,), TETHERED, STILL - STRAYS),
     "car and station": Alphabet({"plug": CAR}, (PERMIT, WITHDRAW, HOLD), {}, STILL),
     "diode": Alphabet({"pilot": ("A", "B", "C"), "diode": BOTH}, (PERMIT, WITHDRAW), TETHERED, STILL),
-    "pilot short": Alphabet({"pilot": ("A", "C", "E", "F")}, (PERMIT,), TETHERED, STILL),
-    "ventilation refused": Alphabet({"pilot": ("A", "C", "D")}, (PERMIT,), TETHERED, STILL),
-    "any pilot": Alphabet({"pilot": tuple("ABCDEF"), "diode": BOTH}, (PERMIT,), TETHERED, STILL | PACE, spends=False),
+    "pilot short": Alphabet({"pilot": ("A", "C", "E", "F")}, (PERMIT,), TETHERED, PACED),
+    "ventilation refused": Alphabet({"pilot": ("A", "C", "D")}, (PERMIT,), TETHERED, PACED),
+    "any pilot": Alphabet({"pilot": tuple("ABCDEF"), "diode": BOTH}, (PERMIT,), TETHERED, PACED, spends=False),
     "pilot's voltage": Alphabet({"pilot": ("A", "C", "over", "weak")}, (PERMIT,), TETHERED, STILL - WEAK),
     "proximity": Alphabet(
-        {"plug": (("A", 0), ("C", 32), ("C", 0), ("C", 13), ("C", -1))}, (PERMIT,), {}, STILL | PACE, spends=False
+        {"plug": (("A", 0), ("C", 32), ("C", 0), ("C", 13), ("C", -1))}, (PERMIT,), {}, PACED, spends=False
     ),
-    "proximity short": Alphabet({"plug": (("A", 0), ("C", 32), ("C", -1))}, (PERMIT,), {}, STILL),
+    "proximity short": Alphabet({"plug": (("A", 0), ("C", 32), ("C", -1))}, (PERMIT,), {}, PACED),
     "straying proximity": Alphabet(
         {"plug": (("A", 0), ("C", 32), ("C", 20), ("C", 13))}, (PERMIT,), {},
-        (STILL | PACE) - {"ProximityWatch._strays"}, spends=False,
+        PACED - {"ProximityWatch._strays"}, spends=False,
     ),
-    "contactor": Alphabet({"pilot": ("A", "C"), "contact": CONTACT}, (PERMIT, ACKNOWLEDGE), TETHERED, STILL),
-    "contactor and plug": Alphabet({"plug": READY, "contact": ONE_CONTACT}, (HELD, ACKNOWLEDGE), {}, STILL),
+    "contactor": Alphabet({"pilot": ("A", "C"), "contact": CONTACT}, (PERMIT, ACKNOWLEDGE), TETHERED, PACED),
+    "contactor and plug": Alphabet({"plug": READY, "contact": ONE_CONTACT}, (HELD, ACKNOWLEDGE), {}, PACED),
     "lock": Alphabet(
-        {"plug": READY, "lock": ("closed", "open", "between")}, (HELD, WITHDRAW, RELEASE, GIVE_UP), {}, STILL,
+        {"plug": READY, "lock": ("closed", "open", "between")}, (HELD, WITHDRAW, RELEASE, GIVE_UP), {}, PACED,
         wear=True, shared=True,
     ),
     "residual current": Alphabet(
-        {"plug": READY, "rcd": BOTH, "rdc": BOTH}, (PERMIT, ACKNOWLEDGE), {}, STILL - TESTS
+        {"plug": READY, "rcd": BOTH, "rdc": BOTH}, (PERMIT, ACKNOWLEDGE), {}, PACED - TESTS
     ),
     "earth, stop, door": Alphabet(
-        {"pilot": ("A", "C"), "pe_ok": BOTH, "stop": BOTH, "door": BOTH}, (PERMIT,), TETHERED, STILL | PACE,
+        {"pilot": ("A", "C"), "pe_ok": BOTH, "stop": BOTH, "door": BOTH}, (PERMIT,), TETHERED, PACED,
         spends=False,
     ),
     "converter and watchdog": Alphabet(
-        {"pilot": ("A", "C"), "reference_v": (2.5, 0.0), "armed": BOTH}, (PERMIT,), TETHERED, STILL - WATCHDOG - START
+        {"pilot": ("A", "C"), "reference_v": (2.5, 0.0), "armed": BOTH}, (PERMIT,), TETHERED, PACED - WATCHDOG - START
     ),
-    "read-back": Alphabet({"pilot": ("A", "B", "C"), "duty": (OBEY, 42.0)}, (PERMIT,), TETHERED, STILL - READ_BACK),
+    "read-back": Alphabet({"pilot": ("A", "B", "C"), "duty": (OBEY, 42.0)}, (PERMIT,), TETHERED, PACED - READ_BACK),
     "temperature": Alphabet(
         {"pilot": ("A", "B", "C"), "temperature_c": (20.0, 66.0, 69.0, 72.0, -200.0)}, (PERMIT,), TETHERED, STILL
     ),
     "self-tests": Alphabet(
         {"plug": READY, "rcd": (OBEY, True, False), "lock": ("closed", "open")}, (PERMIT, ACKNOWLEDGE, *REQUESTS), {},
-        STILL - TESTS,
+        PACED - TESTS,
     ),
     "domestic socket": Alphabet(
         {"pilot": ("A", "C"), "domestic_plug": BOTH, "domestic_contact": BOTH, "contact": ONE_CONTACT},
-        (PERMIT, SECOND, WITHDRAW, ACKNOWLEDGE), {**TETHERED, "domestic": True}, STILL,
+        (PERMIT, SECOND, WITHDRAW, ACKNOWLEDGE), {**TETHERED, "domestic": True}, PACED,
     ),
 }  # fmt: skip
 
-LOCKS_ONLY = (
-    STILL
-    | PACE
-    | {"Lease._until", "Contactor._not_before", "PilotFilter.since", "WakeUp._offered_at", "Point._car_since"}
-)
+LOCKS_ONLY = PACED | {
+    "Lease._until",
+    "Contactor._not_before",
+    "PilotFilter.since",
+    "WakeUp._offered_at",
+    "Point._car_since",
+}
 PAIR = Alphabet({"plug": READY}, (HELD, RELEASE), {}, LOCKS_ONLY)
 """Each point with a car that comes and goes, permitted at any time; the locks obey at the end of their travel."""
 
