@@ -45,6 +45,7 @@ ONE_CONTACT = ((False, False), (True, True))
 BOTH = (False, True)
 
 ALPHABETS: dict[str, Alphabet] = {
+    "car": Alphabet({"pilot": ("A", "C")}, (PERMIT,), TETHERED, PACED),
     "tethered": Alphabet({"pilot": ("A", "B", "C")}, (PERMIT, WITHDRAW), TETHERED, STILL),
     "ventilated": Alphabet({"pilot": ("A", "C", "D")}, (PERMIT, WITHDRAW), {**TETHERED, "ventilated": True}, STILL),
     "straying pilot": Alphabet({"pilot": ("A", "B", "C")}, (PERMIT,), TETHERED, STILL - STRAYS),

@@ -4,7 +4,7 @@ import pytest
 from evse_walk import Alphabet, Pair, Walk
 from evse_walks import ALPHABETS, PAIR, figures
 
-SMALL = ("tethered",)
+SMALL = ("car",)
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -29,7 +29,7 @@ def test_the_first_states_of_each_part_of_the_world_break_no_invariant(name: str
 
 def test_two_points_on_one_lock_supply_break_no_invariant(capsys: pytest.CaptureFixture[str]) -> None:
     alphabet = Alphabet(PAIR.inputs, PAIR.words[:1], {}, PAIR.still)
-    done = Pair(alphabet, limit=2000).run()
+    done = Pair(alphabet, limit=1000).run()
     with capsys.disabled():
         print("\n" + figures("two points", done, 0.0))
-    assert done.transitions > 5000
+    assert done.transitions > 3000
