@@ -134,3 +134,37 @@ def test_no_order_of_events_breaks_the_session(events: list[str]) -> None:
         if session.state == "starting" and not session.ending:
             assert session.connected
     session.close()
+
+
+def test_a_session_stays_at_its_connector_while_something_is_plugged_there() -> None:
+    session = Session(Settings())
+    session.use(2)
+    session.cable(True, 1.0)
+    session.car_is("b:d1", 1.0)
+    with pytest.raises(ValueError, match="connector 2 is in use"):
+        session.use(1)
+    session.car_is(None, 2.0)
+    session.cable(False, 2.0)
+    session.use(1)
+    assert (session.connector, session.state) == (1, "idle")
+    session.close()
+
+
+def test_a_grant_for_a_connector_waits_there_and_one_for_any_where_it_was() -> None:
+    session = Session(Settings())
+    session.approved(Grant("TAG", connector=2), 1.0)
+    assert (session.connector, session.state) == (2, "waiting_car")
+    session.stop(StopReason.OTHER, None, 2.0)
+    session.approved(GRANT, 3.0)
+    assert session.connector == 2
+    session.close()
+
+
+@pytest.mark.parametrize(("connector", "kept"), [(1, True), (2, False)])
+def test_only_a_plug_with_a_lock_is_kept_after_a_refused_token(connector: int, kept: bool) -> None:
+    session = Session(Settings())
+    session.resumed(7, GRANT, "b:1", 1.0, connector)
+    session.stop(StopReason.DEAUTHORIZED, None, 2.0)
+    session.ended(3.0)
+    assert session.retained is kept
+    session.close()

@@ -57,10 +57,10 @@ class Connector:
         """A report: did something come or go?"""
         there = car(report, self.number)
         if there is None and not plugged(report, self.number):
-            self.came_at = None
+            self.came_at = self._car = None
         elif self.came_at is None or (there is not None and there != self._car):
             self.came_at = now
-        self._car = there
+        self._car = there or self._car  # a pilot at fault hides a car, and makes no new one of it
 
     def aside(self, reserved: bool) -> ConnectorStatus:
         """What it shows, in service, while the session looks at another connector without keeping anybody out."""
