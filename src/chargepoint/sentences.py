@@ -245,6 +245,8 @@ FRENCH: Final[dict[str, str]] = {
     "the server answered HTTP {} {}": "le serveur a répondu HTTP {} {}",
     "the server answered strangely: {}": "le serveur a répondu étrangement : {}",
     "no answer from {}": "pas de réponse de {}",
+    "modem.reboot_command is empty": "modem.reboot_command est vide",
+    "the machine still runs after {} s": "la machine tourne toujours après {} s",
     "the server said {}": "le serveur a dit {}",
     "the transfer took longer than {} s": "le transfert a pris plus de {} s",
     "the file is larger than {} bytes": "le fichier dépasse {} octets",

@@ -4,13 +4,19 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from console_rig import CONFIG, Terminal
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from chargepoint.console.access import Access
+from chargepoint.journal import store
 from chargepoint.journal.journal import FILE_NAME, Journal
 
 PROMPT, ACTING = "BORNE-1> ", "BORNE-1# "
@@ -63,6 +69,33 @@ async def test_after_a_clean_stop_the_journal_is_read_where_nothing_may_be_writt
     before = sorted((tmp_path / "state").iterdir())
     assert await terminal.command("sessions") == ["No session yet."]
     assert sorted((tmp_path / "state").iterdir()) == before
+
+
+def certificate(days: int) -> str:
+    """A self-signed one in PEM form, with so many days left."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"root-{days}")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(now - timedelta(days=900))
+    made = builder.not_valid_after(now + timedelta(days=days, hours=1)).sign(key, hashes.SHA256())
+    return made.public_bytes(serialization.Encoding.PEM).decode()
+
+
+@pytest.mark.asyncio
+async def test_certificates_are_told_with_their_days_left_wherever_they_came_from(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    (tmp_path / "state").mkdir()
+    journal = Journal.open(tmp_path / "state" / FILE_NAME, "boot")
+    key = "-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----"
+    kept = {"roots": [{"pem": certificate(41)}], "own": [{"chain": certificate(-3), "key": key}]}
+    await journal.write(lambda db: [store.put(db, "certificates", name, value) for name, value in kept.items()])
+    journal.close()
+    said = "\n".join(await terminal.command("ocpp certificates"))
+    assert "CN=root-41  41" in said
+    assert "CN=root--3  -3" in said
+    assert "secret" not in said
 
 
 @pytest.mark.asyncio

@@ -254,7 +254,8 @@ FRENCH: dict[str, str] = {
     "what happened; -f: as it happens": "ce qui s'est passé ; -f : en continu",
     "the last sessions; one of them; its picture": "les dernières sessions ; l'une d'elles ; son dessin",
     "a day of the borne: points, supply, who waited": "un jour de la borne : points, alimentation, qui a attendu",
-    "pilot, duty, contactor, live": "pilote, rapport cyclique, contacteur, en continu",
+    "pilot, duty, contactor, currents, live": "pilote, rapport cyclique, contacteur, courants, en continu",
+    "journal": "journal",
     "every limit, who set it and since when": "chaque limite, qui l'a fixée et depuis quand",
     "the energy meters: what they say, raw frames, bus scan, another unit number":
         "les compteurs : valeurs, trames brutes, recherche sur le bus, autre numéro d'unité",

@@ -1,16 +1,13 @@
 """The console's commands that only look."""
 
-import csv
-import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from chargepoint.config_check import ConfigError, load
-from chargepoint.console import metering, pages, status
+from chargepoint.console import metering, pages, status, tracing
 from chargepoint.console.borne import SafetySilent, when
-from chargepoint.console.picture import Event, Picture, Series, Track
 from chargepoint.console.rpc import Refused, Unreachable
 from chargepoint.console.session import Command, Lines, Session, Usage, tree
 from chargepoint.energy.limits import Limit
@@ -224,60 +221,6 @@ def _event_line(event: dict[str, Any]) -> str:
     ).rstrip()
 
 
-# --- trace ---------------------------------------------------------------------------------------------------------
-
-
-def trace(session: Session, words: list[str]) -> Lines:
-    files = [word for word in words if word.endswith((".csv", ".svg"))]
-    words = [word for word in words if word not in files]
-    evse = session.evse(words)
-    seconds = session.number(words, 1, 10, 0.1, 3600)
-    return _trace(session, evse, seconds, files)
-
-
-def _trace(session: Session, evse: int, seconds: float, files: list[str]) -> Iterator[str]:
-    samples = []
-    heads = [session.t(word) for word in ("seconds", "high", "low", "duty", "state", "contactor", "PP", "socket")]
-    yield "{:>8} {:>7} {:>7} {:>7} {:<5} {:<9} {:>8} {:>7}".format(*heads)
-    for sample in session.borne.trace(evse, seconds, 0.1):
-        samples.append(sample)
-        pp = "-" if sample.pp_ohm is None else f"{sample.pp_ohm:.0f}"
-        closed = session.t("closed") if sample.contactor else session.t("open")
-        yield (
-            f"{sample.t - samples[0].t:8.2f} {sample.cp_high_v:6.2f}V {sample.cp_low_v:6.2f}V {sample.duty:6.1f}%"
-            f" {sample.state:<5} {closed:<9} {pp:>7}R {sample.temperature_c:5.1f}C"
-        )
-        if session.terminal.interactive and session.terminal.pressed(0):
-            break
-    for file in files:
-        if file.endswith(".csv"):
-            with Path(file).open("w", newline="") as out:
-                writer = csv.writer(out)
-                writer.writerow(("t", "cp_high_v", "cp_low_v", "pp_ohm", "duty", "state", "contactor", "temperature_c"))
-                writer.writerows(
-                    (s.t, s.cp_high_v, s.cp_low_v, s.pp_ohm, s.duty, s.state, int(s.contactor), s.temperature_c)
-                    for s in samples
-                )
-        else:
-            Path(file).write_text(_trace_picture(session, evse, samples).svg(), encoding="utf-8")
-        yield session.t("Written to {file}.", file=clean(file))
-    if samples:
-        yield from _trace_picture(session, evse, samples).sketch(session.terminal.size[0] - 2)
-
-
-def _trace_picture(session: Session, evse: int, samples: list[Any]) -> Picture:
-    def line(name: str) -> Series:
-        return Series(name, [(sample.t, float(getattr(sample, name))) for sample in samples])
-
-    events = [
-        Event(after.t, f"{before.state} -> {after.state}")
-        for before, after in itertools.pairwise(samples)
-        if before.state != after.state
-    ]
-    pilot = Track("Pilot", "V", [line("cp_high_v"), line("cp_low_v")], low=-12, high=12)
-    return Picture(_point(session, evse), [pilot, Track("Duty cycle", "%", [line("duty")], low=0, high=100)], events)
-
-
 # --- devices, configuration, OCPP ----------------------------------------------------------------------------------
 
 
@@ -338,8 +281,26 @@ def ocpp(session: Session, words: list[str]) -> Lines:
             raise Usage(session.t("ocpp, ocpp messages [COUNT], ocpp certificates, ocpp connect or ocpp disconnect"))
 
 
+def _certificate_row(where: str, certificate: Any) -> list[str]:
+    left = (certificate.not_valid_after_utc - datetime.now(UTC)).days
+    return [where, clean(certificate.subject.rfc4514_string(), 40), str(left)]
+
+
+def _installed(kept: Any) -> Iterator[str]:
+    """Every certificate, in PEM form, in what the journal keeps; keys stand beside them and are passed over."""
+    match kept:
+        case dict():
+            for item in kept.values():
+                yield from _installed(item)
+        case list():
+            for item in kept:
+                yield from _installed(item)
+        case str() if "BEGIN CERTIFICATE-----" in kept and "PRIVATE" not in kept:
+            yield kept
+
+
 def _certificates(session: Session) -> list[str]:
-    """The certificates that the configuration names, with the days each has left."""
+    """The certificates that the configuration names and those that were installed, with the days each has left."""
     from cryptography import x509  # slow to import, and seldom asked for
 
     rows = [[session.t(word) for word in ("file", "subject", "days left")]]
@@ -352,9 +313,10 @@ def _certificates(session: Session) -> list[str]:
         except (OSError, ValueError) as error:
             rows.append([clean(file), clean(session.t.said(error), 60), "?"])
             continue
-        for certificate in found:
-            left = (certificate.not_valid_after_utc - datetime.now(UTC)).days
-            rows.append([clean(file), clean(certificate.subject.rfc4514_string(), 40), str(left)])
+        rows += [_certificate_row(clean(file), certificate) for certificate in found]
+    for pem in _installed(session.borne.stored("certificates")):
+        found = x509.load_pem_x509_certificates(pem.encode())
+        rows += [_certificate_row(session.t("journal"), certificate) for certificate in found]
     return table(rows) if len(rows) > 1 else [session.t("There is none.")]
 
 
@@ -376,7 +338,13 @@ LOOK = (
         pages.sessions,
     ),
     Command("day", "[YYYY-MM-DD] [FILE.svg]", "a day of the borne: points, supply, who waited", pages.day),
-    Command("trace", "EVSE [SECONDS] [FILE.csv] [FILE.svg]", "pilot, duty, contactor, live", trace, live=True),
+    Command(
+        "trace",
+        "EVSE [SECONDS] [FILE.csv] [FILE.svg]",
+        "pilot, duty, contactor, currents, live",
+        tracing.trace,
+        live=True,
+    ),
     Command("limits", "[EVSE]", "every limit, who set it and since when", limits),
     Command(
         "meters",

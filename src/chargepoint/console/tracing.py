@@ -1,0 +1,124 @@
+"""The console's `trace`: the pins of a point as the safety process sees them, and its currents; as CSV or drawn."""
+
+import csv
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from chargepoint.console.picture import Event, Picture, Series, Track
+from chargepoint.console.rpc import Refused, Unreachable
+from chargepoint.console.session import Lines, Session
+from chargepoint.evse.messages import Sample
+from chargepoint.text import clean
+
+INTERVAL_S: Final = 0.1
+ASK_EVERY_S: Final = 1.0
+"""The meter is read once a second."""
+COLUMNS: Final = ("t", "cp_high_v", "cp_low_v", "pp_ohm", "duty", "state", "contactor", "temperature_c")
+Phases = tuple[float | None, float | None, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One moment: the pins, and what the meter last said."""
+
+    pins: Sample
+    current_a: Phases
+
+
+def trace(session: Session, words: list[str]) -> Lines:
+    files = [word for word in words if word.endswith((".csv", ".svg"))]
+    words = [word for word in words if word not in files]
+    evse = session.evse(words)
+    seconds = session.number(words, 1, 10, 0.1, 3600)
+    return _trace(session, evse, seconds, files)
+
+
+def _trace(session: Session, evse: int, seconds: float, files: list[str]) -> Iterator[str]:
+    lines: list[Line] = []
+    heads = [session.t(word) for word in ("seconds", "high", "low", "duty", "state", "contactor", "PP", "socket")]
+    yield "{:>8.8} {:>7} {:>8} {:>7} {:<5} {:<6.6} {:>6} {:>6.6}  L1   L2   L3 (A)".format(*heads)
+    currents = _Currents(session, evse)
+    for sample in session.borne.trace(evse, seconds, INTERVAL_S):
+        lines.append(Line(sample, currents.now()))
+        yield _shown(session, lines[-1], sample.t - lines[0].pins.t)
+        if session.terminal.interactive and session.terminal.pressed(0):
+            break
+    for file in files:
+        if file.endswith(".csv"):
+            _write(Path(file), lines)
+        else:
+            Path(file).write_text(_picture(session, evse, lines).svg(), encoding="utf-8")
+        yield session.t("Written to {file}.", file=clean(file))
+    if lines:
+        yield from _picture(session, evse, lines).sketch(session.terminal.size[0] - 2)
+
+
+class _Currents:
+    """The point's currents, asked of the station now and then; unknown while it does not answer."""
+
+    def __init__(self, session: Session, evse: int) -> None:
+        self._session, self._evse = session, evse
+        self._asked_at = float("-inf")
+        self._last: Phases = (None, None, None)
+
+    def now(self) -> Phases:
+        if time.monotonic() - self._asked_at >= ASK_EVERY_S:
+            self._asked_at = time.monotonic()
+            try:
+                found = self._session.borne.station.ask("meters", timeout_s=1.0)
+            except (Unreachable, Refused):
+                found = []
+            mine: dict[str, Any] = next((meter["reading"] for meter in found if meter["evse"] == self._evse), {})
+            one, two, three = mine.get("current_a") or (None, None, None)
+            self._last = (one, two, three)
+        return self._last
+
+
+def _shown(session: Session, line: Line, at: float) -> str:
+    sample = line.pins
+    pp = "-" if sample.pp_ohm is None else f"{sample.pp_ohm:.0f}R"
+    closed = session.t("closed") if sample.contactor else session.t("open")
+    warm = "-" if sample.temperature_c is None else f"{sample.temperature_c:.1f}C"
+    amps = " ".join("   -" if a is None else f"{a:4.1f}" for a in line.current_a)
+    return (
+        f"{at:8.2f} {sample.cp_high_v:6.2f}V {sample.cp_low_v:7.2f}V {sample.duty:6.1f}%"
+        f" {sample.state:<5} {closed:<6.6} {pp:>6} {warm:>6} {amps}"
+    )
+
+
+def _write(file: Path, lines: list[Line]) -> None:
+    with file.open("w", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow((*COLUMNS, "current_l1_a", "current_l2_a", "current_l3_a"))
+        for line in lines:
+            pins = [getattr(line.pins, name) for name in COLUMNS]
+            writer.writerow([*(int(value) if isinstance(value, bool) else value for value in pins), *line.current_a])
+
+
+def _picture(session: Session, evse: int, lines: list[Line]) -> Picture:
+    t = session.t
+
+    def series(name: str, value: Callable[[Line], float | None]) -> Series:
+        return Series(name, [(line.pins.t, value(line)) for line in lines])
+
+    events = [
+        Event(after.pins.t, f"{before.pins.state} -> {after.pins.state}")
+        for before, after in itertools.pairwise(lines)
+        if before.pins.state != after.pins.state
+    ]
+    pilot = [series(t("high"), lambda line: line.pins.cp_high_v), series(t("low"), lambda line: line.pins.cp_low_v)]
+    currents = [
+        series("L1", lambda line: line.current_a[0]),
+        series("L2", lambda line: line.current_a[1]),
+        series("L3", lambda line: line.current_a[2]),
+    ]
+    tracks = [
+        Track(t("pilot"), "V", pilot, low=-12, high=12),
+        Track(t("duty"), "%", [series(t("duty"), lambda line: line.pins.duty)], low=0, high=100),
+        Track(t("current"), "A", currents, low=0),
+    ]
+    return Picture(t("point {evse}", evse=evse), tracks, events)
