@@ -8,7 +8,7 @@ period is looked at once. Times are whole UTC seconds. No I/O, no clock.
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, repeat
 from math import floor
 from operator import attrgetter
 from typing import NamedTuple
@@ -29,21 +29,15 @@ class Level(NamedTuple):
     """Id of the profile, or -1 for a limit of the station's own."""
 
     def amps(self, volt: float) -> float:
-        """Per phase; W are divided by the nominal voltage and the profile's own number of phases (errata 3.69)."""
-        if self.unit == "A":
-            return self.limit
-        return self.limit / (volt * (self.phases or DEFAULT_PHASES))
-
-    def watts(self, volt: float) -> float:
-        """In all."""
-        return self.limit if self.unit == "W" else self.limit * volt * (self.phases or DEFAULT_PHASES)
-
-    def rate(self, unit: str, volt: float) -> float:
-        return self.amps(volt) if unit == "A" else self.watts(volt)
+        """Per phase."""
+        return _amps(self.limit, self.unit, self.phases, volt)
 
 
-Span = tuple[int, int, Level | None]
-"""From the first instant to the second (excluded) a limit holds, or none does. A plain tuple: thousands are made."""
+Span = tuple[int, int, float | None, str, int | None, int]
+"""From the first instant to the second (excluded) a limit holds, or none (None) does; then the rest of its `Level`.
+
+A plain tuple, and flat: thousands are made for one schedule, and a plain one costs a fifth of a named one.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +57,8 @@ class Cap:
     connector: int = 1
     """Which of its connectors that is: profiles are for one of them."""
 
-    def level(self) -> Level:
-        return Level(self.amps, "A", self.phases, -1)
+    def over(self, begin: int, end: int) -> list[Span]:
+        return [(begin, end, self.amps, "A", self.phases, -1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +122,7 @@ def composite(
         points = [point for point in caps if point != 0]
         own = _total([_capped(profiles, p, begin, end, caps, running, volt) for p in points], unit, volt)
         if 0 in caps:
-            own = _lower(own, [(begin, end, caps[0].level())], volt)
+            own = _lower(own, caps[0].over(begin, end), volt)
     else:
         own = _capped(profiles, evse, begin, end, caps, running, volt)
     return _report(_lower(own, limits, volt), begin, duration, unit, volt)
@@ -158,7 +152,7 @@ def paint(chain: Sequence[Profile], begin: int, end: int, started: int | None) -
                         left.append((inner_end, gap_end))
                 last += 1
             gaps[first:last] = left
-    spans.extend((gap_begin, gap_end, None) for gap_begin, gap_end in gaps)
+    spans.extend((gap_begin, gap_end, None, "A", None, -1) for gap_begin, gap_end in gaps)
     spans.sort(key=_begin)
     return spans
 
@@ -188,14 +182,15 @@ def _begin(span: Span) -> int:
 
 def _add_spans(spans: list[Span], profile: Profile, base: int, begin: int, end: int) -> None:
     """Append the periods of one run between two instants within it."""
-    periods, unit, id = profile.periods, profile.unit, profile.id
+    periods = profile.periods
     first = bisect_right(periods, begin - base, key=_START) - 1
     last = bisect_left(periods, end - base, lo=first + 1, key=_START)
     shown = periods[first:last]
     begins = [base + period.start for period in shown]
     begins[0] = begin
-    levels = [Level(period.limit, unit, period.phases, id) for period in shown]
-    spans.extend(zip(begins, [*begins[1:], end], levels, strict=True))
+    limits: list[float | None] = [period.limit for period in shown]
+    phases = [period.phases for period in shown]
+    spans.extend(zip(begins, [*begins[1:], end], limits, repeat(profile.unit), phases, repeat(profile.id)))
 
 
 def _point_spans(
@@ -207,12 +202,27 @@ def _point_spans(
 
 
 def _first(spans: Sequence[Span]) -> Now:
-    _, until, level = spans[0]
-    for _, end, other in spans[1:]:
-        if other != level:
+    until, first = spans[0][1], spans[0][2:]
+    for span in spans[1:]:
+        if span[2:] != first:
             break
-        until = end
-    return Now(level, until)
+        until = span[1]
+    return Now(_level(spans[0]), until)
+
+
+def _level(span: Span) -> Level | None:
+    limit = span[2]
+    return None if limit is None else Level(limit, *span[3:])
+
+
+def _amps(limit: float, unit: str, phases: int | None, volt: float) -> float:
+    """Per phase; W are divided by the nominal voltage and the profile's own number of phases (errata 3.69)."""
+    return limit if unit == "A" else limit / (volt * (phases or DEFAULT_PHASES))
+
+
+def _watts(limit: float, unit: str, phases: int | None, volt: float) -> float:
+    """In all."""
+    return limit if unit == "W" else limit * volt * (phases or DEFAULT_PHASES)
 
 
 def _capped(
@@ -225,42 +235,48 @@ def _capped(
     volt: float,
 ) -> list[Span]:
     own = _point_spans(profiles, evse, begin, end, running.get(evse), caps[evse].connector)
-    return _lower([(begin, end, caps[evse].level())], own, volt)
+    return _lower(caps[evse].over(begin, end), own, volt)
 
 
 def _lower(first: Sequence[Span], second: Sequence[Span], volt: float) -> list[Span]:
     """The lower of two at every instant, in A per phase; where equal, the second's."""
     if len(second) == 1 and second[0][2] is None:
         return list(first)
-    if len(first) == 1 and (only := first[0][2]) is not None:
-        return _below(only, second, volt)
+    if len(first) == 1 and (amps := _span_amps(first[0], volt)) is not None:
+        return _below(first[0], amps, second, volt)
     spans: list[Span] = []
     i = j = 0
     while i < len(first) and j < len(second):
-        one_begin, one_end, level = first[i]
-        two_begin, two_end, other = second[j]
-        if other is not None and (level is None or other.amps(volt) <= level.amps(volt)):
-            level = other
-        end = min(one_end, two_end)
-        spans.append((max(one_begin, two_begin), end, level))
-        i += one_end == end
-        j += two_end == end
+        one, two = first[i], second[j]
+        one_amps, two_amps = _span_amps(one, volt), _span_amps(two, volt)
+        lower = two if two_amps is not None and (one_amps is None or two_amps <= one_amps) else one
+        end = min(one[1], two[1])
+        spans.append((max(one[0], two[0]), end, *lower[2:]))
+        i += one[1] == end
+        j += two[1] == end
     return spans
 
 
-def _below(cap: Level, spans: Sequence[Span], volt: float) -> list[Span]:
-    """These spans, and the cap wherever they have no level or a higher one."""
-    amps = cap.amps(volt)
+def _span_amps(span: Span, volt: float) -> float | None:
+    return None if span[2] is None else _amps(span[2], span[3], span[4], volt)
 
-    def allowed(level: Level | None) -> bool:
-        return level is not None and (level.limit if level.unit == "A" else level.amps(volt)) <= amps
 
-    return [span if allowed(span[2]) else (span[0], span[1], cap) for span in spans]
+def _below(cap: Span, amps: float, spans: Sequence[Span], volt: float) -> list[Span]:
+    """These spans, and the cap of so many A wherever they have no limit or a higher one."""
+    _, _, top, unit, phases, source = cap
+    return [
+        span
+        if (limit := span[2]) is not None
+        and (limit if span[3] == "A" else _amps(limit, span[3], span[4], volt)) <= amps
+        else (span[0], span[1], top, unit, phases, source)
+        for span in spans
+    ]
 
 
 def _total(points: Sequence[Sequence[Span]], unit: str, volt: float) -> list[Span]:
-    """The sum over points, each of which has a level everywhere."""
-    edges = sorted({begin for spans in points for begin, _, _ in spans} | {points[0][-1][1]})
+    """The sum over points, each of which has a limit everywhere."""
+    rate_of = _amps if unit == "A" else _watts
+    edges = sorted({span[0] for spans in points for span in spans} | {points[0][-1][1]})
     at = [0] * len(points)
     total: list[Span] = []
     for begin, end in pairwise(edges):
@@ -268,20 +284,20 @@ def _total(points: Sequence[Sequence[Span]], unit: str, volt: float) -> list[Spa
         for i, spans in enumerate(points):
             while spans[at[i]][1] <= begin:
                 at[i] += 1
-            level = spans[at[i]][2]
-            rate += 0.0 if level is None else level.rate(unit, volt)
-        total.append((begin, end, Level(rate, unit, None, -1)))
+            _, _, limit, own, phases, _ = spans[at[i]]
+            rate += 0.0 if limit is None else rate_of(limit, own, phases, volt)
+        total.append((begin, end, rate, unit, None, -1))
     return total
 
 
 def _report(spans: Sequence[Span], begin: int, duration: int, unit: str, volt: float) -> Composite:
+    rate_of = _amps if unit == "A" else _watts
     periods: list[ScheduledPeriod] = []
     last_limit, last_phases = -1.0, None
-    for at, _, level in spans:
-        if level is None:
+    for at, _, rate, own, phases, _ in spans:
+        if rate is None:
             continue
-        limit = round_down(level.limit if level.unit == unit else level.rate(unit, volt))
-        phases = level.phases
+        limit = round_down(rate if own == unit else rate_of(rate, own, phases, volt))
         if limit != last_limit or phases != last_phases:
             last_limit, last_phases = limit, phases
             periods.append(ScheduledPeriod(at - begin, limit, phases))

@@ -1,6 +1,7 @@
 """The business process: the station core with its wires, its journal and the central system's room."""
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Callable
@@ -91,6 +92,7 @@ def compose(config: Config, journal: Journal, step: Callable[[str], None] | None
 
 async def _run(config: Config, journal: Journal, step: Callable[[str], None] | None) -> int:
     station = compose(config, journal, step)
+    gc.freeze()  # what the start has made stays: the collector need not look through it again and again
     control = Control(station, config.station.run_dir / SOCKET_NAME)
     try:
         await control.start()
