@@ -76,5 +76,8 @@ class StubStation:
 
     token_learned = setting_changed = transaction_answered
 
+    async def clock_kept(self) -> None:
+        return
+
     def clock_offered(self, utc: datetime) -> None:
         pass

@@ -235,6 +235,13 @@ FRENCH: Final[dict[str, str]] = {
     "database disk image is malformed": "la base est abîmée",
     "unable to open database file": "la base ne peut être ouverte",
     "database is locked": "la base est verrouillée",
+    "file is not a database": "le fichier n'est pas une base",
+    "its schema is no text: {}": "son schéma n'est pas du texte : {}",
+    "the schema lacks {}": "il manque au schéma {}",
+    "the schema's number {} cannot be": "le numéro de schéma {} est impossible",
+    "the last {} writes could not be read: the journal's log is damaged": "les {} dernières écritures sont illisibles : le fichier des transactions du journal est abîmé",
+    "{} damaged records were taken out of the journal ({})": "{} enregistrements abîmés ont été retirés du journal ({})",
+    "set aside as {} ({}); recovered: {}": "mis de côté sous le nom {} ({}) ; récupéré : {}",
     # --- central system and transfers
     "the connection ended: {}": "la connexion a pris fin : {}",
     "no answer to {} within {} s": "pas de réponse à {} en {} s",

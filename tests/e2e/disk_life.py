@@ -32,6 +32,8 @@ EXTRA = """
 ConnectionTimeOut = 10
 LocalAuthListEnabled = true
 """
+LOCK_S = 12.0
+"""A lock makes ten moves in a minute at most: two in each session."""
 Holds = Callable[[sqlite3.Connection], bool]
 
 
@@ -217,6 +219,7 @@ async def live(turns: int) -> Life:
             await borne.sim("speed", factor=60)
             await witness.certificate()
             for turn in range(turns):
+                await asyncio.sleep(LOCK_S if turn >= 3 else 0.0)
                 await asyncio.gather(witness.everything(turn), witness.session())
             await witness.latch()
         finally:

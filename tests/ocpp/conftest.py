@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,6 +72,7 @@ class FakeStation:
     statuses: dict[int, StatusChanged] = field(default_factory=dict)
     answered: list[tuple[int, str | None, Authorization]] = field(default_factory=list)
     clocks: list[datetime] = field(default_factory=list)
+    keep_clock: Callable[[], Awaitable[None]] | None = None
 
     def __post_init__(self) -> None:
         self.statuses = {evse: StatusChanged(evse, ConnectorStatus.AVAILABLE, None, "", NOW) for evse in (0, 1, 2)}
@@ -151,6 +152,10 @@ class FakeStation:
 
     async def setting_changed(self, name: str) -> None:
         self.asked.append(("setting_changed", name))
+
+    async def clock_kept(self) -> None:
+        if self.keep_clock is not None:
+            await self.keep_clock()
 
     def clock_offered(self, utc: datetime) -> None:
         self.clocks.append(utc)

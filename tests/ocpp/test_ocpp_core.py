@@ -1,13 +1,14 @@
 """Core profile over a real WebSocket, judged by the official schemas."""
 
 import asyncio
+import http
 import json
 from datetime import UTC, datetime
 
 import pytest
 
 from chargepoint.journal import outbox, transactions
-from chargepoint.journal.stamp import Stamp
+from chargepoint.journal.stamp import Stamp, set_offset
 from chargepoint.ocpp.v16 import registration
 from chargepoint.ocpp.v16.trigger import MAX_PENDING
 from chargepoint.sim.central_system import SILENCE, CallFailed, Fail
@@ -49,6 +50,26 @@ async def test_boot_sets_clock_and_heartbeat_interval(start, central):
     assert len(borne.station.clocks) >= 1
     answer = await central.call("GetConfiguration", {"key": ["heartbeatinterval"]})
     assert answer["configurationKey"] == [{"key": "HeartbeatInterval", "readonly": False, "value": "1"}]
+
+
+async def test_what_happened_before_the_time_was_known_leaves_only_when_it_can_be_dated(start, central):
+    """The journal learns the time of this boot from the first answer: not a moment too late for what waits."""
+    at = datetime(2026, 3, 1, 9, tzinfo=UTC)
+    central.refuse = http.HTTPStatus.SERVICE_UNAVAILABLE
+    borne = await start(central, configuration={"RetryBackOffWaitMinimum": 0, "RetryBackOffRandomRange": 0})
+
+    async def slowly():
+        await asyncio.sleep(0.2)
+        await borne.journal.write(lambda db: set_offset(db, borne.journal.boot, at.timestamp() - 50.0))
+
+    borne.station.keep_clock = slowly
+    await borne.journal.write(
+        lambda db: transactions.begin(db, 1, 1, "TAG1", None, None, "c:1", Stamp(borne.journal.boot, 50.0), 7)
+    )
+    borne.backend.outbox_changed()
+    central.refuse = None
+    started = await central.wait_for("StartTransaction", timeout_s=20)
+    assert datetime.fromisoformat(started.payload["timestamp"].replace("Z", "+00:00")) == at
 
 
 async def test_pending_answers_questions_refuses_remote_starts_and_sends_nothing_unasked(start, central):

@@ -234,6 +234,11 @@ class FakeBackend:
     changes: int = 0
     url: str = ""
 
+    settings_of_the_operator: Callable[[], None] = lambda: None
+
+    async def load(self) -> None:
+        self.settings_of_the_operator()
+
     async def authorize(self, token: str) -> Authorization:
         self.asked.append(token)
         if not self.online:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from station_harness import UTC0, FakeTime, station
+from station_harness import UTC0, FakeTime, Harness, station
 
 from chargepoint.journal import outbox
 from chargepoint.journal.stamp import resolve
@@ -144,6 +144,22 @@ def test_aligned_values_carry_the_exact_instant_in_and_out_of_a_transaction(tmp_
                     break
                 await asyncio.sleep(0.01)
             assert (entries[1].kind, entries[1].stamp.utc) == ("sampled", pytest.approx(due))
+
+    asyncio.run(main())
+
+
+def test_what_the_operator_has_set_is_in_force_before_anything_is_decided(tmp_path: Path) -> None:
+    """Also after a restart with a clock that is right from the start: nothing else would schedule aligned values."""
+
+    async def main() -> None:
+        settings = Settings()
+
+        def kept(h: Harness) -> None:
+            h.backend.settings_of_the_operator = lambda: setattr(settings, "aligned_interval_s", 900)
+
+        async with station(tmp_path, settings, prepare=kept) as h:
+            h.advance(901)
+            await h.until(lambda: any(isinstance(e, MeterSampled) for e in h.backend.events))
 
     asyncio.run(main())
 

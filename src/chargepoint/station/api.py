@@ -171,6 +171,9 @@ class Backend(Protocol):
     def online(self) -> bool:
         """Connected, and registration accepted."""
 
+    async def load(self) -> None:
+        """Put the operator's settings into effect; before anything is decided by them."""
+
     async def authorize(self, token: str) -> Authorization:
         """Ask about a token. Raises BackendUnreachable within the message time-out."""
 
@@ -289,3 +292,6 @@ class StationApi(Protocol):
 
     def clock_offered(self, utc: datetime) -> None:
         """The central system told its time."""
+
+    async def clock_kept(self) -> None:
+        """Wait until what was offered is durable: from then on the journal can date what happened before it."""

@@ -104,6 +104,7 @@ class StationCore:
         self._again = False
         self._operative = True
         self._aligned_at = float("inf")
+        self._offset_kept = float("-inf")
         self._clock_checked_at = clock.monotonic()
         self._runners: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._listeners: list[Callable[[str, dict[str, Any]], None]] = []
@@ -151,6 +152,7 @@ class StationCore:
 
     async def run(self) -> None:
         """Until `stop_running` or a reset. An error in any task ends it with that error."""
+        await self.backend.load()
         await self._recover()
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -424,11 +426,16 @@ class StationCore:
             info = f"{before.isoformat()} to {now.isoformat()} ({self.clock.source})"
             self.backend.notify(SecurityEvent("SettingSystemTime", info, now))
 
+    async def clock_kept(self) -> None:
+        """What is known of the time by now is in the journal: stamps of before it was known can be told."""
+        await self._keep_offset()
+
     async def _keep_offset(self) -> None:
-        if not self.clock.synchronised:
-            return
         boot, offset = self.clock.boot, self.clock.offset
+        if not self.clock.synchronised or abs(offset - self._offset_kept) < STEP_S:
+            return
         await self.journal.write(lambda db: set_offset(db, boot, offset))
+        self._offset_kept = offset
 
     # Clock-aligned values
 

@@ -111,6 +111,7 @@ class Backend:
         """Connections are taken, and nothing said on them is answered."""
         self._accepted = asyncio.Event()
         self._started: float | None = None
+        self._loaded = False
         self._errands: set[asyncio.Task[None]] = set()
         self._notes: asyncio.Queue[MeterSampled | SecurityEvent] = asyncio.Queue(maxsize=256)
         self._reports = Reports(self._call)
@@ -229,12 +230,17 @@ class Backend:
         """Close the link, and stay away until `connect`."""
         await self._link.disconnect()
 
-    async def run(self) -> None:
-        """Load the keys, then keep the link and everything on it; until cancelled."""
-        self._started = asyncio.get_running_loop().time()
+    async def load(self) -> None:
         await self._configuration.load(self._config.ocpp.configuration)
         await self._security.load()
         await self._firmware.load()
+        self._loaded = True
+
+    async def run(self) -> None:
+        """Keep the link and everything on it; until cancelled."""
+        self._started = asyncio.get_running_loop().time()
+        if not self._loaded:
+            await self.load()
         self._emit("StartupOfTheDevice", "")
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._link.run())
@@ -285,6 +291,7 @@ class Backend:
                 self._status.all_anew([self._present(connector) for connector in self._connectors.all])
             if self._mute and not await self.alive():
                 return
+            await self._station.clock_kept()  # else what waits would be dated with the present
             self._accepted.set()
             self._status.online(True)
             self._sender.ready(True)
