@@ -2,7 +2,7 @@
 
 `./dev run python docs/draw_days.py [DAY...]` takes about a minute for each day and policy. It writes one picture a
 day into `docs/sharing/`, the figures into `docs/sharing/days.json`, and the tables of all days into `docs/sharing.md`
-between the two marks. `--tables` writes the tables alone.
+between the two marks. `DAY ours` replays under that policy alone; `tables` writes the tables alone.
 """
 
 import asyncio
@@ -137,12 +137,15 @@ def main(words: list[str]) -> None:
     """Replay the days named (all without a name), and write what came of it."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     kept: dict[str, Any] = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+    policies = [policy for policy in POLICIES if policy in words] or list(POLICIES)
+    names = set(words) - set(POLICIES)
     for day in DAYS:
-        if "--tables" in words or (words and day.name not in words):
+        if names and day.name not in names:
             continue
-        for policy in POLICIES:
+        for policy in policies:
             outcome = asyncio.run(replay_whole(day, policy, sample_s=SAMPLE_S if policy == "ours" else 0.0))
-            kept.setdefault(day.name, {})[policy] = summary(outcome)
+            found = {**kept.get(day.name, {}), policy: summary(outcome)}
+            kept[day.name] = {policy: found[policy] for policy in POLICIES if policy in found}
             if policy == "ours":
                 (FIGURES.parent / f"{day.name}.svg").write_text(picture(outcome))
         FIGURES.write_text(json.dumps({d.name: kept[d.name] for d in DAYS if d.name in kept}, indent=1) + "\n")
@@ -172,9 +175,8 @@ def write_page(kept: dict[str, Any]) -> None:
     for day in DAYS:
         if day.name not in kept:
             continue
-        for policy in POLICIES:
-            found = kept[day.name][policy]
-            name = f"[{day.name}](#{day.name})" if policy == "equal" else ""
+        for policy, found in kept[day.name].items():
+            name = f"[{day.name}](#{day.name})" if policy == next(iter(kept[day.name])) else ""
             rows.append(
                 f"| {name} | {policy} | {found['kwh']:.1f} kWh | {found['longest_wait_s'] / 60:.1f} min "
                 f"| {found['excess_s']} s | {found['longest_excess_s']} s | {found['pilot_changes']} |"

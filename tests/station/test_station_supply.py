@@ -119,6 +119,44 @@ async def test_an_overload_notice_lowers_the_permission_in_the_same_moment(tmp_p
         assert "overload#tic" in limits(borne)
 
 
+async def test_a_cut_off_power_below_the_subscribed_one_is_what_may_be_drawn(tmp_path: Path) -> None:
+    async with station(tmp_path, tic={}) as borne:
+        seconds(borne, 20, base=0, cut_off_va=9_000.0)
+        assert borne.station.power.supply.limit_a == pytest.approx((12.04,) * 3, abs=0.01)
+
+
+async def test_status_says_who_limits_since_when_and_until_when_and_why_in_both_languages(tmp_path: Path) -> None:
+    async with station(tmp_path, tic={}) as borne:
+        await borne.charge()
+        seconds(borne, 40)
+        seconds(borne, 1, base=60.0, overload=True)
+        shown = (await Control(borne.station, tmp_path / "s.sock").status())["evses"][0]
+        limit = next(limit for limit in shown["limits"] if limit["name"] == "overload#tic")
+        assert limit["owner"] == "Linky meter" and limit["since"] < limit["until"]
+        socket = next(limit for limit in shown["limits"] if limit["name"] == "socket")
+        assert socket["until"] is None
+        assert "overload" in shown["why"]["en"] and "dépassement" in shown["why"]["fr"]
+
+
+async def test_a_permission_that_the_safety_process_has_not_got_is_a_limit_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with station(tmp_path) as borne:
+        await borne.charge()
+        seconds(borne, 5)
+        assert "lease" not in limits(borne)
+        monkeypatch.setattr(borne.link, "permit", lambda permit: None)
+        borne.link.cars[1].permit = None  # it ran out there, and what is sent does not arrive
+        for _ in range(5):
+            borne.link.report(1)
+            borne.time.mono += 1
+        assert limits(borne)["lease"] == 0
+        assert offered(borne)[0] > 6, "it does not bound the offer, or it could never be granted again"
+        borne.link.cars[1].permit = borne.station.points[1].permit()
+        borne.link.report(1)
+        assert "lease" not in limits(borne)
+
+
 async def test_a_buildings_meter_counts_by_its_own_rotation(tmp_path: Path) -> None:
     building = {"model": "eastron-sdm630", "unit": 9, "phase_rotation": "STR", "max_current": 40}
     async with station(tmp_path, building_meter=building) as borne:

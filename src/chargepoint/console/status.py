@@ -59,6 +59,9 @@ def screen(raw: dict[str, Any], t: Language) -> list[str]:
     for evse in status.get("evses", []):
         where = t("point {evse}", evse=evse.get("id"))
         lines += ["", *_connectors(where, evse, t), _limits(where, evse, t)]
+        sentence = (evse.get("why") or {}).get(t.name)
+        if sentence:
+            lines += textwrap.wrap(f"{where}: {sentence}", 80, subsequent_indent="    ")
         lines += _faults(where, evse.get("faults", []), t)
     lines += _faults(t("borne"), status.get("faults", []), t)
     return [line[:80] for line in lines]

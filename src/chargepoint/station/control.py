@@ -91,7 +91,10 @@ class Control:
         return {"outcome": outcome.value}
 
     async def status(self) -> dict[str, Any]:
-        return await station_status(self._station)
+        shown = await station_status(self._station)
+        for evse in shown["evses"]:
+            evse["why"] = {lang: self.why(evse["id"], lang) for lang in ("en", "fr")}
+        return shown
 
     def why(self, evse: int, lang: Literal["en", "fr"] | None = None, connector: int | None = None) -> str:
         station, point = self._station, self._point(evse)

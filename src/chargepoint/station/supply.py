@@ -76,7 +76,9 @@ class SupplyWatch:
         for i, notice in enumerate(reading.overload_a):
             drawn[i] = max(drawn[i], notice or 0.0)
         if reading.subscribed_va:
-            amps = reading.subscribed_va / NOMINAL_V / reading.phases
+            # The meter opens at its cut-off power, which the distributor may set below what is subscribed.
+            most_va = min(reading.subscribed_va, reading.cut_off_va or reading.subscribed_va)
+            amps = most_va / NOMINAL_V / reading.phases
             self._subscribed = (amps, amps, amps) if reading.phases == 3 else (amps, 0.0, 0.0)
         if source is None or reading.current_a[0] is None:
             return
