@@ -87,7 +87,7 @@ class Site:
     def step(self, dt: float = 1.0) -> list[float]:
         """One call of the allocator, then the cars; returns the current on each phase of the supply."""
         self.recent.append((self.now, self.limit_a))
-        while self.recent[0][0] < self.now - 6.0:
+        while self.recent[0][0] < self.now - 5.0:
             self.recent.popleft()
         self.last = allocate(Supply(self.limit_a), [slot.point() for slot in self.slots], self.now, self.memory)
         self.memory = self.last.memory
@@ -113,7 +113,7 @@ class Site:
         return [self.step(dt) for _ in range(int(seconds / dt))]
 
     def allowed(self) -> Phases:
-        """The highest limit of the last six seconds: what cars that may still be following are measured against."""
+        """The highest limit of the last five seconds: what cars that may still be following are measured against."""
         return tuple(max(limit[i] for _, limit in self.recent) for i in range(3))  # type: ignore[return-value]
 
     def offers(self) -> list[float]:
