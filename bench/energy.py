@@ -87,7 +87,7 @@ def schedule(items: Profiles) -> Callable[[], object]:
 
 def main() -> int:
     gc.freeze()  # as the station does
-    rows = [measure(f"allocate, {n} points", sharing(n), max(40, 2000 // n)) for n in (2, 8, 100, 298)]
+    rows = [measure(f"allocate, {n} points", sharing(n), max(500, 2000 // n)) for n in (2, 8, 100, 298)]
     whole, parts = profiles(100, 24, None), profiles(100, 24, DAY_S // 100)
     rows.append(measure("composite of 100 profiles x 24 periods, 24 h", schedule(whole), 1000))
     rows.append(measure("the same, every one of the 2,400 periods showing", schedule(parts), 1000))

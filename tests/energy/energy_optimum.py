@@ -97,11 +97,16 @@ def unfair(loads: Sequence[Load], amps: Sequence[float], limit: Sequence[float],
         for line in load.lines:
             on = [j for j, other in enumerate(loads) if line in other.lines]
             full = sum(amps[j] for j in on) >= limit[line] - slack
-            if full and all(_level(loads[j], amps[j]) <= _level(load, amps[i]) + slack / load.weight for j in on):
+            if full and all(_no_more(loads[j], amps[j], load, amps[i], slack) for j in on):
                 break
         else:
             bad.append(i)
     return bad
+
+
+def _no_more(other: Load, has: float, load: Load, amps: float, slack: float) -> bool:
+    """Weighed, the other has no more than this one, or not by `slack` amperes of either."""
+    return _level(other, has) <= _level(load, amps) + slack / min(other.weight, load.weight)
 
 
 def _level(load: Load, amps: float) -> float:
