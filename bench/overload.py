@@ -87,11 +87,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--at-once", type=int, default=2)
+    parser.add_argument("--into", type=Path, help="add the rounds to this file, and report all that are in it")
     asked = parser.parse_args()
     found = asyncio.run(rounds(asked.rounds, asked.at_once))
+    if asked.into is not None:
+        with asked.into.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(row) + "\n" for row in found)
+        found = [json.loads(line) for line in asked.into.read_text(encoding="utf-8").splitlines()]
     rows = [
-        {"what": what, "n": len(found), **{k: round(v) for k, v in percentiles([r[what] for r in found]).items()}}
-        for what in found[0]
+        {"what": what, **{k: round(v) for k, v in percentiles([r[what] for r in found]).items()}} for what in found[0]
     ]
     table("Overload: from the meter's frame to the pilots (polled every 5 ms), milliseconds", rows)
     save("overload", rows)
