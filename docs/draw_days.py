@@ -136,7 +136,6 @@ def _point(outcome: Outcome, i: int, samples: list[Sample]) -> Panel:
 def main(words: list[str]) -> None:
     """Replay the days named (all without a name), and write what came of it."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    kept: dict[str, Any] = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
     policies = [policy for policy in POLICIES if policy in words] or list(POLICIES)
     names = set(words) - set(POLICIES)
     for day in DAYS:
@@ -144,12 +143,23 @@ def main(words: list[str]) -> None:
             continue
         for policy in policies:
             outcome = asyncio.run(replay_whole(day, policy, sample_s=SAMPLE_S if policy == "ours" else 0.0))
-            found = {**kept.get(day.name, {}), policy: summary(outcome)}
-            kept[day.name] = {policy: found[policy] for policy in POLICIES if policy in found}
+            keep(day, policy, summary(outcome))
             if policy == "ours":
                 (FIGURES.parent / f"{day.name}.svg").write_text(picture(outcome))
-        FIGURES.write_text(json.dumps({d.name: kept[d.name] for d in DAYS if d.name in kept}, indent=1) + "\n")
-    write_page(kept)
+    write_page(known())
+
+
+def known() -> dict[str, Any]:
+    """The figures kept so far."""
+    return json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+
+
+def keep(day: Day, policy: str, found: dict[str, Any]) -> None:
+    """Put these figures in their place among the others."""
+    kept = known()
+    own = {**kept.get(day.name, {}), policy: found}
+    kept[day.name] = {policy: own[policy] for policy in POLICIES if policy in own}
+    FIGURES.write_text(json.dumps({d.name: kept[d.name] for d in DAYS if d.name in kept}, indent=1) + "\n")
 
 
 def summary(outcome: Outcome) -> dict[str, Any]:

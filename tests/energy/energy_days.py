@@ -405,7 +405,7 @@ DAYS: tuple[Day, ...] = (
     ),
     Day(
         "heat-wave",
-        "Heat wave: the first socket derates to half, then to a quarter, then pauses",
+        "Heat wave: the first socket derates to half, then to a quarter, then pauses for four minutes",
         at("11:30"),
         at("17:30"),
         (
@@ -415,8 +415,8 @@ DAYS: tuple[Day, ...] = (
         base=_noise(4.0),
         derate=(
             (1, at("13:00"), at("15:20"), 0.5),
-            (1, at("14:00"), at("14:50"), 0.25),
-            (1, at("14:30"), at("14:50"), 0.0),
+            (1, at("14:00"), at("14:34"), 0.25),
+            (1, at("14:30"), at("14:34"), 0.0),
         ),
     ),
     Day(
