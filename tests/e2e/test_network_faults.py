@@ -196,6 +196,7 @@ def test_a_central_system_that_takes_connections_and_answers_nothing_is_told_and
             await here.back()
             assert here.borne.loop.time() - begun < 300
             assert len(here.books()) == 7
+            await asyncio.sleep(2)
             assert not any(f.name == "backend-offline" for f in here.borne.station.faults)
 
     virtual_time.run(play())

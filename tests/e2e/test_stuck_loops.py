@@ -18,6 +18,7 @@ from chargepoint.journal.journal import FILE_NAME
 from chargepoint.meter.bus import MeterBus
 from chargepoint.ocpp.connection import Link
 from chargepoint.ocpp.queue import OutboxSender
+from chargepoint.ocpp.v16.status import StatusReporter
 from chargepoint.processes.station import ALLOWED_TICKS, compose
 from chargepoint.reader.reader import BadgeReader
 from chargepoint.station.evse_link import EvseLink
@@ -28,6 +29,7 @@ LOOPS: dict[str, type] = {
     "safety process's link": EvseLink,
     "link to the central system": Link,
     "outbox": OutboxSender,
+    "status reports": StatusReporter,
     "meter bus": MeterBus,
     "badge reader": BadgeReader,
     "TIC listener": TicListener,

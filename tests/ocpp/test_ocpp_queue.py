@@ -179,10 +179,13 @@ async def test_a_lost_link_costs_no_attempt(bench):
 async def test_silence_to_everything_costs_no_attempt_however_long_it_lasts(bench):
     bench.courier.mute = True
     await bench.begin()
-    for _ in range(10):
-        bench.courier.script = [AnswerTimeout()]
-        bench.sender.ready(True)
-        await asyncio.sleep(0.02)
+    async with asyncio.timeout(10):
+        for times in range(1, 11):
+            bench.courier.script = [AnswerTimeout()]
+            bench.sender.ready(True)
+            while bench.courier.asked < times:  # noqa: ASYNC110
+                await asyncio.sleep(0.002)
+            await asyncio.sleep(0.01)
     assert bench.courier.asked == 10
     assert (await bench.journal.read(outbox.head)).attempts == 0
     bench.courier.mute = False

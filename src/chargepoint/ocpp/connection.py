@@ -7,7 +7,6 @@ One `Link` keeps one connection at a time. It knows nothing of what is said on i
 import asyncio
 import base64
 import contextlib
-import math
 import os
 import random
 import re
@@ -22,10 +21,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
+from chargepoint.ocpp.lookout import LOOK_S, Lookout
+
 OPEN_TIMEOUT_S: Final = 15.0
 CLOSE_TIMEOUT_S: Final = 2.0
-LOOK_S: Final = 5.0
-"""However long there is nothing to do, the loop shows so often that it lives."""
 MAX_MESSAGE: Final = 1 << 20
 """Bytes; a longer message of the central system closes the connection with status 1009."""
 HEX_KEY_LENGTH: Final = 32
@@ -158,8 +157,8 @@ class Link:
         self._nudge = asyncio.Event()
         self._policy_changed = asyncio.Event()
         self._connection: ClientConnection | None = None
-        self.turns = 0
-        """Goes up at least every `LOOK_S` while the loop lives, also while a connection stands or none is wanted."""
+        self.lookout = Lookout()
+        """Shows that the loop lives, also while a connection stands or none is wanted."""
         self.trouble = ""
         """Why the last attempt failed; empty after one that did not."""
 
@@ -199,7 +198,7 @@ class Link:
     async def run(self) -> None:
         """Connect, serve, wait, again; until cancelled."""
         while True:
-            await self._look(self._wanted)
+            await self.lookout.wait(self._wanted)
             endpoint = self._endpoint()
             if endpoint is not None:
                 self._nudge.clear()
@@ -212,18 +211,7 @@ class Link:
     async def _pause(self) -> None:
         wait = self._backoff.next()
         log.info("next attempt to connect", wait_s=round(wait, 1))
-        await self._look(self._nudge, wait)
-
-    async def _look(self, event: asyncio.Event, within_s: float = math.inf) -> None:
-        """Wait for the event, but no longer than that, and show now and then that the loop lives."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + within_s
-        while not event.is_set() and (left := end - loop.time()) > 0:
-            self.turns += 1
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(left, LOOK_S)):
-                    await event.wait()
-        self.turns += 1
+        await self.lookout.wait(self._nudge, wait)
 
     async def _attempt(self, endpoint: Endpoint) -> None:
         try:
@@ -257,7 +245,7 @@ class Link:
         serve = asyncio.ensure_future(self._serve(connection))
         try:
             while not serve.done():
-                self.turns += 1
+                self.lookout.turns += 1
                 await asyncio.wait({serve}, timeout=LOOK_S)
             if not serve.cancelled() and (error := serve.exception()) is not None:
                 log.error("the connection's service failed", exc_info=error)

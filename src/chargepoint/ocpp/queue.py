@@ -20,13 +20,13 @@ from chargepoint.journal import outbox
 from chargepoint.journal.journal import Journal
 from chargepoint.journal.outbox import Entry
 from chargepoint.journal.stamp import Stamp, as_datetime, resolve
+from chargepoint.ocpp.lookout import Lookout
 from chargepoint.ocpp.rpc import AnswerTimeout, AnswerUnusable, CallFailed, LinkLost, NotSendable
 from chargepoint.station.api import Authorization
 
 NEVER_DELIVERED: Final = "-1"
 """The transaction id of what belongs to a start the central system never took (errata 3.18)."""
 BATCH: Final = 32
-LOOK_S: Final = 5.0
 SLICE_S: Final = 600.0
 MOST: Final = 20_000
 """Messages; above it meter values are thinned out, a start or a stop never."""
@@ -114,8 +114,8 @@ class OutboxSender:
         self._settled = 0
         """How many wakes there were before the outbox was last seen empty."""
         self._empty = asyncio.Condition()
-        self.turns = 0
-        """Goes up at least every `LOOK_S` while the loop lives, also while there is nothing to send, or no link."""
+        self.lookout = Lookout()
+        """Shows that the loop lives, also while there is nothing to send, or no link."""
         self.pending = 0
         """Messages in the outbox when it was last looked at."""
 
@@ -150,7 +150,7 @@ class OutboxSender:
     async def run(self) -> None:
         """Deliver until cancelled."""
         while True:
-            await self._look(self._ready)
+            await self.lookout.wait(self._ready)
             self._news.clear()
             asked = self._asked
             batch, self.pending = await self._journal.read(lambda db: _look(db, self._now()))
@@ -158,7 +158,7 @@ class OutboxSender:
                 async with self._empty:
                     self._settled = asked
                     self._empty.notify_all()
-                await self._look(self._news)
+                await self.lookout.wait(self._news)
             try:
                 for message in batch:
                     if not await self._carry(message):
@@ -167,21 +167,12 @@ class OutboxSender:
             finally:
                 await self._forget_taken()
 
-    async def _look(self, event: asyncio.Event) -> None:
-        """Wait for the event, and show now and then that the loop lives."""
-        while not event.is_set():
-            self.turns += 1
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_S):
-                    await event.wait()
-        self.turns += 1
-
     async def _rest(self, seconds: float) -> None:
         """Before the next attempt at a message: in slices that show that the loop lives."""
         while seconds > 0:
             await self._sleep(min(seconds, SLICE_S))
             seconds -= SLICE_S
-            self.turns += 1
+            self.lookout.turns += 1
 
     async def keep_bound(self) -> None:
         """Thin the outbox out whenever it has grown beyond its bound; until cancelled."""
@@ -201,7 +192,7 @@ class OutboxSender:
             if entry.tx is not None and message.backend_id is None and entry.kind != "started":
                 # Its start may have been taken since this batch was read.
                 message = replace(message, backend_id=self._ids.get(entry.tx))
-            self.turns += 1
+            self.lookout.turns += 1
             try:
                 taken = await self._courier.deliver(message)
             except LinkLost:

@@ -220,7 +220,12 @@ class Backend:
 
     def loops(self) -> dict[str, Callable[[], int]]:
         """What must get round again and again, by name; the outbox rests long between attempts, if it is told to."""
-        return {"link to the central system": lambda: self._link.turns, "outbox": lambda: self._sender.turns}
+        kept = {
+            "link to the central system": self._link.lookout,
+            "outbox": self._sender.lookout,
+            "status reports": self._status.lookout,
+        }
+        return {name: lambda lookout=lookout: lookout.turns for name, lookout in kept.items()}  # type: ignore[misc]
 
     def connect(self) -> None:
         """Connect at once, and stay connected."""

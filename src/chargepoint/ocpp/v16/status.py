@@ -1,9 +1,11 @@
 """StatusNotification: every change while connected, in order; only what differs after a reconnection."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 
+from chargepoint.ocpp.lookout import Lookout
 from chargepoint.ocpp.v16.connectors import Place
 from chargepoint.station.api import ConnectorStatus, StatusChanged
 
@@ -38,6 +40,7 @@ class StatusReporter:
         self._told: dict[Place, Key] = {}
         self._waiting: dict[Place, deque[tuple[float, int, StatusChanged]]] = {}
         self._news = asyncio.Event()
+        self.lookout = Lookout()
         self._online = False
 
     def changed(self, event: StatusChanged) -> None:
@@ -72,11 +75,7 @@ class StatusReporter:
         while True:
             self._news.clear()
             wait = await self._round() if self._online else None
-            try:
-                async with asyncio.timeout(wait):
-                    await self._news.wait()
-            except TimeoutError:
-                continue
+            await self.lookout.wait(self._news, math.inf if wait is None else wait)
 
     async def _round(self) -> float | None:
         """Send what is due; returns seconds until the next is, or None."""

@@ -1,0 +1,27 @@
+"""Waiting that shows it is alive: a loop that has nothing to do is told from one that is stuck."""
+
+import asyncio
+import contextlib
+import math
+from typing import Final
+
+LOOK_S: Final = 5.0
+"""However long there is nothing to do, a loop shows so often that it lives."""
+
+
+class Lookout:
+    """One loop's waiting place. `turns` goes up at least every `LOOK_S` while the loop waits here, and when it says."""
+
+    def __init__(self) -> None:
+        self.turns = 0
+
+    async def wait(self, event: asyncio.Event, within_s: float = math.inf) -> None:
+        """Wait for the event, but no longer than that."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + within_s
+        while not event.is_set() and (left := end - loop.time()) > 0:
+            self.turns += 1
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, LOOK_S)):
+                    await event.wait()
+        self.turns += 1
