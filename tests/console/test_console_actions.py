@@ -38,6 +38,7 @@ async def test_a_technician_works_on_a_borne(tmp_path: Path) -> None:
         await rig.central.wait_connected()
         Access(rig.root / "pin", rig.root / "run").set_pin(PIN)
         await looks(rig)
+        await draws(rig)
         await acts(rig)
         await takes_the_evidence_home(rig)
         await starts_it_again(rig)
@@ -65,6 +66,26 @@ async def looks(rig: Rig) -> None:
     assert "C2" in said
     assert said.rstrip().endswith("That needs the PIN: login first.")
     await rig.clear(2)
+
+
+async def draws(rig: Rig) -> None:
+    page, whole = rig.root / "session.svg", rig.root / "day.svg"
+    said = await console(
+        rig, "sessions show 1", f"sessions plot 1 {page}", f"day {whole}", "day 2001-01-01", "log tx=1"
+    )
+    assert "still open" in said
+    for track in ("pilot (V)", "duty (%)", "current (A)", "power (kW)", "energy (Wh)", "temperature (°C)"):
+        assert track in said, said
+        assert track in page.read_text()
+    assert "Charging" in page.read_text()
+    assert "waits for current" in said
+    assert "point 2 (A)" in whole.read_text()
+    assert "Nothing is kept of that day." in said
+    assert "session begun" in said
+    french = await console(rig, "lang fr", "limits 2", f"login {PIN}", PIN, "test rcd 2", "stop 9", "faults ack 1 x")
+    assert "la prise est prévue pour 32 A" in french
+    assert "le point est en service : retirez-le d'abord" in french
+    assert "aucun défaut 'x' actif à ce point" in french
 
 
 async def acts(rig: Rig) -> None:

@@ -322,6 +322,17 @@ def test_lamps_play_their_pattern() -> None:
     assert shown == [(True, False, False), None, (False, True, False), None, (True, False, False)]
 
 
+def test_lamps_say_out_of_service_once_the_station_is_silent_and_go_on_when_it_is_back() -> None:
+    player = LampPlayer()
+    free = ((False, True, False, 1000),)
+    player.play(free, 0.0)
+    player.heard(5.0)
+    assert [player.step(t) for t in (5.0, 14.9)] == [(False, True, False), None]
+    assert [player.step(t) for t in (15.1, 15.5)] == [(True, False, False), (False, False, False)]
+    player.heard(20.0)
+    assert player.step(20.0) == (False, True, False)
+
+
 def test_opening_what_is_open_costs_no_pause() -> None:
     made = _open(0.0)
     made.open(1.0, under_load=True)

@@ -132,6 +132,7 @@ class Borne:
         match message:
             case Permit():
                 point.permit(message, now)
+                self.lamps[message.evse].heard(now)
             case Unlock():
                 self._unlock(point, message.id, answer, now)
             case Lamps():
