@@ -38,7 +38,7 @@ STUCK_S = 420.0
 """A point whose every fault has been taken away, and what its rows ask for done, is usable after this, or stuck."""
 DRAWN_AGAIN_S = 45.0
 """What happened so shortly before a session may still be felt in it: the pause after a fault is 30 s."""
-POINT = tuple(name for name in POINT_FAULTS if name != "domestic-welded")
+POINT = tuple(name for name in POINT_FAULTS if not name.startswith("domestic-"))
 SHARED = ("adc-silent", "emergency-stop", "coil-watchdog", "door-open", "reader-silent", "reader-noise")
 NETWORK: dict[str, dict[str, Any]] = {
     "network down": {"down": True},
