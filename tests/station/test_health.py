@@ -1,6 +1,7 @@
 """What the station counts and keeps of itself."""
 
 import asyncio
+import re
 import socket
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -154,14 +155,56 @@ def test_a_damaged_journal_is_told_and_the_borne_charges(tmp_path: Path) -> None
     play(tmp_path, body)
 
 
+SAMPLE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\[\\"n])*",?)*)\})? (\S+)')
+
+
+def strictly_read(text: str) -> dict[str, float]:
+    """Prometheus' text format 0.0.4, nothing let pass: one TYPE before the samples of a name, no name in two places."""
+    assert text.endswith("\n")
+    found: dict[str, float] = {}
+    kinds: dict[str, str] = {}
+    for line in text.splitlines():
+        if line.startswith("# TYPE "):
+            _, _, name, kind = line.split(" ")
+            assert name not in kinds
+            assert kind in ("counter", "gauge")
+            kinds[name] = kind
+            continue
+        sample = SAMPLE.fullmatch(line)
+        assert sample is not None, line
+        assert sample[1] == list(kinds)[-1], f"{line} stands under {list(kinds)[-1]}"
+        key = line.rsplit(" ", 1)[0]
+        assert key not in found
+        found[key] = float(sample[3])
+    return found
+
+
 def test_the_metrics_file_is_prometheus_text(tmp_path: Path) -> None:
     async def body(h: Harness) -> None:
+        await h.charge()
+        h.fault(1, 'a"b\\c\nd')
+        h.advance(1)
         file = tmp_path / "chargepoint.prom"
-        await h.until_status("Available")
+        await h.until(lambda: file.exists())
+        file.unlink()
         h.advance(61)
-        await h.until(lambda: file.exists() and "available_ratio" in file.read_text())
-        lines = file.read_text().splitlines()
-        assert all(line.startswith("chargepoint_") and float(line.rsplit(" ", 1)[1]) >= 0 for line in lines)
+        await h.until(lambda: file.exists())
+        samples = strictly_read(file.read_text())
+        assert samples['chargepoint_plug_ins_total{evse="1"}'] == 1
+        assert samples['chargepoint_available_ratio{evse="1"}'] <= 1
+        assert samples["chargepoint_disk_written_bytes"] >= 0
+
+    play(tmp_path, body)
+
+
+def test_how_long_a_fault_lasts_is_counted(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        h.fault(1, "diode")
+        h.advance(40)
+        h.fault(1, "diode", on=False)
+        figures = h.station.health.kpis.figures
+        assert figures['faults_cleared_total{evse="1",fault="diode"}'] == 1
+        assert figures['fault_seconds_total{evse="1",fault="diode"}'] == 40
 
     play(tmp_path, body)
 
@@ -169,7 +212,7 @@ def test_the_metrics_file_is_prometheus_text(tmp_path: Path) -> None:
 def test_labels_are_escaped() -> None:
     kpis = Kpis()
     kpis.add("x_total", reason='a"b\\c')
-    assert kpis.prometheus() == 'chargepoint_x_total{reason="a\\"b\\\\c"} 1\n'
+    assert kpis.prometheus().splitlines()[1] + "\n" == 'chargepoint_x_total{reason="a\\"b\\\\c"} 1\n'
 
 
 def test_a_loop_that_does_not_get_round_ends_the_process_and_is_named(tmp_path: Path) -> None:

@@ -152,6 +152,9 @@ class Health:
     async def _write_metrics(self, points: Mapping[int, Point]) -> None:
         self.kpis.set("queue_depth", await self._journal.read(outbox.count))
         self.kpis.set("journal_writes", self._journal.writes)
+        written = await asyncio.to_thread(_written_bytes)
+        if written is not None:
+            self.kpis.set("disk_written_bytes", written)
         counters = self.meters.counters if self.meters is not None else None
         for name, value in (asdict(counters) if counters is not None else {}).items():
             self.kpis.set(f"meter_{name}_total", value)
@@ -170,6 +173,15 @@ class Health:
             await self._journal.write(work)
         except sqlite3.Error as error:
             log.error("the journal does not take a write", what=what, error=str(error))
+
+
+def _written_bytes() -> int | None:
+    """Bytes the kernel wrote for this process since its start (proc(5), `write_bytes`); None where it is not told."""
+    try:
+        lines = Path("/proc/self/io").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith("write_bytes:")), None)
 
 
 def _replace(file: Path, text: str) -> None:

@@ -33,7 +33,8 @@ class _Seen:
     powered: bool = False
     drew: bool = False
     judged: bool = False
-    faults: frozenset[str] = frozenset()
+    faults: dict[str, float] = field(default_factory=dict)
+    """Since when each of them is seen."""
     last_fault: str = ""
 
 
@@ -66,9 +67,12 @@ class Kpis:
 
     def _look_at(self, point: Point, seen: _Seen, now: float) -> None:
         session, evse, where = point.session, point.id, _where(point)
-        faults = frozenset(f.name for f in point.faults)
-        for name in faults - seen.faults:
+        faults = {f.name: seen.faults.get(f.name, now) for f in point.faults}
+        for name in faults.keys() - seen.faults.keys():
             self.add("faults_total", evse=evse, fault=name)
+        for name in seen.faults.keys() - faults.keys():
+            self.add("faults_cleared_total", evse=evse, fault=name)
+            self.add("fault_seconds_total", round(now - seen.faults[name], 1), evse=evse, fault=name)
         worst = point.fault()
         if worst is not None:
             seen.last_fault = worst.name
@@ -142,11 +146,18 @@ class Kpis:
         }
 
     def prometheus(self) -> str:
-        """Prometheus' text format, every name with the prefix `chargepoint_`."""
-        lines = [f"chargepoint_{key} {value:.10g}" for key, value in sorted(self.figures.items())]
+        """Prometheus' text format, every name with the prefix `chargepoint_`; the samples of a name stand together."""
+        samples: dict[str, list[str]] = {}
+        for key, value in sorted(self.figures.items()):
+            samples.setdefault(key.partition("{")[0], []).append(f"chargepoint_{key} {value:.10g}")
         for date in sorted(self.days)[-1:]:
             for evse, (up, observed) in sorted(self.days[date].items()):
-                lines.append(f'chargepoint_available_ratio{{evse="{evse}"}} {up / observed if observed else 1:.6g}')
+                ratio = f'chargepoint_available_ratio{{evse="{evse}"}} {up / observed if observed else 1:.6g}'
+                samples.setdefault("available_ratio", []).append(ratio)
+        lines: list[str] = []
+        for name in sorted(samples):
+            kind = "counter" if name.endswith(("_total", "_sum", "_count")) else "gauge"
+            lines += [f"# TYPE chargepoint_{name} {kind}", *samples[name]]
         return "\n".join(lines) + "\n"
 
 
