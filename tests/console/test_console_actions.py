@@ -10,6 +10,7 @@ import pytest
 from console_rig import GOOD_BADGES, Rig
 
 from chargepoint.console.access import Access
+from chargepoint.console.bundle import throttling
 from chargepoint.jsonrpc import RpcError
 
 PIN = "481592"
@@ -139,10 +140,15 @@ async def takes_the_evidence_home(rig: Rig) -> None:
     with tarfile.open(bundle) as archive:
         texts = {member.name: archive.extractfile(member) for member in archive.getmembers()}
         whole = b"".join(file.read() for file in texts.values() if file is not None)
+    assert {"history.json", "messages.json", "meter-frames.json", "evse.json"} <= set(texts)
+    assert throttling("0x50005") == [
+        *("under-voltage now", "throttled now", "under-voltage since the start", "throttled since the start")
+    ]
     assert {"versions.json", "chargepoint.toml", "status.json", "sessions.json", "log.jsonl", "system.json"} <= set(
         texts
     )
     assert GOOD_BADGES[2].encode() not in whole
+    assert b"could not be read" not in whole
     page = report.read_text()
     HTMLParser().feed(page)
     assert "pilot without a car" in page

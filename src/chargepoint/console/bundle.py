@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import platform
+import shutil
 import sys
 import tarfile
 import time
@@ -12,15 +14,29 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from chargepoint import __version__
-from chargepoint.console.borne import JournalUnreadable, SafetySilent
+from chargepoint.config import Config
+from chargepoint.console.borne import JournalUnreadable, SafetySilent, when
 from chargepoint.console.rpc import Refused, Unreachable
 from chargepoint.console.session import Session
 from chargepoint.console.settings import redacted
 from chargepoint.text import mask
 
-SESSIONS, LOG_LINES, DUMPS = 200, 4000, 10
+SESSIONS, LOG_LINES, DUMPS, HISTORY, MESSAGES = 200, 4000, 10, 1000, 200
 """How much of each goes in: a bundle is carried away on a stick or sent over a thin line."""
+_THROTTLED_BITS = {
+    0: "under-voltage now",
+    1: "frequency capped now",
+    2: "throttled now",
+    3: "soft temperature limit now",
+    16: "under-voltage since the start",
+    17: "frequency capped since the start",
+    18: "throttled since the start",
+    19: "soft temperature limit since the start",
+}
+"""Bits of the word that the Raspberry Pi's firmware gives (`vcgencmd get_throttled`)."""
 _THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
 
 
@@ -41,12 +57,15 @@ def _parts(session: Session) -> dict[str, Callable[[], str]]:
     borne = session.borne
     return {
         "versions.json": lambda: _json(_versions()),
-        "system.json": lambda: _json(_system()),
+        "system.json": lambda: _json(_system(session.config)),
         "chargepoint.toml": lambda: redacted(Path(session.config_file).read_text(encoding="utf-8")),
         "status.json": lambda: _json(_masked(borne.station.ask("status"))),
         "evse.json": lambda: (session.config.station.state_dir / "evse.json").read_text(encoding="utf-8"),
         "sessions.json": lambda: _json(_masked(borne.sessions(SESSIONS))),
         "settings.json": lambda: _json(_masked(borne.stored("settings"))),
+        "history.json": lambda: _json([(when(at), msgspec.to_builtins(event)) for at, event in borne.history(HISTORY)]),
+        "messages.json": lambda: _json(_masked(borne.station.ask("messages", count=MESSAGES))),
+        "meter-frames.json": lambda: _json(borne.station.ask("meter_frames", count=100)),
         "log.jsonl": lambda: "\n".join(json.dumps(_masked(event)) for event in borne.log_lines(LOG_LINES)),
     }
 
@@ -89,7 +108,7 @@ def _versions() -> dict[str, Any]:
     return {"chargepoint": __version__, "python": sys.version, "packages": dict(sorted(packages.items()))}
 
 
-def _system() -> dict[str, Any]:
+def _system(config: Config) -> dict[str, Any]:
     """Facts of the board: throttling and under-voltage, temperature, memory, how long it has been up."""
     files = {
         "model": Path("/proc/device-tree/model"),
@@ -106,4 +125,21 @@ def _system() -> dict[str, Any]:
             facts[name] = file.read_text(errors="replace").strip("\0\n")
         except OSError as error:
             facts[name] = f"not here ({error.strerror})"
+    facts["throttled_means"] = throttling(str(facts["throttled"]))
+    facts["uptime_s"] = round(time.clock_gettime(time.CLOCK_BOOTTIME))
+    facts["memory_available_bytes"] = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for name, place in (("state", config.station.state_dir), ("run", config.station.run_dir), ("root", Path("/"))):
+        try:
+            facts[f"disk_{name}_bytes"] = shutil.disk_usage(place)._asdict()
+        except OSError as error:
+            facts[f"disk_{name}_bytes"] = f"not here ({error.strerror})"
     return facts
+
+
+def throttling(word: str) -> list[str]:
+    """What the firmware's word says of power and heat, now and since the start."""
+    try:
+        bits = int(word, 16)
+    except ValueError:
+        return []
+    return [text for bit, text in _THROTTLED_BITS.items() if bits >> bit & 1]
