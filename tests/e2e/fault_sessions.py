@@ -201,9 +201,17 @@ class Campaign:
             self.judge(evse, begun, charged)
         if charged:
             await asyncio.sleep(dice.uniform(3, 30))
+        waits = self.waiting(evse)
         await self.leave(evse)
+        left = self.now()
         cause_gone = await trouble if trouble is not None else None
-        await self.free_again(evse, fault, cause_gone)
+        await self.free_again(evse, fault, cause_gone, left if waits else None)
+
+    def waiting(self, evse: int) -> bool:
+        """A fault is active at the point that waits for the unplug, or for a technician."""
+        if not self.borne.station_up:
+            return False
+        return any(f.row.recover is not Recover.SELF for f in self.borne.station.points[evse].faults)
 
     async def come_and_charge(self, evse: int, stranger: bool) -> bool:
         """Plug and badge in either order, or a start by the operator; whether current came in time."""
@@ -333,9 +341,10 @@ class Campaign:
             return False
         return any(f.row.recover is Recover.SELF for f in self.borne.station.points[evse].faults)
 
-    async def free_again(self, evse: int, fault: str, cause_gone: float | None) -> None:
-        """Until the point is as before. A technician comes for what needs one."""
-        begun, needed = self.now(), False
+    async def free_again(self, evse: int, fault: str, cause_gone: float | None, left: float | None) -> None:
+        """Until the point is as before. A technician comes for what needs one. `left`: when the car did, where a fault
+        waited for that."""
+        begun, needed = self.now(), left is not None
         done: dict[str, float] = {}
         while not self.free(evse):
             if self.borne.station_up:
@@ -348,7 +357,7 @@ class Campaign:
                 return
             await asyncio.sleep(0.5)
         if cause_gone is not None and needed:
-            since = max(cause_gone, begun, *done.values())
+            since = max(cause_gone, left if left is not None else begun, *done.values())
             self.account.recovery_s[fault].append(max(0.0, self.now() - since))
 
     def free(self, evse: int) -> bool:
@@ -465,6 +474,7 @@ class Campaign:
         if not borne.station_up or borne.controller.safety is None or not borne.backend.online:
             return False
         active = {f.name for f in borne.station.faults}
+        active |= {f.name for point in borne.station.points.values() for f in point.faults}
         return not active & {*SHARED, "reader-lost", "evse-process-lost"} and all(
             point.report is not None for point in borne.station.points.values()
         )
