@@ -5,6 +5,7 @@ from evse_invariants import Invariants
 from evse_rig import Rig
 
 from chargepoint.board.types import PointInputs
+from chargepoint.evse.messages import Permit
 from chargepoint.evse.report import report
 
 
@@ -202,3 +203,15 @@ def test_an_empty_domestic_socket_spares_the_passes_of_an_empty_point() -> None:
     rig.world.domestic_plug = True
     rig.run(0.6)
     assert rig.point.domestic is not None and rig.point.domestic.plugged
+
+
+def test_a_permission_that_leaves_the_domestic_socket_ends_it_also_during_a_release() -> None:
+    rig = live()
+    rig.world.lock_at, rig.world.lock_moves = 0.5, False  # a release that takes its time
+    rig.point.request_unlock()
+    rig.run(0.1)
+    assert rig.point.unlock_wanted and rig.out.domestic_contactor
+    rig.permission = None
+    rig.point.permit(Permit(1, False, 0.0), rig.now)
+    rig.run(0.02)
+    assert not rig.out.domestic_contactor

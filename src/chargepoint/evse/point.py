@@ -124,10 +124,13 @@ class Point:
     # --- what the station says ---------------------------------------------------------------------------------
 
     def permit(self, permit: Permit, now: float) -> None:
-        """A permission for this point. While a release of the plug is under way, it changes nothing for that plug."""
+        """A permission for this point. While a release of the plug is under way, there is none for that plug: a word
+        about it only ends what the other socket had."""
         self._calm_until = NEVER
         if not self.unlock_wanted or permit.connector == domestic.CONNECTOR:
             self.lease.grant(permit, now)
+        else:
+            self.lease.revoke()
 
     def request_unlock(self) -> None:
         """Release the plug: x1, the contactor opens, then the lock. `unlock_wanted` falls when it is done."""
