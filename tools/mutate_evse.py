@@ -115,6 +115,8 @@ def _places(node: ast.AST, where: str, inside: bool = False) -> Iterator[tuple[a
 def _alterations(node: ast.AST, neighbours: bool) -> Iterator[tuple[str, Callable[[Any], Any]]]:
     if isinstance(node, ast.If | ast.IfExp | ast.While):
         text = ast.unparse(node.test)
+        if text == "TYPE_CHECKING":
+            return
         for value in (True, False):
             if not (isinstance(node, ast.While) and value):
                 yield f"`{text}` taken as {value}", lambda n, v=value: setattr(n, "test", ast.Constant(v))

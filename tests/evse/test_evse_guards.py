@@ -250,3 +250,14 @@ def test_a_contactor_says_what_its_feedback_told(mirror: bool, live: bool, words
         stuck.step(now, True, mirror and stuck.commanded, live and stuck.commanded)
         now += 0.01
     assert stuck.trouble is Trouble.STUCK_OPEN and stuck.detail == f"{told} after 2 tries"
+
+
+def test_a_weld_that_is_acknowledged_asks_for_no_new_test_of_the_residual_current_devices() -> None:
+    rig = Rig().run(5.0)
+    rig.world.welded = True
+    rig.run(1.5)
+    rig.world.welded = False
+    rig.run(65.0)
+    assert rig.faults == {"contactor-welded"} and not rig.point.self_tests.due
+    assert rig.point.acknowledge("contactor-welded", rig.now) == ""
+    assert not rig.point.self_tests.due
