@@ -7,7 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chargepoint.processes.crashes import NO_WORD, PAUSES_S, SETTLED_S, WINDOW_S, Crashes, SafeMode, told
+from chargepoint.config import Config
+from chargepoint.processes import evse
+from chargepoint.processes.crashes import NO_WORD, PAUSES_S, SETTLED_S, WINDOW_S, Crashes, SafeMode
+from chargepoint.processes.last_words import told
 
 
 class Runs:
@@ -128,3 +131,21 @@ def test_an_error_is_told_in_a_line_with_its_place_also_from_within_a_group() ->
         reason, where = told(group)
     assert reason == "KeyError: 'lock'"
     assert where.startswith("test_crashes.py:")
+
+
+def test_the_safety_process_leaves_what_it_died_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(config: object, board: object, claim: object) -> int:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(evse.loop, "run", dies)
+    monkeypatch.setattr(evse, "make_board", lambda config: None)
+    tree = {
+        "station": {"id": "CP", "state_dir": tmp_path, "run_dir": tmp_path},
+        "supply": {"max_current": 32},
+        "board": {"kind": "simulated"},
+        "evse": [{"id": 1, "max_current": 32}],
+    }
+    with pytest.raises(ZeroDivisionError):
+        evse.main(msgspec.convert(tree, Config))
+    words = (tmp_path / "evse-last-words").read_text()
+    assert words.startswith("ZeroDivisionError: division by zero (test_crashes.py:")

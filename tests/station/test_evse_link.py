@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -39,6 +40,7 @@ class Heard:
 
     def evse_lost(self, why: str) -> None:
         self.said.append("lost")
+        self.why = why
 
 
 class Server:
@@ -136,6 +138,26 @@ def test_a_lost_safety_process_is_told_and_connected_to_again(tmp_path: Path, mo
             assert heard.said == ["found", "lost", "found", "borne"]
 
     asyncio.run(main())
+
+
+def test_what_the_safety_process_died_of_is_told_while_news(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evse_link, "_RETRY_S", 0.02)
+    words = tmp_path / "evse-last-words"
+
+    async def why() -> str:
+        async with linked(tmp_path) as (link, server, heard):
+            await until(lambda: link.connected)
+            assert server.connection is not None
+            server.connection.close()
+            await until(lambda: "lost" in heard.said)
+            return heard.why
+
+    words.write_text("ZeroDivisionError: division by zero (point.py:7 in step)\n")
+    assert asyncio.run(why()) == "ZeroDivisionError: division by zero (point.py:7 in step)"
+    os.utime(words, (1.0, 1.0))
+    assert "ZeroDivisionError" not in asyncio.run(why())
 
 
 def test_a_silent_safety_process_counts_as_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

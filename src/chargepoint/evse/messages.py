@@ -12,6 +12,8 @@ import msgspec
 SOCKET_NAME = "evse.sock"
 LEASE_S = 10.0
 """How long a permission lasts unless renewed (design decision; see the safety argument)."""
+LAST_WORDS_NAME = "evse-last-words"
+"""Beside the socket: what the safety process died of, in a line, when it died of an error."""
 RENEW_S = 2.0
 """How often the station renews it."""
 

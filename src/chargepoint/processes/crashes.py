@@ -5,13 +5,14 @@ cannot be read or written, the station starts as if nothing had been noted.
 """
 
 import os
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import structlog
+
+from chargepoint.processes.last_words import told
 
 log = structlog.get_logger()
 
@@ -118,15 +119,6 @@ class Crashes:
             part.replace(self._file)
         except OSError as error:
             log.warning("the end of the last run cannot be noted", file=str(self._file), error=str(error))
-
-
-def told(error: BaseException) -> tuple[str, str]:
-    """An error in a line, and the last place of its traceback. Of a group: its first."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
-    return f"{type(error).__name__}: {error}"[:300], where
 
 
 def _alive(pid: int) -> bool:

@@ -6,7 +6,9 @@ from chargepoint.board import make_board
 from chargepoint.board.types import BoardError
 from chargepoint.config import Config
 from chargepoint.evse import loop
+from chargepoint.evse.messages import LAST_WORDS_NAME
 from chargepoint.evse.single import AlreadyRunning, Claim
+from chargepoint.processes.last_words import told
 
 
 def main(config: Config) -> int:
@@ -24,4 +26,17 @@ def main(config: Config) -> int:
     except BoardError as wrong:
         print(f"chargepoint evse: {wrong}", file=sys.stderr)
         return 2
-    return loop.run(config, board, claim=claim)
+    try:
+        return loop.run(config, board, claim=claim)
+    except Exception as error:
+        _last_words(config, error)
+        raise
+
+
+def _last_words(config: Config, error: Exception) -> None:
+    """So that the station can tell what its lost neighbour died of."""
+    reason, where = told(error)
+    try:
+        (config.station.run_dir / LAST_WORDS_NAME).write_text(f"{reason} ({where})\n", encoding="utf-8")
+    except OSError as trouble:
+        print(f"chargepoint evse: the error cannot be noted: {trouble}", file=sys.stderr)

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import itertools
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
@@ -16,6 +17,7 @@ import msgspec
 import structlog
 
 from chargepoint.evse.messages import (
+    LAST_WORDS_NAME,
     RENEW_S,
     Acknowledge,
     BorneReport,
@@ -40,6 +42,8 @@ _RETRY_S: Final = 0.5
 _SILENT_S: Final = 3.5
 """The safety process reports once a second; a connection silent for so long is taken for dead."""
 _CONNECT_S: Final = 2.0
+FRESH_WORDS_S: Final = 60.0
+"""By the wall clock, as files have it: a clock that is set in between costs a sentence, no more."""
 
 
 class LinkLost(Exception):
@@ -166,11 +170,20 @@ class EvseLink:
                     log.warning("evse link is down", path=str(self._path), error=str(error) or type(error).__name__)
                     told = True
                     if self._listener is not None:
-                        self._listener.evse_lost(str(error) or type(error).__name__)
+                        self._listener.evse_lost(self._last_words() or str(error) or type(error).__name__)
             finally:
                 self._drop()
             self.turns += 1
             await asyncio.sleep(_RETRY_S)
+
+    def _last_words(self) -> str:
+        """What the safety process died of, when it has just said so."""
+        file = self._path.with_name(LAST_WORDS_NAME)
+        try:
+            fresh = time.time() - file.stat().st_mtime < FRESH_WORDS_S
+            return file.read_text(encoding="utf-8", errors="replace").strip()[:300] if fresh else ""
+        except OSError:
+            return ""  # it did not die of an error, or nothing could be noted
 
     async def _connected_once(self) -> None:
         loop = asyncio.get_running_loop()
