@@ -140,9 +140,7 @@ def test_a_lost_safety_process_is_told_and_connected_to_again(tmp_path: Path, mo
     asyncio.run(main())
 
 
-def test_what_the_safety_process_died_of_is_told_while_news(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_safety_process_died_of_is_told_while_news(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evse_link, "_RETRY_S", 0.02)
     words = tmp_path / "evse-last-words"
 
