@@ -484,7 +484,14 @@ class Campaign:
     async def settle_books(self) -> None:
         """Everything is delivered; then the account is held against the registers."""
         borne, account = self.borne, self.account
-        self.proxy.turn()
+        self.proxy.turn()  # a trouble that was on when the last car left is over
+        self.central.refuse = None
+        borne.loop.names["csms.test"] = "127.0.0.1"
+        self.tell_time()
+        if borne.controller.safety is None:
+            borne.controller.start()
+        if not borne.station_up:
+            borne.start_station()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(900):
                 while not borne.backend.online or await borne.station.queue():  # noqa: ASYNC110
