@@ -58,6 +58,12 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
+def take_terminal() -> None:
+    """As `die_with_parent`; and the terminal on standard input becomes this session's own, so that Ctrl-C signals."""
+    die_with_parent()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 async def poll(condition: Callable[[], Awaitable[Any]], interval_s: float) -> bool:
     """Ask again until it holds; False when patience ends."""
     end = time.monotonic() + PATIENCE_S
@@ -93,7 +99,7 @@ class Terminal:
             stderr=slave,
             env=environment,
             start_new_session=True,
-            preexec_fn=die_with_parent,
+            preexec_fn=take_terminal,
         )
         os.close(slave)
         self._master = master

@@ -93,6 +93,7 @@ async def acts(rig: Rig) -> None:
     said = await console(
         *(rig, "login Jeanne Petit", PIN, "test lock 1", "availability 1 off", "why 1", "test all 1", "yes"),
         *("test lamps 1", "no", "availability 1 on", "test reader", "test meter", "test modem"),
+        *("level debug 1", "level verbose", "ocpp disconnect", "ocpp connect", "unlock 1", "stop 1"),
     )
     assert "the point is in service: take it out first with `availability 1 off`" in said
     assert "out of service by order" in said
@@ -106,6 +107,8 @@ async def acts(rig: Rig) -> None:
         "reader 1: PASSED: answers",
         "meter 2: PASSED: last answer ",
         "central system: PASSED: connected",
+        "For 1 minutes.",
+        "refused: there is nothing to do at this point now",
     ):
         assert measured in said, said
     history = await console(rig, "faults history")

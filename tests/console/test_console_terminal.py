@@ -204,3 +204,36 @@ async def test_a_dumb_terminal_gets_no_escape_sequences(config: Path) -> None:
     await terminal.command("faults")
     assert b"\x1b" not in terminal.raw
     await terminal.close()
+
+
+def event(number: int, **rest: object) -> str:
+    return json.dumps({"timestamp": f"2026-01-01T00:00:{number:02}.000Z", "level": "info", "event": "e", **rest}) + "\n"
+
+
+@pytest.mark.asyncio
+async def test_the_log_is_followed_by_point_severity_and_session_until_a_key(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    file = tmp_path / "run" / "station.log"
+    file.write_text(event(1, event="old", evse=1) + event(2, event="other point", evse=2))
+    terminal.type("log -f info 1 tx=7\r")
+    await asyncio.sleep(0.6)
+    with file.open("a") as log:
+        log.write(event(3, event="mine", evse=1, tx=7) + event(4, event="another session", evse=1, tx=8))
+        log.write(event(5, event="chatter", evse=1, tx=7, level="debug"))
+    await terminal.until(lambda: b"mine evse=1 tx=7" in terminal.raw, "the new line")
+    terminal.type("q")
+    await terminal.until(lambda: terminal.raw.endswith(PROMPT.encode()), "the prompt")
+    for unwanted in (b"old", b"other point", b"another session", b"chatter"):
+        assert unwanted not in terminal.raw
+
+
+@pytest.mark.asyncio
+async def test_a_live_screen_is_drawn_anew_in_place_and_any_key_or_ctrl_c_ends_it(terminal: Terminal) -> None:
+    for key in ("q", "\x03"):
+        begin = len(terminal.raw)
+        terminal.type("status -w\r")
+        await terminal.until(lambda begin=begin: terminal.raw.count(b"\x1b[H\x1b[2J", begin) >= 2, "the second screen")
+        assert terminal.screen.display[0].startswith("The business process is not running")
+        terminal.type(key)
+        await terminal.until(lambda: terminal.raw.endswith(PROMPT.encode()), "the prompt")
