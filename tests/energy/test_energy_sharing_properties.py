@@ -161,6 +161,10 @@ def test_single_phase_cars_whose_turns_overlap_do_not_keep_a_three_phase_car_wai
     site.slots[1].plug(Car(phases=1), site.now)
     site.run(60)
     site.slots[2].plug(Car(phases=3), site.now)
+    site.run(2)
+    assert site.last is not None
+    told = site.last.offers[3].until
+    assert told == 400 + 900, "both turns must end: the second one's does last"
     served = 0
     for _ in range(3 * 3600):
         site.step()

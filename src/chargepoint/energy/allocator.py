@@ -313,10 +313,15 @@ def _admit(seats: Sequence[_Seat], left: list[float], now: float) -> list[_Seat]
         seat.memory = _leave(
             seat.memory, now, asked=True, taken_over=seat.reason == "turn" and _over(seat, now, newcomer)
         )
-    for seat in asking:
-        if seat.reason == "turn":
-            seat.until = min((s.memory.turn_since or now) + TURN_S for s in admitted if seat.phase in s.lines)
+    waiting = [seat for seat in asking if seat.reason == "turn"]
+    for place, seat in enumerate(waiting):
+        seat.until = max(_free_at(line, admitted, now) for line in seat.lines) + place * TURN_S
     return admitted
+
+
+def _free_at(line: int, admitted: Sequence[_Seat], now: float) -> float:
+    """When the first turn on this phase ends at the latest."""
+    return min((min(s.memory.turn_since or now, now) + TURN_S for s in admitted if line in s.lines), default=now)
 
 
 def _asking(seats: Sequence[_Seat], now: float) -> list[_Seat]:
