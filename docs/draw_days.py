@@ -25,6 +25,8 @@ FIGURES = HERE / "sharing" / "days.json"
 SAMPLE_S = 30.0
 WIDTH, LEFT, RIGHT = 860, 46, 18
 PANEL, GAP, TOP = 130, 40, 44
+NARROW = 50
+"""A shade narrower than this has no words."""
 PHASES = ("#b5651d", "#444444", "#8a8f98")
 """Colours near those of the conductors: brown, black, grey."""
 POINTS = ("#1f77b4", "#2ca02c", "#9467bd")
@@ -79,7 +81,8 @@ class Panel:
         self.parts.insert(
             0, f'<rect x="{x:.1f}" y="{self.top}" width="{self.x(end) - x:.1f}" height="{PANEL}" fill="#fbe9e7"/>'
         )
-        self.parts.append(f'<text x="{x + 3:.1f}" y="{self.top + 12}" class="a">{escape(text)}</text>')
+        if self.x(end) - x > NARROW:
+            self.parts.append(f'<text x="{x + 3:.1f}" y="{self.top + 12}" class="a">{escape(text)}</text>')
 
 
 def picture(outcome: Outcome) -> str:
@@ -183,7 +186,7 @@ def write_page(kept: dict[str, Any]) -> None:
     ]
     pages = []
     for day in DAYS:
-        if day.name not in kept:
+        if "ours" not in kept.get(day.name, {}):
             continue
         for policy, found in kept[day.name].items():
             name = f"[{day.name}](#{day.name})" if policy == next(iter(kept[day.name])) else ""

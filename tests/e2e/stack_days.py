@@ -25,7 +25,7 @@ from chargepoint.energy.reasons import Offer
 from chargepoint.sim.car import offered_a
 from chargepoint.sim.central_system import CentralSystem
 
-HOT_C = {0.0: 72.0, 0.25: 67.0, 0.5: 61.5, 1.0: 25.0}
+HOT_C = {0.0: 72.0, 0.25: 67.0, 0.5: 62.3, 1.0: 25.0}
 """Around the socket, for the part of the current that is to be left: its own warmth of up to 6 K comes on top."""
 LEAVING_S = 20.0
 """From the badge to the free plug."""

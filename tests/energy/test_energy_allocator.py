@@ -101,6 +101,17 @@ def test_an_idle_point_is_counted_at_what_it_draws_and_wakes_at_once() -> None:
     assert max(max(load) for load in loads) <= 40
 
 
+def test_an_idle_point_whose_meter_dies_counts_whole_again() -> None:
+    site = Site([Slot(1), Slot(2)], (40.0, 40.0, 40.0))
+    site.slots[0].plug(Car(), site.now)
+    site.slots[1].plug(Car(max_a=12.0), site.now)
+    site.run(100)
+    assert site.offers() == [25.0, 15.0], "it draws 12 A of what it is offered"
+    site.slots[1].metered = False
+    site.run(30)
+    assert site.offers() == [20.0, 20.0]
+
+
 def test_an_idle_point_keeps_what_nobody_else_wants() -> None:
     site = two()
     site.slots[0].plug(Car(max_a=10), site.now)

@@ -244,6 +244,8 @@ def _see_phases(point: Point, memory: PointMemory) -> PointMemory:
 
 
 def _see_idling(point: Point, memory: PointMemory) -> PointMemory:
+    if memory.idle and not _measured(point):
+        return replace(memory, idle=False, idle_since=inf)  # who is not measured any more counts whole
     if not point.wants or memory.offered_a <= 0 or not _measured(point) or point.measured_at <= memory.changed_at:
         return memory
     drawn = _drawn(point)
