@@ -72,6 +72,7 @@ evses = [2]
         await borne.until(lambda: not borne.contactor(2), 15)
         assert borne.point(2).status.value == "SuspendedEVSE" and borne.contactor(1)
         assert "grid operator" in borne.why(2)
+        assert borne.station.supply.view(borne.now)["contacts"] == [True, False]
 
 
 @pytest.mark.asyncio

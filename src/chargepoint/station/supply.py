@@ -123,7 +123,8 @@ class SupplyWatch:
             for name, room in self.rooms.items()
         }
         reserved = list(self.supply.reserved_a)
-        return {"limit": list(self.supply.limit_a), "reserved": reserved, "sources": sources}
+        contacts = None if self._wired is None else [bool(self._wired >> place & 1) for place in range(2)]
+        return {"limit": list(self.supply.limit_a), "reserved": reserved, "sources": sources, "contacts": contacts}
 
     # What follows
 
