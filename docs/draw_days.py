@@ -129,7 +129,7 @@ def _point(outcome: Outcome, i: int, samples: list[Sample]) -> Panel:
     panel.line([(s.at, s.offered[i]) for s in samples], colour, steps=True)
     for id, begin, end, factor in day.derate:
         if id == i + 1:
-            panel.shade(begin, end, f"{factor * 32:g} A by temperature" if factor else "too warm")
+            panel.shade(begin, end, f"{factor * 32:g} A, hot" if factor else "too warm")
     for id, begin, end in day.meter_dead:
         if id == i + 1:
             panel.shade(begin, end, "its meter is dead")
