@@ -182,7 +182,12 @@ class Proof:
         async with self.machine() as m:
             await m.do("systemctl stop chargepoint.target chargepoint-evse chargepoint-station")
             await m.do("mkfs.ext4 -q -L chargepoint-data /dev/vdc && udevadm settle")
-            print("    " + (await m.do("/usr/share/chargepoint/pi/read-only-root /dev/vdc")).strip())
+            script = "/usr/share/chargepoint/pi/read-only-root /dev/vdc"
+            await m.do("mkdir -p /srv/old && mount /dev/vdc /srv/old && mkdir /srv/old/lib && umount /srv/old")
+            status, said = await m.attempt(script)
+            expect(status == 1 and "nothing was changed" in said, f"old data were not respected: {said}")
+            await m.do("mount /dev/vdc /srv/old && rmdir /srv/old/lib && umount /srv/old")
+            print("    " + (await m.do(script)).strip())
             await m.do("sync")
         async with self.machine("proof.overlay") as m:
             await self.connected(m)
