@@ -102,7 +102,8 @@ class Access:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             wrong, until, tried = self._read(descriptor)
             if self._clock() < until:
-                self._write(descriptor, wrong, until, True)
+                if not tried:
+                    self._write(descriptor, wrong, until, True)
                 raise LockedOut(until - self._clock(), not tried)
             right = matches(pin, kept)
             wrong = 0 if right else wrong + 1
