@@ -4,6 +4,7 @@ import pytest
 from evse_rig import Rig
 
 from chargepoint.evse.contactor import Contactor, Trouble
+from chargepoint.iec61851.pilot import Band
 
 
 def quiet(now: float = 0.0) -> Contactor:
@@ -170,6 +171,21 @@ def test_a_pilot_that_stands_between_two_other_bands_holds_no_charge(values: lis
 @pytest.mark.parametrize("other", [9.0, 12.0])
 def test_a_pilot_that_is_c_only_every_other_time_is_opened_within_a_tenth_of_a_second(other: float) -> None:
     assert passes_until_open(Rig().charging(), [other, 6.0]) <= 10
+
+
+@pytest.mark.parametrize("values", [[12.0, 6.0], [9.0, 12.0], [0.0, 12.0]])
+def test_a_pilot_that_chatters_does_not_make_the_car_leave(values: list[float]) -> None:
+    rig = Rig().charging()
+    seen = set()
+    for number in range(100):
+        rig.world.high_v = values[number % 2]
+        rig.step()
+        seen.add(rig.point.pilot.band)
+    assert not rig.out.contactor
+    assert Band.A not in seen and rig.point.car and rig.point.plug_count == 1
+    rig.world.high_v = 12.0
+    rig.run(0.02)
+    assert rig.point.pilot.band is Band.A
 
 
 def test_single_spoilt_results_of_the_pilot_open_nothing() -> None:

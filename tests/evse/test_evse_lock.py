@@ -123,8 +123,8 @@ def test_a_plug_is_set_free_with_moves_that_closing_may_not_have() -> None:
 # --- the readings that a charge rests on -----------------------------------------------------------------------------
 
 
-def test_straying_results_lead_to_the_last_of_them_but_never_to_ventilation() -> None:
-    for last, band in ((12.0, Band.A), (3.0, Band.B), (0.0, Band.E)):
+def test_straying_results_lead_to_the_last_of_them_but_never_to_ventilation_or_to_no_car() -> None:
+    for last, band in ((12.0, Band.B), (3.0, Band.B), (0.0, Band.E)):
         pilot = PilotFilter(0.0)
         assert [pilot.step(6.0, 0.0), pilot.step(6.0, 0.0)] == [False, True]
         between = 9.0 if last != 0.0 else 3.0

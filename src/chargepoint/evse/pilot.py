@@ -66,8 +66,8 @@ class PilotFilter:
                 self._pending = raw
                 self._count = agree
                 return False
-            if raw is Band.D:
-                raw = Band.B  # one result of it alone is no wish for ventilation
+            if raw in (Band.A, Band.D):
+                raw = Band.B  # one result alone is no wish for ventilation, nor a car that has left
         self._count = self._strays = 0
         self.announced = True
         self.band = raw
