@@ -107,6 +107,16 @@ def test_a_contactor_that_stays_closed_without_permission_is_a_fault(point):
     assert point.faults["controller-disobeys"].detail == "its contactor is closed without permission"
 
 
+def test_a_car_that_closes_as_soon_as_it_may_is_no_disobedience(point):
+    point.step(OPEN_S + 5)
+    permit(point, 16.0, OPEN_S + 5.5)  # wakes the line at once
+    point.heard(CHARGES, OPEN_S + 5.9)
+    assert not faults(point)
+    permit(point, 0.0, OPEN_S + 5.95)
+    point.heard(replace(CHARGES, permitted_a=0.0), OPEN_S + 6.0)
+    assert not faults(point)
+
+
 def test_the_device_s_faults_come_and_go_with_it(point):
     point.heard(replace(WAITS, faults=(("diode", "no diode on the pilot"),)), 1.0)
     assert faults(point) == {"diode"} and point.report(1.0, "b").faults[0].since == 1.0

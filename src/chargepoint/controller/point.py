@@ -58,6 +58,8 @@ class ControlledPoint:
         """The station's word, renewed or changed."""
         self.lease.grant(message, now)
         self._set("lease-ended", False, now)
+        if self.wanted_a(now) > 0:
+            self._withdrawn_at = now
 
     def step(self, now: float) -> None:
         """Time has passed: a lease may have run out."""
@@ -177,7 +179,7 @@ class ControlledPoint:
         detail = ""
         if self._contradictions >= DISOBEYS_AFTER:
             detail = f"told {self.wanted_a(now):g} A, it holds {state.permitted_a:g} A"
-        elif state.contactor and now - self._withdrawn_at > OPEN_S:
+        elif state.contactor and self.wanted_a(now) == 0 and now - self._withdrawn_at > OPEN_S:
             detail = "its contactor is closed without permission"
         self._set("controller-disobeys", bool(detail), now, detail)
 
