@@ -107,6 +107,30 @@ def test_a_latch_that_could_not_be_written_is_written_as_soon_as_it_can(
     assert (tmp_path / "state" / "evse.json").read_bytes() == b"latched"
 
 
+def test_a_latch_that_could_not_be_written_is_tried_once_more_at_the_end(tmp_path: Path) -> None:
+    writer = Writer()
+    (tmp_path / "state").write_bytes(b"in the way")
+    writer.submit(tmp_path / "state" / "evse.json", lambda: b"latched")
+    until(lambda: bool(writer.error))
+    (tmp_path / "state").unlink()
+    writer.close()
+    assert (tmp_path / "state" / "evse.json").read_bytes() == b"latched" and not writer.error
+
+
+def test_a_disk_that_stays_full_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    tries: list[int] = []
+
+    def latched() -> bytes:
+        tries.append(1)
+        raise OSError(28, "No space left on device")
+
+    writer = Writer()
+    writer.submit(tmp_path / "evse.json", latched)
+    until(lambda: bool(writer.error))
+    writer.close()
+    assert len(tries) == 2 and not writer._thread.is_alive() and "No space" in writer.error
+
+
 def test_a_recording_that_could_not_be_written_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "RETRY_S", 0.01)
     writer = Writer()

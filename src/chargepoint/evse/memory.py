@@ -114,7 +114,7 @@ class Writer:
             self._wake.notify()
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Write what is pending, then end; waits at most `timeout_s`."""
+        """Write what is pending, and once more what failed; then end. Waits at most `timeout_s`."""
         with self._wake:
             self._stopping = True
             self._wake.notify()
@@ -123,10 +123,14 @@ class Writer:
     def _run(self) -> None:
         if self._on_start is not None:
             self._on_start()
+        last_try = False
         while True:
             with self._wake:
                 while not self._pending and not self._stopping:
                     self._wake.wait(RETRY_S if self._failed else None)
+                    self._take_failed()
+                if self._stopping and not last_try:
+                    last_try = True
                     self._take_failed()
                 if not self._pending:
                     return
@@ -147,7 +151,6 @@ class Writer:
 
     def _take_failed(self) -> None:
         """What failed is due again, unless something newer waits."""
-        if not self._stopping:
-            for path, what in self._failed.items():
-                self._pending.setdefault(path, what)
-            self._failed.clear()
+        for path, what in self._failed.items():
+            self._pending.setdefault(path, what)
+        self._failed.clear()
