@@ -9,7 +9,7 @@ import pytest
 
 from chargepoint.config import Config
 from chargepoint.processes import evse
-from chargepoint.processes.crashes import NO_WORD, PAUSES_S, SETTLED_S, WINDOW_S, Crashes, SafeMode
+from chargepoint.processes.crashes import NO_WORD, PAUSES_S, SETTLED_S, WINDOW_S, Crashes, SafeMode, born
 from chargepoint.processes.last_words import told
 
 
@@ -111,11 +111,38 @@ def test_it_can_be_switched_off(tmp_path: Path) -> None:
 def test_a_second_station_does_not_count_the_first_as_dead(tmp_path: Path) -> None:
     other = subprocess.Popen(["sleep", "30"])
     try:
-        notes = {"runs": [{"at": 999.0, "pid": other.pid}] * 9}
+        notes = {"runs": [{"at": 999.0, "pid": other.pid, "born": born(other.pid)}] * 9}
         (tmp_path / "station-ends.json").write_bytes(msgspec.json.encode(notes))
         before = (tmp_path / "station-ends.json").read_bytes()
         assert Crashes(tmp_path, 5).begin(1000.0) is None
         assert (tmp_path / "station-ends.json").read_bytes() == before
+    finally:
+        os.kill(other.pid, 9)
+        other.wait()
+
+
+def test_a_run_whose_process_id_is_another_program_s_now_has_ended(tmp_path: Path) -> None:
+    other = subprocess.Popen(["sleep", "30"])
+    try:
+        notes = {"runs": [{"at": 999.0, "pid": other.pid, "born": born(other.pid) - 1}] * 5}
+        (tmp_path / "station-ends.json").write_bytes(msgspec.json.encode(notes))
+        safe = Crashes(tmp_path, 5).begin(1000.0)
+        assert safe is not None and safe.reason == NO_WORD
+    finally:
+        os.kill(other.pid, 9)
+        other.wait()
+
+
+def test_a_run_that_was_killed_and_whose_number_is_taken_again_counts(tmp_path: Path) -> None:
+    assert Crashes(tmp_path, 1).begin(1000.0) is None
+    file = tmp_path / "station-ends.json"
+    notes = msgspec.json.decode(file.read_bytes())
+    assert notes["runs"][0]["born"] == born(os.getpid())
+    other = subprocess.Popen(["sleep", "30"])
+    try:
+        notes["runs"][0]["pid"] = other.pid
+        file.write_bytes(msgspec.json.encode(notes))
+        assert Crashes(tmp_path, 1).begin(1000.5) is not None
     finally:
         os.kill(other.pid, 9)
         other.wait()

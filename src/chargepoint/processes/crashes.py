@@ -44,6 +44,8 @@ class SafeMode:
 class _Run(msgspec.Struct):
     at: float
     pid: int
+    born: int = 0
+    """Of that process, as `born` tells it: the kernel gives its number to others later."""
     ended: float | None = None
     clean: bool = False
     reason: str = ""
@@ -71,7 +73,7 @@ class Crashes:
         notes = self._notes
         if notes.runs and notes.runs[-1].ended is None:
             last = notes.runs[-1]
-            if _alive(last.pid):
+            if last.pid != os.getpid() and last.born and born(last.pid) == last.born:
                 return None  # another station runs: that is for the journal's lock to say
             last.ended, last.reason = now, NO_WORD
         if notes.runs:
@@ -87,7 +89,7 @@ class Crashes:
             notes.runs.clear()
             self._write()
             return safe
-        notes.runs.append(_Run(now, os.getpid()))
+        notes.runs.append(_Run(now, os.getpid(), born(os.getpid())))
         self._write()
         return None
 
@@ -121,11 +123,11 @@ class Crashes:
             log.warning("the end of the last run cannot be noted", file=str(self._file), error=str(error))
 
 
-def _alive(pid: int) -> bool:
-    """Somebody else's process of that number, that is no zombie."""
-    if pid == os.getpid():
-        return False
+def born(pid: int) -> int:
+    """When the process began, in clock ticks since boot (field 22 of its stat, proc(5)); 0: there is none,
+    or only a zombie."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return 0 if after_name[0] in "ZX" else int(after_name[19])
     except (OSError, IndexError):
-        return False
+        return 0
