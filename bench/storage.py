@@ -10,7 +10,9 @@ import argparse
 import asyncio
 import errno
 import http
+import sqlite3
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -20,10 +22,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "e2e"))
 
 import troubles
-from common import save, table
+from common import percentiles, save, table
 from harness import Borne, children
 from machine import Machine
 
+from chargepoint.journal import history, store, transactions
+from chargepoint.journal.journal import Journal
+from chargepoint.journal.stamp import Stamp
 from chargepoint.sim.central_system import CentralSystem
 
 OFFLINE = """
@@ -68,6 +73,33 @@ async def one(name: str) -> dict[str, Any]:
         return {"trouble": name, "result": repr(error).partition("\\n")[0], "figures": {}}
 
 
+async def stall(ended: int) -> dict[str, Any]:
+    """A journal with much to drop: how long the writes of a session wait behind one round of tidying."""
+    with tempfile.TemporaryDirectory(prefix="tidy-") as root:
+        journal = Journal.open(Path(root) / "chargepoint.db")
+
+        def fill(db: sqlite3.Connection) -> None:
+            for number in range(ended):
+                at = Stamp(journal.boot, float(number))
+                tx = transactions.begin(db, 1, 1, "TAG", None, None, "c:1", at, number)
+                transactions.end(db, tx, at, number + 5, "Local", None)
+                history.add(db, history.Event(at, 1, "diode", "raised", "x" * 60))
+            db.execute("DELETE FROM outbox")
+
+        await journal.write(fill)
+        waits: list[float] = []
+        tidying = asyncio.create_task(journal.tidy())
+        while len(waits) < 200:
+            asked = time.monotonic()
+            await journal.write(lambda db: store.put(db, "bench", "k", len(waits)))
+            waits.append((time.monotonic() - asked) * 1000)
+            if tidying.done() and len(waits) % 20 == 0:
+                await journal.tidy()
+        await tidying
+        journal.close()
+    return {"ended transactions": ended, **{f"write ms {k}": v for k, v in percentiles(waits).items()}}
+
+
 def written(borne: Borne) -> dict[str, int]:
     """Bytes each process has caused to be written, as the kernel counts them."""
     found = {}
@@ -110,7 +142,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--only", default=",".join(TROUBLES))
     parser.add_argument("--writes", type=float, default=0.0, help="minutes of each")
+    parser.add_argument("--tidy", type=int, default=0, help="instead: a journal with so many ended transactions")
     options = parser.parse_args()
+    if options.tidy:
+        rows = [asyncio.run(stall(options.tidy))]
+        table("Writes of a session while the journal is tidied", rows)
+        save("storage_tidy", rows)
+        return 0
     names = [name for name in options.only.split(",") if name]
     rows = [asyncio.run(one(name)) for name in names]
     if rows:
