@@ -673,3 +673,34 @@ def test_a_car_that_is_there_after_a_short_power_cut_is_charged_on(
     rebooted.ntp = False
     settings = Settings(resume_after_power_loss_s=allowed_s)
     play(tmp_path, after, settings, time=rebooted, prepare=dark, boot_id="boot-b")
+
+
+def test_a_dedicated_bay_starts_when_the_fault_of_the_moment_of_plugging_in_is_gone(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        h.fault(1, "contactor-drops")
+        h.plug(1)
+        h.advance(1)
+        assert h.state() == "waiting_auth"
+        h.advance(130)
+        assert h.state() == "finished"
+        h.fault(1, "contactor-drops", on=False)
+        h.advance(1)
+        await h.until_status("Charging", 1)
+        h.badge("FREE")
+        await h.until_state("finished")
+        h.advance(60)
+        assert h.state() == "finished", "a session that was had is not begun anew"
+
+    play(tmp_path, body, authorisation={"free_vend_tag": "FREE", "free_vend_evses": [1]})
+
+
+def test_a_dedicated_bay_starts_when_its_meter_speaks_again(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        h.meters.silent.add(1)
+        h.plug(1)
+        await h.until_state("finished")
+        h.meters.silent.clear()
+        h.advance(11)
+        await h.until_status("Charging", 1)
+
+    play(tmp_path, body, authorisation={"free_vend_tag": "FREE", "free_vend_evses": [1]})

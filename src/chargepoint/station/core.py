@@ -78,11 +78,11 @@ class StationCore:
         settings.fleet_group, settings.fleet_unattended = rules.fleet_group, rules.fleet_unattended
         self.link = link
         self.faults = FaultList()
+        """Those of no point."""
         self.last_badges: dict[int, Badge] = {}
         """By reader: the last badge shown."""
         self.readers: dict[int, str] = {}
         """By reader: why it does not work; empty when it does."""
-        """Those of no point."""
         self.power = Power(config)
         self.profiles = ChargingProfiles(config, journal, clock)
         self.departures = Departures(journal, clock, config.supply.voltage)

@@ -40,6 +40,8 @@ FRESH_START_S: Final = 15.0
 FIRST_LINK_S: Final = 5.0
 """How long a badge waits for it."""
 _POLL_S: Final = 0.1
+AGAIN_S: Final = 10.0
+"""A start without a badge that failed is tried again after this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class Entrance:
         self._shared = shared
         self._floating: list[_Floating] = []
         self._asking: set[str] = set()
+        self._let_in: dict[int, float] = {}
+        """By point: when a plug alone was last enough, monotonic."""
         self._started_at = shared.clock.monotonic()
         self._was_online = False
         self.closed = False
@@ -206,7 +210,7 @@ class Entrance:
 
     def plugged(self, evse: int) -> None:
         """Plugged in: that is enough in a dedicated bay and, offline, for a fleet whose reservation holds the point."""
-        point, rules = self._points[evse], self._shared.settings
+        point, rules, now = self._points[evse], self._shared.settings, self._shared.clock.monotonic()
         if self.closed or not point.usable:
             return
         if (
@@ -214,10 +218,12 @@ class Entrance:
             and evse in rules.free_vend_evses
             and not self._kept_from(evse, rules.free_vend_tag, None)
         ):
+            self._let_in[evse] = now
             self.grant(Grant(rules.free_vend_tag, None, "free-vend"), (evse,))
             return
         held = self._reserving.reservations.at(evse)
         if rules.fleet_unattended and held is not None and self._is_fleet(held) and not self._shared.backend.online:
+            self._let_in[evse] = now
             self.grant(Grant(held.token, held.group, "fleet", held.id), (evse,))
 
     def _is_fleet(self, reservation: Reservation) -> bool:
@@ -253,6 +259,10 @@ class Entrance:
             if found is not None:
                 self._floating.remove(found)
                 self._approve(point, found.grant, now)
+        for evse, point in self._points.items():
+            # Whoever plugged in while the point could not be used, or whose start failed, has not been forgotten.
+            if point.session.unserved and now - self._let_in.get(evse, float("-inf")) >= AGAIN_S:
+                self.plugged(evse)
 
     def _approve(self, point: Point, grant: Grant, now: float) -> None:
         """Here; with the reservation that is used up by it."""

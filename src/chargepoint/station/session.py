@@ -201,6 +201,12 @@ class Session:
             return self.reason is not StopReason.EV_DISCONNECTED or not self._settings.unlock_on_ev_disconnect
         return self.state == "finished" and self.retained
 
+    @property
+    def unserved(self) -> bool:
+        """Plugged, and nobody has been let in with it: it waits, or its wait ran out, or its start failed."""
+        missed = self.state == "finished" and self.connected and self.car != self._tx_car
+        return self.grant is None and (self.state == "waiting_auth" or missed)
+
     # Events
 
     def use(self, connector: int) -> None:
@@ -264,6 +270,7 @@ class Session:
 
     def begin_failed(self) -> None:
         """No transaction could be begun (no meter, no journal)."""
+        self._tx_car = None
         self.trigger("fail")
 
     def resumed(self, tx: int, grant: Grant, car: str, now: float, connector: int = 1) -> None:
