@@ -422,3 +422,69 @@ async def test_settings_of_leaving_mean_the_same_for_a_domestic_plug(tmp_path: P
         h.unplug_domestic()
         await h.until_state("idle")
         assert (await h.entries())[-1].payload["reason"] == "EVDisconnected"
+
+
+async def test_nothing_begins_at_a_type_2_socket_out_of_service(tmp_path: Path) -> None:
+    async with domestic(tmp_path, reader=[{"id": 1, "evses": [1]}]) as h:
+        assert await h.station.set_availability(1, False, 1) is Outcome.ACCEPTED
+        h.plug()
+        h.badge()
+        await h.until(lambda: h.state() == "waiting_car")
+        h.link.report(1)
+        h.advance(1)
+        assert h.state() == "waiting_car" and h.shown(1) == "Unavailable" and not h.link.cars[1].closed
+        h.plug_domestic()
+        await h.until(lambda: h.link.cars[1].domestic_closed)
+        assert not h.link.cars[1].closed
+
+
+async def test_a_dedicated_bay_starts_nothing_at_a_socket_out_of_service(tmp_path: Path) -> None:
+    async with domestic(tmp_path, authorisation={"free_vend_tag": "FREE", "free_vend_evses": [1]}) as h:
+        assert await h.station.set_availability(1, False, 1) is Outcome.ACCEPTED
+        h.plug()
+        h.advance(1)
+        assert h.state() == "idle" and await h.kinds() == []
+        assert await h.station.set_availability(1, True, 1) is Outcome.ACCEPTED
+        h.link.report(1)
+        await h.until(lambda: h.link.cars[1].closed)
+
+
+async def test_an_over_current_is_over_when_its_own_plug_is_out(tmp_path: Path) -> None:
+    async with domestic(tmp_path) as h:
+        h.plug_domestic()
+        h.advance(1)
+        h.plug()
+        point = h.station.points[1]
+        h.badge()
+        await h.until(lambda: h.link.cars[1].closed)
+        h.link.cars[1].domestic_closed, h.link.cars[1].domestic_load = True, 30.0
+        for _ in range(13):
+            h.time.mono += 1
+            h.meters.poll(1)
+        assert "over-current" in point.faults
+        h.link.cars[1].domestic_closed = False
+        h.advance(7)
+        await h.until_state("finished")
+        h.advance(11)
+        assert point.session.connector == 1 and "over-current" in point.faults
+        h.unplug()
+        h.advance(1)
+        assert "over-current" not in point.faults and point.session.connector == 2
+
+
+async def test_a_domestic_plug_that_nothing_held_over_a_restart_of_both_processes_closes_the_session(
+    tmp_path: Path,
+) -> None:
+    async with domestic(tmp_path) as h:
+        await charge(h)
+        h.advance(5, wh=100)
+        before = h.link.cars[1]
+
+    def another_run(h: Harness) -> None:
+        h.link.cars[1], h.link.boot = before, "boot-2"
+
+    async with domestic(tmp_path, time=FakeTime(1016.0), prepare=another_run) as h:
+        h.advance(1)
+        await h.until(lambda: h.station.points[1].pending is None)
+        end = next(e for e in await h.entries() if e.kind == "ended")
+        assert end.payload["reason"] == "PowerLoss" and h.state() != "running"

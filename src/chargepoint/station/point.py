@@ -83,6 +83,8 @@ class Point:
         self._next_sample = float("inf")
         self._moment: tuple[str, float] = ("", float("-inf"))
         self._reported = asyncio.Event()
+        self._drew_at = TYPE_2
+        """The connector an over-current was, or would be, drawn at: it is over when nothing is plugged there."""
         self._allowed_at: float | None = None
         """Since when the car is permitted current; None while it is not."""
 
@@ -210,12 +212,18 @@ class Point:
             number = connectors.follow(session, self.connectors, now)
         self.turn_to(number, now)
         plugged, car = connectors.plugged(report, number), connectors.car(report, number)
+        unknown = connectors.car_unknown(report, number)
+        if not self.connectors[number].operative and self.pending is None and not connectors.holds(session):
+            plugged, car, unknown = False, None, False  # out of service: what is plugged there begins nothing
         if plugged:
             session.cable(True, now)
-        if car is not None or not connectors.car_unknown(report, number):
+        if car is not None or not unknown:
             session.car_is(car, now)
         if not plugged and session.car is None:
             session.cable(False, now)
+        if "over-current" not in self.faults:
+            self._drew_at = number
+        if self.connectors[self._drew_at].came_at is None:
             self._take(self._guard.unplugged(), now)
 
     def _resume_or_close(self, pending: OpenTransaction, report: PointReport, now: float) -> None:
@@ -243,12 +251,12 @@ class Point:
     def _never_left(self, pending: OpenTransaction, report: PointReport, now: float) -> bool:
         if pending.car == connectors.identity(report, pending.connector):
             return True
+        if pending.connector != TYPE_2:
+            return False  # no lock held its plug while nobody looked
         clock, last = self._shared.clock, pending.last
         if last.boot == clock.boot:
             # Both processes were started anew in one boot, and the plug was held by its lock in between.
             return 0 <= now - last.mono < KEEP_REGISTER_S + RESTART_GAP_S
-        if pending.connector != TYPE_2:
-            return False  # no lock held its plug while nobody looked
         # The power was off. A clock without a battery may show any time: then nobody knows for how long.
         limit = self._shared.settings.resume_after_power_loss_s
         return limit > 0 and last.utc is not None and 0 <= clock.utc() - last.utc < KEEP_REGISTER_S + limit
@@ -397,7 +405,9 @@ class Point:
         return self.takes(None)
 
     def takes(self, connector: int | None) -> bool:
-        """A new session may begin at this connector (None: at the one in use, or at any when none is)."""
+        """A new session may begin at this connector (None: at the plugged one, or at any when nothing is plugged)."""
+        if connector is None and self.session.plugged:
+            connector = self.session.connector
         wanted = self.connectors if connector is None else {connector}
         free = [c for n, c in self.connectors.items() if n in wanted and self.occupied in (None, n)]
         return any(c.operative for c in free) and self.fault() is None and self.pending is None
