@@ -88,6 +88,7 @@ async def test_a_car_in_the_type_2_socket_refuses_the_domestic_one_and_the_borne
     await until_connector(borne, 1, "Finishing")
     await borne.until(lambda: unlocked(borne), 10, "the lock to open")
     await borne.sim("unplug", evse=1)
+    await until_connector(borne, 1, "Available")
     await until_connector(borne, 2, "Preparing")
     await borne.sim("badge", uid=OTHER)
     await borne.sim("wait", evse=1, connector=2, contactor=True, timeout=20)
