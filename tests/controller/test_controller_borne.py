@@ -7,6 +7,7 @@ import time
 
 import msgspec
 import pytest
+import structlog
 
 from chargepoint.config_check import parse
 from chargepoint.console import check
@@ -80,12 +81,32 @@ class Station:
         self._socket.close()
 
 
+class SlowLine(SimPilotLine):
+    """Answers late, and hears nothing meanwhile: there is one pair of wires for both directions."""
+
+    slow = False
+    busy = False
+
+    def _received(self, data):
+        if self.busy:
+            return
+        if not self.slow:
+            super()._received(data)
+            return
+        self.busy = True
+        asyncio.get_running_loop().call_later(0.3, self._late, data)
+
+    def _late(self, data):
+        self.busy = False
+        super()._received(data)
+
+
 @contextlib.asynccontextmanager
 async def running(tmp_path):
     pilot = Asked("evse-din")
     pilot.words[3, 1000] = 16  # what a process before this one had permitted
     pilot.plugged = True
-    line = SimPilotLine(tmp_path / "pilots", {1: pilot})
+    line = SlowLine(tmp_path / "pilots", {1: pilot})
     await line.start()
     borne = PilotBorne(parse(CONFIG.format(folder=tmp_path)))
     task = asyncio.create_task(borne.run())
@@ -109,6 +130,32 @@ async def test_the_first_thing_asked_of_a_controller_is_to_permit_nothing_and_so
         await station.point("C2", True)
         assert pilot.permitted_a == 16
     assert pilot.writes[-1] == (1000, 0) and pilot.permitted_a == 0
+
+
+@pytest.mark.asyncio
+async def test_a_stop_in_the_midst_of_a_request_lets_its_answer_come_before_the_permission_is_withdrawn(tmp_path):
+    async with running(tmp_path) as (pilot, line, station, _):
+        station.send(Permit(4, True, 16.0))
+        await station.point("C2", True)
+        line.slow = True
+        while not line.busy:
+            await asyncio.sleep(0.01)
+    assert pilot.permitted_a == 0
+
+
+@pytest.mark.asyncio
+async def test_a_withdrawal_that_was_lost_is_repeated_and_one_that_never_came_through_is_told(tmp_path):
+    async with running(tmp_path) as (pilot, line, station, _):
+        station.send(Permit(4, True, 16.0))
+        await station.point("C2", True)
+        line.silent = True
+        asyncio.get_running_loop().call_later(1.6, setattr, line, "silent", False)
+    assert pilot.permitted_a == 0
+    with structlog.testing.capture_logs() as logs:
+        async with running(tmp_path) as (_, line, station, _):
+            await station.point("B1", False)
+            line.silent = True
+    assert [entry["evse"] for entry in logs if entry["event"] == "permission_not_withdrawn"] == [4]
 
 
 @pytest.mark.asyncio

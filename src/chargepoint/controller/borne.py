@@ -42,6 +42,8 @@ STUCK_S = 30.0
 """A line whose task has not got round for so long: the service manager is to start the process anew."""
 FAREWELL_S = 3.0
 """The last withdrawal may take so long."""
+AGAIN_S = 0.05
+"""Between two tries of it, beside the line's own quiet time."""
 TIMEOUT_S = 0.5
 
 
@@ -82,8 +84,9 @@ class PilotBorne:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_reader(self._server.fileno(), self._packets)
-        tasks = [asyncio.create_task(self._serve(line)) for line in self._lines.values()]
-        tasks.append(asyncio.create_task(self._tell()))
+        serving = [(line, asyncio.create_task(self._serve(line))) for line in self._lines.values()]
+        telling = asyncio.create_task(self._tell())
+        tasks = [telling, *(task for _, task in serving)]
         self._notifier.ready()
         log.info(
             "ready", points=list(self.points), boot=self.boot, lines=[line.link.name for line in self._lines.values()]
@@ -96,10 +99,15 @@ class PilotBorne:
         finally:
             self._notifier.stopping()
             loop.remove_reader(self._server.fileno())
-            for task in (waiting, *tasks):
+            self._stopping.set()
+            for task in (waiting, telling):
+                task.cancel()
+            await self._farewell(serving)
+            for task in tasks:
                 task.cancel()
             await asyncio.gather(waiting, *tasks, return_exceptions=True)
-            await self._farewell()
+            for line in self._lines.values():
+                line.link.close()
             self._server.close()
 
     # --- devices -----------------------------------------------------------------------------------------------------
@@ -121,16 +129,19 @@ class PilotBorne:
             log.warning("controller_has_no_watchdog", evse=evse.id, model=section.model)
 
     async def _serve(self, line: Line) -> None:
+        """Until the process stops, and then to the end of the request under way: a line must not be asked anew before
+        its answer has come, or its quiet time is over."""
         for device, point in line.members:
             with contextlib.suppress(NoAnswer, Refused):  # the turns below say so, and say it again
                 await device.permit(0.0)
             point.known = False
-        while True:
+        while not self._stopping.is_set():
             line.wake.clear()
             while line.to_clear:
                 await _clear(*line.to_clear.pop(0))
             for device, point in line.members:
-                await self._turn(device, point)
+                if not self._stopping.is_set():
+                    await self._turn(device, point)
             line.turned_at = time.monotonic()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_S):
@@ -150,20 +161,28 @@ class PilotBorne:
             point.heard(state, time.monotonic())
         self._tell_changes()
 
-    async def _farewell(self) -> None:
-        """Withdraw every permission, within a bound."""
+    async def _farewell(self, serving: list[tuple[Line, asyncio.Task[None]]]) -> None:
+        """Withdraw every permission, again and again within a bound: nothing else stops a car when this ends."""
+        held = {point.config.id: "no time was left" for point in self.points.values()}
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
-                await asyncio.gather(*(self._withdraw(line) for line in self._lines.values()))
-        for line in self._lines.values():
-            line.link.close()
+                await asyncio.gather(*(self._withdraw(line, task, held) for line, task in serving))
+        for evse, why in held.items():
+            log.error("permission_not_withdrawn", evse=evse, why=why)
 
-    async def _withdraw(self, line: Line) -> None:
-        for device, point in line.members:
-            try:
-                await device.permit(0.0)
-            except (NoAnswer, Refused) as e:
-                log.error("permission_not_withdrawn", evse=point.config.id, why=str(e))
+    async def _withdraw(self, line: Line, task: asyncio.Task[None], held: dict[int, str]) -> None:
+        """`held`: points and why they may still be permitted; those that answered are taken out."""
+        line.wake.set()
+        await asyncio.wait({task})
+        while left := [(device, point.config.id) for device, point in line.members if point.config.id in held]:
+            for device, evse in left:
+                try:
+                    await device.permit(0.0)
+                except (NoAnswer, Refused) as e:
+                    held[evse] = str(e)
+                    await asyncio.sleep(AGAIN_S)
+                else:
+                    del held[evse]
 
     # --- talk --------------------------------------------------------------------------------------------------------
 
