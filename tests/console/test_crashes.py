@@ -1,6 +1,8 @@
 """A run of crashes is noticed by the next start; a station that was well, or was stopped, is not held against it."""
 
+import asyncio
 import os
+import socket
 import subprocess
 from pathlib import Path
 
@@ -8,9 +10,11 @@ import msgspec
 import pytest
 
 from chargepoint.config import Config
+from chargepoint.evse.messages import Lamps, Permit, ToEvse, decode_to_evse
 from chargepoint.processes import evse
 from chargepoint.processes.crashes import NO_WORD, PAUSES_S, SETTLED_S, WINDOW_S, Crashes, SafeMode, born
 from chargepoint.processes.last_words import told
+from chargepoint.processes.safe_mode import SafeStation
 
 
 class Runs:
@@ -176,3 +180,35 @@ def test_the_safety_process_leaves_what_it_died_of(tmp_path: Path, monkeypatch: 
         evse.main(msgspec.convert(tree, Config))
     words = (tmp_path / "evse-last-words").read_text()
     assert words.startswith("ZeroDivisionError: division by zero (test_crashes.py:")
+
+
+def test_the_safe_mode_shows_every_point_out_of_service_in_place_of_what_it_showed_last(tmp_path: Path) -> None:
+    tree = {
+        "station": {"id": "CP", "state_dir": tmp_path, "run_dir": tmp_path},
+        "supply": {"max_current": 32},
+        "board": {"kind": "simulated"},
+        "lamps": {"unavailable": "red 100 900"},
+        "evse": [{"id": 1, "max_current": 16}, {"id": 2, "max_current": 16}],
+    }
+    got: list[ToEvse] = []
+
+    async def play() -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+            listening.bind(str(tmp_path / "evse.sock"))
+            listening.listen()
+            listening.setblocking(False)
+            station = SafeStation(msgspec.convert(tree, Config), SafeMode("x", "", 5, 60.0))
+            running = asyncio.create_task(station.run())
+            loop = asyncio.get_running_loop()
+            async with asyncio.timeout(5.0):
+                connection, _ = await loop.sock_accept(listening)
+                with connection:
+                    for _ in range(4):
+                        got.append(decode_to_evse(await loop.sock_recv(connection, 65536)))
+                    station.over.set()
+                    await running
+
+    asyncio.run(play())
+    out_of_service = ((True, False, False, 100), (False, False, False, 900))
+    assert [m for m in got if isinstance(m, Lamps)] == [Lamps(1, out_of_service), Lamps(2, out_of_service)]
+    assert not any(m.allowed for m in got if isinstance(m, Permit))

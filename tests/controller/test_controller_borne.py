@@ -87,6 +87,10 @@ class SlowLine(SimPilotLine):
     slow = False
     busy = False
 
+    def __init__(self, link_path, pilots):
+        super().__init__(link_path, pilots)
+        self.begun = asyncio.Event()
+
     def _received(self, data):
         if self.busy:
             return
@@ -94,7 +98,13 @@ class SlowLine(SimPilotLine):
             super()._received(data)
             return
         self.busy = True
+        self.begun.set()
         asyncio.get_running_loop().call_later(0.3, self._late, data)
+
+    async def asked_anew(self):
+        self.begun = asyncio.Event()
+        async with asyncio.timeout(5.0):
+            await self.begun.wait()
 
     def _late(self, data):
         self.busy = False
@@ -138,8 +148,7 @@ async def test_a_stop_in_the_midst_of_a_request_lets_its_answer_come_before_the_
         station.send(Permit(4, True, 16.0))
         await station.point("C2", True)
         line.slow = True
-        while not line.busy:
-            await asyncio.sleep(0.01)
+        await line.asked_anew()
     assert pilot.permitted_a == 0
 
 

@@ -20,7 +20,7 @@ import structlog
 
 from chargepoint import __version__
 from chargepoint.config import Config
-from chargepoint.evse.messages import BorneReport, Permit, PointReport
+from chargepoint.evse.messages import BorneReport, Lamps, Permit, PointReport
 from chargepoint.faults import fault
 from chargepoint.jsonrpc import RpcError, Server, SocketBusy
 from chargepoint.logs import raise_level
@@ -28,6 +28,7 @@ from chargepoint.processes.crashes import SafeMode
 from chargepoint.sdnotify import Notifier
 from chargepoint.sentences import translate
 from chargepoint.station.evse_link import EvseLink, LinkLost
+from chargepoint.station.indicators import steps
 from chargepoint.station.progress import Progress, Stuck
 
 log = structlog.get_logger()
@@ -88,8 +89,10 @@ class SafeStation:
         """Until the pause is over, or `over` is set. Raises Stuck."""
         progress, notifier = Progress(), Notifier()
         progress.watch("safety process's link", lambda: self.link.turns)
+        out_of_service = steps(self._config.lamps.unavailable)
         for evse in self._config.evse:
             self.link.permit(Permit(evse.id, False, 0.0))
+            self.link.lamps(Lamps(evse.id, out_of_service))  # else what the station showed last would stay
         listening = asyncio.create_task(self.link.run())
         end = time.monotonic() + self._safe.pause_s
         notifier.ready()
