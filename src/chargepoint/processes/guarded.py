@@ -9,9 +9,7 @@ import time
 from chargepoint.config import Config
 from chargepoint.processes import safe_mode
 from chargepoint.processes.crashes import Crashes
-
-WRONG_CONFIGURATION = 2
-"""Exit status of a configuration that no other start can help: said by whoever starts it, and no crash."""
+from chargepoint.processes.exits import WRONG_CONFIGURATION
 
 
 def main(config: Config) -> int:

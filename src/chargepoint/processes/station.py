@@ -17,6 +17,7 @@ from chargepoint.meter.build import build_buses
 from chargepoint.meter.bus import MeterBus
 from chargepoint.meter.signing import build_signing
 from chargepoint.ocpp.v16.backend import Backend
+from chargepoint.processes.exits import WRONG_CONFIGURATION
 from chargepoint.reader.reader import BadgeReader
 from chargepoint.station.clock import Clock
 from chargepoint.station.control import SOCKET_NAME, Control
@@ -45,7 +46,7 @@ def main(config: Config, step: Callable[[str], None] | None = None) -> int:
         return asyncio.run(_run(config, journal, step))
     except BoardError as wrong:
         print(f"chargepoint station: {wrong}", file=sys.stderr)
-        return 2
+        return WRONG_CONFIGURATION
     finally:
         journal.close()
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chargepoint.config import Config
+from chargepoint.processes.exits import WRONG_CONFIGURATION
 
 _PR_SET_PDEATHSIG = 1
 """prctl(2): the signal this process gets when its parent dies."""
@@ -32,8 +33,6 @@ WATCHDOG_S = {"station": 30.0, "evse": 5.0}
 """A child that has not shown progress for so long is killed, and started again, as by `WatchdogSec` of its unit. The
 safety process gets longer here than there: on a bench it has no real-time priority."""
 LOOK_S = 1.0
-WRONG_CONFIGURATION = 2
-"""Exit status of a child that no restart can help."""
 
 
 class AlreadyRunning(Exception):
