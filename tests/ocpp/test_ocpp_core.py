@@ -72,6 +72,16 @@ async def test_what_happened_before_the_time_was_known_leaves_only_when_it_can_b
     assert datetime.fromisoformat(started.payload["timestamp"].replace("Z", "+00:00")) == at
 
 
+@pytest.mark.parametrize("status", ["Pending", "Rejected"])
+async def test_who_answers_without_accepting_is_reachable(start, central, status):
+    central.answers["BootNotification"] = {"status": status, "currentTime": "2026-01-01T00:00:00Z", "interval": 600}
+    borne = await start(central)
+    await central.wait_for("BootNotification")
+    await asyncio.sleep(0.1)
+    assert borne.backend.reachable
+    assert not borne.backend.online
+
+
 async def test_pending_answers_questions_refuses_remote_starts_and_sends_nothing_unasked(start, central):
     central.answers["BootNotification"] = {"status": "Pending", "currentTime": "2026-01-01T00:00:00Z", "interval": 600}
     borne = await start(central)
@@ -390,6 +400,7 @@ async def test_a_departure_that_cannot_be_is_refused_in_words(borne, central, me
         ("StatusNotification", 3, "Rejected", None, None),
         ("MeterValues", None, "Accepted", "MeterValues", [1, 2]),
         ("MeterValues", 2, "Accepted", "MeterValues", [2]),
+        ("MeterValues", 0, "Rejected", None, None),
         ("MeterValues", 9, "Rejected", None, None),
         ("BootNotification", None, "Rejected", None, None),
     ],

@@ -233,6 +233,11 @@ class FakeBackend:
     events: list[DomainEvent] = field(default_factory=list)
     changes: int = 0
     url: str = ""
+    registered: bool = True
+
+    @property
+    def reachable(self) -> bool:
+        return self.online or not self.registered
 
     settings_of_the_operator: Callable[[], None] = lambda: None
 

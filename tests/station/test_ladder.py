@@ -150,6 +150,16 @@ def test_the_sites_commands_are_run_and_counted_and_told(tmp_path: Path) -> None
     )
 
 
+def test_a_registration_that_is_not_accepted_is_no_matter_of_the_modem(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        h.backend.registered = False
+        away(h, 400)
+        assert await done(h, tmp_path) == []
+        assert "backend-offline" not in h.station.faults
+
+    play(tmp_path, body, modem={"reset_command": notes(tmp_path, "reset"), "reset_after": 300})
+
+
 def test_a_command_that_fails_is_told_and_the_station_goes_on(tmp_path: Path) -> None:
     async def body(h: Harness) -> None:
         away(h, 320)

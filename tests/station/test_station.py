@@ -291,7 +291,9 @@ def test_unlock_ends_the_session_first(tmp_path: Path) -> None:
 def test_a_scheduled_availability_comes_with_the_end_and_survives_a_restart(tmp_path: Path) -> None:
     async def body(h: Harness) -> None:
         await h.charge()
+        assert h.station.in_service() == ((1, 1), (2, 1))
         assert await h.station.set_availability(1, False) is Outcome.SCHEDULED
+        assert h.station.in_service() == ((2, 1),)
         assert await h.station.set_availability(2, False) is Outcome.ACCEPTED
         await h.until_status("Unavailable", 2)
         assert h.status(1) == "Charging"

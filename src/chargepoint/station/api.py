@@ -171,6 +171,10 @@ class Backend(Protocol):
     def online(self) -> bool:
         """Connected, and registration accepted."""
 
+    @property
+    def reachable(self) -> bool:
+        """Connected, and something is answered, be the registration accepted or not: the way there works."""
+
     async def load(self) -> None:
         """Put the operator's settings into effect; before anything is decided by them."""
 
@@ -264,7 +268,10 @@ class StationApi(Protocol):
 
     def evse_ids(self) -> tuple[int, ...]: ...
     def in_service(self) -> tuple[tuple[int, int], ...]:
-        """Evse and connector of all that are in service, as the operator and the technician want it."""
+        """Evse and connector of all that are in service, as the operator and the technician want it.
+
+        One that goes out of service with the end of its transaction is not.
+        """
 
     def status_of(self, evse: int, connector: int = 1) -> StatusChanged:
         """The present status, to be sent after a boot or on request."""

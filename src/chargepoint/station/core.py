@@ -246,7 +246,7 @@ class StationCore:
         for (outcome, by), count in self.entrance.take_outcomes().items():
             self.health.kpis.add("authorisations_total", count, outcome=outcome, by=by)
         online = self.backend.online or not self.config.ocpp.url
-        self.uplink.tick(online, self._idle(), now)
+        self.uplink.tick(self.backend.reachable or not self.config.ocpp.url, self._idle(), now)
         self.health.tick(self.points, online, now)
         self._settle()
 
@@ -473,7 +473,8 @@ class StationCore:
         """As `StationApi.in_service`."""
         if not self._operative:
             return ()
-        return tuple((p.id, c.number) for p in self.points.values() for c in p.connectors.values() if c.operative)
+        connectors = ((p.id, c) for p in self.points.values() for c in p.connectors.values())
+        return tuple((evse, c.number) for evse, c in connectors if c.operative and c.scheduled is not False)
 
     def _tell(self, kind: str, what: dict[str, Any]) -> None:
         for listener in list(self._listeners):

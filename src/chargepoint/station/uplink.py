@@ -72,7 +72,7 @@ class Uplink:
         return await self._run(command) if command else "modem.reboot_command is empty"
 
     def tick(self, online: bool, idle: bool, now: float) -> bool:
-        """A second has passed; True when the fault came or went."""
+        """A second has passed; True when the fault came or went. `online`: the way to the central system works."""
         rebooted = self.ladder.taken(Rung.REBOOT)
         rung = self.ladder.step(online, idle, now) if not self._acting else None
         if rung is not None:

@@ -163,6 +163,10 @@ class Backend:
         """Connected, registration accepted, and not known to answer nothing."""
         return self._rpc is not None and self._registration.accepted and not self._mute
 
+    @property
+    def reachable(self) -> bool:
+        return self._rpc is not None and self._registration.answered and not self._mute
+
     def status(self) -> dict[str, Any]:
         """The `ocpp` part of the station's status."""
         return {

@@ -37,6 +37,8 @@ class Registration:
         self._on_interval = on_interval
         self._again = asyncio.Event()
         self.state = State.UNKNOWN
+        self.answered = False
+        """The last BootNotification had an answer, be it an error."""
 
     @property
     def accepted(self) -> bool:
@@ -67,8 +69,10 @@ class Registration:
         try:
             answer = await rpc.call(self.request())
         except (CallFailed, AnswerTimeout, AnswerUnusable) as failure:
+            self.answered = not isinstance(failure, AnswerTimeout)
             log.warning("no usable answer to BootNotification", reason=str(failure))
             return RETRY_S
+        self.answered = True
         interval = max(0, answer["interval"])
         try:
             self._on_time(from_text(answer["currentTime"]))

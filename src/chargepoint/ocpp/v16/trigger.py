@@ -84,9 +84,11 @@ class RemoteTrigger:
         self._registration.again()
 
     def _places(self, requested: str, connector_id: int | None) -> tuple[Place, ...] | None:
-        """The places meant; without a connector all of them. None when there is no such connector."""
+        """The places meant; without a connector all of them. None when it cannot be of that one."""
         if requested not in _OF_CONNECTORS:
             return ()
+        if connector_id == 0 and requested in _OF_POINTS:
+            return None  # the borne as a whole has no meter: nothing could follow an Accepted
         if connector_id is not None:
             place = self._connectors.place_of(connector_id)
             return None if place is None else (place,)
