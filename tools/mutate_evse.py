@@ -43,7 +43,8 @@ MODULES = (
 TESTS = (
     "tests/iec61851/test_iec61851_tables.py", "tests/evse/test_evse_parts.py", "tests/evse/test_evse_guards.py",
     "tests/evse/test_evse_charging.py", "tests/evse/test_evse_lease_lock.py", "tests/evse/test_evse_faults.py",
-    "tests/evse/test_evse_domestic.py", "tests/evse/test_evse_walk.py::test_no_sequence_of_events_breaks_an_invariant",
+    "tests/evse/test_evse_domestic.py", "tests/evse/test_evse_lock.py", "tests/evse/test_evse_selftest.py",
+    "tests/evse/test_evse_walk.py::test_no_sequence_of_events_breaks_an_invariant",
     "tests/evse/test_evse_properties.py",
 )  # fmt: skip
 CHILD_LIMIT_S = 120
