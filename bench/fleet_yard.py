@@ -13,6 +13,7 @@ import io
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +42,23 @@ class Yard:
         self.bornes: dict[str, Station] = {}
 
     def plug(self, borne: str, evse: int, max_current: float, phases: int) -> None:
-        self.bornes[borne].sim.points[evse].plug(32, Car(max_current=max_current, phases=phases))
+        car = Car(max_current=max_current, phases=phases)
+        self._try(lambda: self.bornes[borne].sim.points[evse].plug(32, car))
         self.bornes[borne].happened()
 
     def badge(self, borne: str, reader: int, uid: str) -> None:
         self.bornes[borne].devices.badge(reader, bytes.fromhex(uid))
 
     def unplug(self, borne: str, evse: int, side: str) -> None:
+        self._try(lambda: self.bornes[borne].sim.points[evse].unplug("car" if side == "car" else "socket", False))
+        self.bornes[borne].happened()
+
+    @staticmethod
+    def _try(deed: Callable[[], None]) -> None:
         try:
-            self.bornes[borne].sim.points[evse].unplug("car" if side == "car" else "socket", False)
+            deed()
         except Refused as error:
             raise RpcError(str(error)) from error
-        self.bornes[borne].happened()
 
     def full(self, borne: str, evse: int) -> None:
         """The car has what it wants."""
