@@ -108,7 +108,10 @@ def children(pid: int) -> dict[str, int]:
     """The supervisor's children by their command word (`sim`, `evse`, `station`)."""
     found: dict[str, int] = {}
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+        try:
+            words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # killed and reaped since it was listed
         for name in ("sim", "evse", "station"):
             if name.encode() in words:
                 found[name] = int(child)
