@@ -44,7 +44,8 @@ class Soaked(Harness):
     def __init__(self, root: Path, journal: Journal, url: str) -> None:
         self.time, self.journal, self.settings = FakeTime(), journal, Settings()
         file = config(root, ocpp={"url": url, "security_profile": 0})
-        self.clock = Clock(journal.boot, self.time.monotonic, self.time.utc, self.time.disciplined)
+        time = self.time
+        self.clock = Clock(journal.boot, time.monotonic, time.utc, time.disciplined, time.ran_on)
         self.link = FakeLink(self.time, tuple(e.id for e in file.evse))
         self.meters = FakeMeters(self.time, self.link)
         self.station = Station(file, journal, self.clock, self.settings, self.link)

@@ -29,6 +29,8 @@ class FakeTime:
         self.mono = mono
         self.utc_shift = 0.0
         self.ntp = True
+        self.battery = False
+        """The clock ran on while the power was off."""
 
     def monotonic(self) -> float:
         return self.mono
@@ -38,6 +40,9 @@ class FakeTime:
 
     def disciplined(self) -> bool:
         return self.ntp
+
+    def ran_on(self) -> bool:
+        return self.battery
 
 
 @dataclass
@@ -286,7 +291,7 @@ class Harness:
         self.time = time
         self.journal = journal
         self.settings = settings
-        self.clock = Clock(journal.boot, time.monotonic, time.utc, time.disciplined)
+        self.clock = Clock(journal.boot, time.monotonic, time.utc, time.disciplined, time.ran_on)
         self.link = FakeLink(time, tuple(e.id for e in config.evse))
         self.meters = FakeMeters(time, self.link)
         self.backend = FakeBackend(tokens={t: Authorization(AuthStatus.ACCEPTED) for t in ("TAG", "TAG2")})

@@ -11,12 +11,12 @@ from chargepoint.journal import outbox
 from chargepoint.journal.stamp import resolve
 from chargepoint.station import metering
 from chargepoint.station.api import MeterSampled, SecurityEvent
-from chargepoint.station.clock import Clock, kernel_synchronised
+from chargepoint.station.clock import Clock, battery_backed, kernel_synchronised
 from chargepoint.station.settings import Settings
 
 
 def clock(time: FakeTime) -> Clock:
-    return Clock(1, time.monotonic, time.utc, time.disciplined)
+    return Clock(1, time.monotonic, time.utc, time.disciplined, time.ran_on)
 
 
 def test_a_step_of_the_systems_clock_moves_nothing() -> None:
@@ -169,3 +169,30 @@ def test_aligned_instants_begin_at_midnight() -> None:
     assert metering.aligned(midnight, 900) == midnight + 900
     assert metering.aligned(midnight + 899.9, 900) == midnight + 900
     assert metering.aligned(midnight + 86_300, 7000) == midnight + 86_400
+
+
+@pytest.mark.parametrize(
+    ("hctosys", "since_epoch", "ran_on"),
+    [
+        pytest.param("1\n", "1800000001\n", True, id="set-from-it"),
+        pytest.param("0\n", "1800000001\n", False, id="not-set-from-it"),
+        pytest.param("1\n", "37\n", False, id="it-has-no-cell-and-the-system-shows-a-saved-time"),
+        pytest.param("1\n", "", False, id="unreadable"),
+        pytest.param(None, None, False, id="not-there"),
+    ],
+)
+def test_a_clock_ran_on_when_the_systems_time_was_set_from_it_and_still_agrees(
+    tmp_path: Path, hctosys: str | None, since_epoch: str | None, ran_on: bool
+) -> None:
+    if hctosys is not None and since_epoch is not None:
+        (tmp_path / "hctosys").write_text(hctosys)
+        (tmp_path / "since_epoch").write_text(since_epoch)
+    assert battery_backed(tmp_path, lambda: UTC0 + 1.7) is ran_on
+
+
+def test_a_battery_makes_a_clock_trusted_and_not_synchronised() -> None:
+    time = FakeTime()
+    time.ntp, time.battery = False, True
+    c = clock(time)
+    assert c.trusted and not c.synchronised
+    assert c.stamp().utc is None

@@ -8,12 +8,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from station_harness import FakeTime, Harness, station
+from station_harness import UTC0, FakeTime, Harness, station
 
 from chargepoint.evse.messages import PointReport
 from chargepoint.meter.reading import Reading
 from chargepoint.station import station as station_module
 from chargepoint.station.api import Authorization, AuthStatus, Outcome, SecurityEvent, StopReason
+from chargepoint.station.restart import TIME_WAIT_S
 from chargepoint.station.settings import Settings
 
 Body = Callable[[Harness], Coroutine[Any, Any, None]]
@@ -631,34 +632,26 @@ def test_a_stop_in_the_middle_of_everything_ends_in_good_order(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("off_s", "clock_shift_s", "allowed_s", "goes_on"),
+    ("off_s", "clock_shift_s", "allowed_s", "knows", "goes_on"),
     [
-        pytest.param(300, 0, 900, True, id="short"),
-        pytest.param(3600, 0, 900, False, id="long"),
-        pytest.param(300, 0, 0, False, id="not-wanted"),
-        pytest.param(300, -1e9, 900, False, id="without-a-clock"),
+        pytest.param(300, 0, 900, "battery", True, id="short"),
+        pytest.param(300, 0, 900, "ntp", True, id="short-and-the-time-is-told"),
+        pytest.param(3600, 0, 900, "battery", False, id="long"),
+        pytest.param(300, 0, 0, "battery", False, id="not-wanted"),
+        pytest.param(300, -1e9, 900, "battery", False, id="a-battery-that-is-empty"),
+        pytest.param(300, 0, 900, "", False, id="a-clock-that-stood-still"),
     ],
 )
 def test_a_car_that_is_there_after_a_short_power_cut_is_charged_on(
-    tmp_path: Path, off_s: float, clock_shift_s: float, allowed_s: int, goes_on: bool
+    tmp_path: Path, off_s: float, clock_shift_s: float, allowed_s: int, knows: str, goes_on: bool
 ) -> None:
     """All began anew, the machine's monotonic time too; only the car stands where it stood."""
-    time = FakeTime()
-
-    async def body(h: Harness) -> None:
-        await h.charge()
-        h.advance(61, wh=700)
-        await h.until(lambda: h.backend.changes >= 2)
-
-    def dark(h: Harness) -> None:
-        car = h.link.cars[1]
-        car.plugged = car.connected = True
-        car.count, car.wh = 1, 10_700
-        h.link.boot = "after-the-cut"
 
     async def after(h: Harness) -> None:
         point = h.station.points[1]
         h.advance(5)  # the pilot has settled
+        if not knows:
+            h.advance(TIME_WAIT_S)
         await h.until(lambda: point.pending is None)
         kinds = [e.kind for e in await h.entries()]
         if goes_on:
@@ -669,12 +662,72 @@ def test_a_car_that_is_there_after_a_short_power_cut_is_charged_on(
         assert (end.kind, end.payload["reason"]) == ("ended", "Local" if goes_on else "PowerLoss")
         assert end.payload["meter_stop_wh"] == 10_700
 
+    rebooted = _power_cut(tmp_path, off_s)
+    rebooted.utc_shift += clock_shift_s
+    rebooted.ntp, rebooted.battery = knows == "ntp", knows == "battery"
+    settings = Settings(resume_after_power_loss_s=allowed_s)
+    play(tmp_path, after, settings, time=rebooted, prepare=_dark, boot_id="boot-b")
+
+
+def _power_cut(tmp_path: Path, off_s: float) -> FakeTime:
+    """A session that a power cut ends, and the time after it."""
+    time = FakeTime()
+
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.advance(61, wh=700)
+        await h.until(lambda: h.backend.changes >= 2)
+
     play(tmp_path, body, time=time)
     rebooted = FakeTime(12.0)
-    rebooted.utc_shift = time.mono + off_s - rebooted.mono + clock_shift_s
+    rebooted.utc_shift = time.mono + off_s - rebooted.mono
+    return rebooted
+
+
+def _dark(h: Harness) -> None:
+    car = h.link.cars[1]
+    car.plugged = car.connected = True
+    car.count, car.wh = 1, 10_700
+    h.link.boot = "after-the-cut"
+
+
+@pytest.mark.parametrize(("off_s", "goes_on"), [(300, True), (3600, False)])
+def test_after_a_power_cut_a_transaction_waits_for_the_time_and_no_guess_decides(
+    tmp_path: Path, off_s: float, goes_on: bool
+) -> None:
+    """The clock without a battery shows a moment after the last write, as one that was saved at the end does."""
+
+    async def after(h: Harness) -> None:
+        point = h.station.points[1]
+        h.advance(5)
+        h.advance(20)
+        assert point.pending is not None and "ended" not in await h.kinds()
+        assert not point.takes(None)
+        h.clock.offer(told + h.time.mono)
+        h.advance(1)
+        await h.until(lambda: point.pending is None)
+        assert (point.session.state == "running") is goes_on
+        assert ("ended" in await h.kinds()) is not goes_on
+
+    rebooted = _power_cut(tmp_path, off_s)
+    told = UTC0 + rebooted.utc_shift
+    rebooted.utc_shift -= off_s - 1
     rebooted.ntp = False
-    settings = Settings(resume_after_power_loss_s=allowed_s)
-    play(tmp_path, after, settings, time=rebooted, prepare=dark, boot_id="boot-b")
+    settings = Settings(resume_after_power_loss_s=900)
+    play(tmp_path, after, settings, time=rebooted, prepare=_dark, boot_id="boot-b")
+
+
+def test_a_car_that_leaves_while_the_time_is_waited_for_ends_its_transaction_at_once(tmp_path: Path) -> None:
+    async def after(h: Harness) -> None:
+        h.advance(5)
+        assert h.station.points[1].pending is not None
+        h.unplug(1)
+        await h.until(lambda: h.station.points[1].pending is None)
+        assert (await h.entries())[-1].payload["reason"] == "PowerLoss"
+
+    rebooted = _power_cut(tmp_path, 300)
+    rebooted.ntp = False
+    play(tmp_path, after, time=rebooted, prepare=_dark, boot_id="boot-b")
 
 
 def test_a_dedicated_bay_starts_when_the_fault_of_the_moment_of_plugging_in_is_gone(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import ctypes
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from chargepoint.journal.stamp import Stamp
@@ -17,6 +18,9 @@ STEP_S: Final = 2.0
 """Differences smaller than this leave the clock alone: a told time has the network's delay in it."""
 _TIME_ERROR: Final = 5
 _TIMEX_BYTES: Final = 512
+RTC: Final = Path("/sys/class/rtc/rtc0")
+AGREES_S: Final = 5.0
+"""A battery-backed clock and the system's that was set from it differ by less: the RTC counts whole seconds."""
 
 
 def kernel_synchronised() -> bool:
@@ -24,6 +28,19 @@ def kernel_synchronised() -> bool:
     libc = ctypes.CDLL(None, use_errno=True)
     state: int = libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
     return 0 <= state < _TIME_ERROR
+
+
+def battery_backed(rtc: Path = RTC, system_utc: Callable[[], float] = time.time) -> bool:
+    """Whether the kernel took its time from a clock that ran on without power (Linux, rtc sysfs).
+
+    A clock chip without a cell begins anew as well, and the system's time is then moved on to the last one that was
+    saved: so the two must agree. An RTC that is kept in local time does not, and is not believed.
+    """
+    try:
+        set_from_it = (rtc / "hctosys").read_text().strip() == "1"
+        return set_from_it and abs(int((rtc / "since_epoch").read_text()) - system_utc()) < AGREES_S
+    except (OSError, ValueError):
+        return False
 
 
 class Clock:
@@ -35,7 +52,9 @@ class Clock:
         monotonic: Callable[[], float] = time.monotonic,
         system_utc: Callable[[], float] = time.time,
         disciplined: Callable[[], bool] = kernel_synchronised,
+        ran_on: Callable[[], bool] = battery_backed,
     ) -> None:
+        """`ran_on`: whether the system's clock went on while the power was off."""
         self.boot = boot
         """Number of the boot the monotonic clock counts from."""
         self.source = "none"
@@ -44,11 +63,17 @@ class Clock:
         self._system_utc = system_utc
         self._disciplined = disciplined
         self._offset = system_utc() - monotonic()
+        self._ran_on = ran_on()
         self.check()
 
     @property
     def synchronised(self) -> bool:
         return self.source != "none"
+
+    @property
+    def trusted(self) -> bool:
+        """UTC is good enough to tell how long the power was off: somebody told it, or a battery kept it."""
+        return self.synchronised or self._ran_on
 
     @property
     def offset(self) -> float:

@@ -23,19 +23,14 @@ from chargepoint.station.books import Books
 from chargepoint.station.connectors import DOMESTIC, TYPE_2, Connector
 from chargepoint.station.faultlist import Active, FaultList, blocking, overdue
 from chargepoint.station.guard import MeterGuard, News
-from chargepoint.station.session import Begin, Dropped, End, Grant, Session, TimedOut
+from chargepoint.station.restart import KEEP_REGISTER_S, Restart
+from chargepoint.station.session import Begin, Dropped, End, Session, TimedOut
 from chargepoint.station.shared import Shared
 
 log = structlog.get_logger()
 
-KEEP_REGISTER_S: Final = 60.0
-"""The register of a running transaction is on the disk at least so often."""
-RESTART_GAP_S: Final = 15.0
-"""A safety process that is back within this time has the same car, if it has one: the lock held."""
 LEASE_GRACE_S: Final = 3.0
 """A permission is renewed every 2 s; one that the safety process has not got by then is worth a limit of its own."""
-SETTLE_AFTER_BOOT_S: Final = 0.5
-"""What a newly started safety process says of the pilot is believed after this time."""
 
 
 class Point:
@@ -46,7 +41,8 @@ class Point:
         self.id = config.id
         self._shared = shared
         self.session = Session(shared.settings)
-        self._books = Books(self, shared)
+        self.books = Books(self, shared)
+        self._restart = Restart(self, shared)
         self.faults = FaultList()
         self.limits = Limits()
         self._guard = MeterGuard(nominal_v, config.phases)
@@ -75,10 +71,6 @@ class Point:
         self.pending: OpenTransaction | None = None
         """A transaction of before a restart, until its car has been seen or missed."""
         self._begun_at = float("-inf")
-        self._boot = ""
-        self._reported_at = float("-inf")
-        self._trust_from = float("-inf")
-        self._closing = False
         self._kept_at = float("-inf")
         self._next_sample = float("inf")
         self._moment: tuple[str, float] = ("", float("-inf"))
@@ -152,20 +144,11 @@ class Point:
 
     def reported(self, report: PointReport, now: float) -> None:
         """The safety process told the point's state."""
-        if report.boot != self._boot:
-            known = self.session.car is not None and now - self._reported_at < RESTART_GAP_S
-            left_open = self.pending is not None and not self.pending.car.startswith(f"{report.boot}:")
-            if known or left_open:
-                self._trust_from = now + SETTLE_AFTER_BOOT_S
-            self._boot = report.boot
+        believed = self._restart.believed(report, now)
         self.report = report
-        self._reported_at = now
         self._reported.set()
         self.faults.reported(report.faults)
-        if now >= self._trust_from:
-            if self._trust_from > float("-inf"):
-                self._trust_from = float("-inf")
-                self._same_car_after_restart(report)
+        if believed:
             self._see_car(report, now)
         self._limits_of(report, now)
         self._guard.signalled(self.signalled_a, now)
@@ -191,18 +174,8 @@ class Point:
         else:
             self.limits.set(Limit("lease", "safety process", 0.0, now))
 
-    def _same_car_after_restart(self, report: PointReport) -> None:
-        """The safety process was away for a moment: a car that is still there is taken for the same."""
-        car = connectors.car(report, self.session.connector)
-        if car is not None and self.session.car is not None:
-            self.session.rename_car(car)
-            tx = self.session.tx
-            if tx is not None:
-                self._shared.spawn(self._books.keep_car(tx, car))
-
     def _see_car(self, report: PointReport, now: float) -> None:
-        if self.pending is not None:
-            self._resume_or_close(self.pending, report, now)
+        self._restart.look(report, now)
         for connector in self.connectors.values():
             connector.see(report, now)
         session = self.session
@@ -226,41 +199,6 @@ class Point:
         if self.connectors[self._drew_at].came_at is None:
             self._take(self._guard.unplugged(), now)
 
-    def _resume_or_close(self, pending: OpenTransaction, report: PointReport, now: float) -> None:
-        if self._closing:
-            return
-        number = pending.connector
-        there = connectors.car(report, number) is not None or connectors.car_unknown(report, number)
-        there = there and connectors.plugged(report, number) and number in self.connectors
-        same = there and self._never_left(pending, report, now)
-        if same and self._shared.settings.resume_after_restart:
-            log.info("transaction goes on after a restart", evse=self.id, tx=pending.tx)
-            grant = Grant(pending.token, pending.group, "resumed", pending.reservation)
-            self.meter_start_wh = pending.meter_start_wh
-            self.session.resumed(pending.tx, grant, connectors.identity(report, number), now, number)
-            self._begun_at = now
-            self._schedule_sample(now)
-            self.pending = None
-            if pending.invalid:
-                # How much was delivered since the refusal is not known any more: nothing further is.
-                self.withheld = "invalid-token"
-            return
-        self._closing = True
-        self._shared.spawn(self._books.close_after_restart(pending))
-
-    def _never_left(self, pending: OpenTransaction, report: PointReport, now: float) -> bool:
-        if pending.car == connectors.identity(report, pending.connector):
-            return True
-        if pending.connector != TYPE_2:
-            return False  # no lock held its plug while nobody looked
-        clock, last = self._shared.clock, pending.last
-        if last.boot == clock.boot:
-            # Both processes were started anew in one boot, and the plug was held by its lock in between.
-            return 0 <= now - last.mono < KEEP_REGISTER_S + RESTART_GAP_S
-        # The power was off. A clock without a battery may show any time: then nobody knows for how long.
-        limit = self._shared.settings.resume_after_power_loss_s
-        return limit > 0 and last.utc is not None and 0 <= clock.utc() - last.utc < KEEP_REGISTER_S + limit
-
     def read(self, reading: Reading, now: float) -> bool:
         """The meter told a reading; True when something follows from it."""
         self.reading = reading
@@ -282,7 +220,7 @@ class Point:
         if now - self._kept_at >= KEEP_REGISTER_S:
             self._kept_at = now
             tx, wh, stamp = session.tx, reading.energy_wh, self._shared.clock.stamp(reading.at)
-            self._shared.spawn(self._books.keep_register(tx, stamp, wh))
+            self._shared.spawn(self.books.keep_register(tx, stamp, wh))
         return news
 
     def _take(self, news: list[News], now: float) -> None:
@@ -318,9 +256,9 @@ class Point:
         for effect in effects:
             match effect:
                 case Begin():
-                    self._shared.spawn(self._books.begin(effect))
+                    self._shared.spawn(self.books.begin(effect))
                 case End():
-                    self._shared.spawn(self._books.end(effect))
+                    self._shared.spawn(self.books.end(effect))
                 case Dropped():
                     log.info("authorisation came to nothing", evse=self.id, how=effect.grant.how)
                 case TimedOut():
@@ -340,6 +278,12 @@ class Point:
         self._begun_at = self._kept_at = now
         self._schedule_sample(now)
         self.session.begun(tx)
+
+    def resumed(self, now: float) -> None:
+        """The transaction of before a restart goes on."""
+        self.pending = None
+        self._begun_at = now
+        self._schedule_sample(now)
 
     def not_begun(self) -> None:
         """No transaction could be begun; shown as a refusal."""
@@ -391,7 +335,7 @@ class Point:
         if tx is None or reading is None or self._shared.meters.lost(self.id):
             return
         self._kept_at = self._shared.clock.monotonic()
-        self._shared.spawn(self._books.sample(tx, reading, context, stamp))
+        self._shared.spawn(self.books.sample(tx, reading, context, stamp))
 
     # What follows from the facts
 
@@ -435,7 +379,7 @@ class Point:
         until it is known whether its plug is still in.
         """
         connector = self.session.connector if self.pending is None else self.pending.connector
-        if self.pending is not None and connector == DOMESTIC and not self._closing:
+        if self.pending is not None and connector == DOMESTIC and not self._restart.closing:
             return None
         current = self.offered_a if connector == TYPE_2 else self.used.max_current
         return Permit(

@@ -51,8 +51,8 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "Le système central a refusé le badge après le départ : plus d'énergie n'est délivrée.",
     ),
     "pending": (
-        "A session from before the restart waits until its car is seen.",
-        "Une session d'avant le redémarrage attend que son véhicule soit vu.",
+        "A session from before the restart waits until its car is seen, and after a power cut a minute for the time.",
+        "Une session d'avant le redémarrage attend que son véhicule soit vu et, après une coupure, l'heure (1 min).",
     ),
     "car-gone": ("The car has left; its session stays open.", "Le véhicule est parti ; sa session reste ouverte."),
     "car": (
