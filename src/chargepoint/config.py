@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from chargepoint.connectors import DOMESTIC, TYPE_2
+
 DEFAULT_PATH = Path("/etc/chargepoint/chargepoint.toml")
 
 Amps = Annotated[float, msgspec.Meta(gt=0, le=1000)]
@@ -86,7 +88,7 @@ class BuildingMeterSection(_Section, frozen=True, kw_only=True):
 
 
 class DomesticSection(_Section, frozen=True, kw_only=True):
-    """A Type E/F socket on the same point; connector 2 of the EVSE, and behind the point's meter."""
+    """A Type E/F socket on the same point; a connector of the EVSE like the other, and behind the point's meter."""
 
     max_current: Annotated[float, msgspec.Meta(ge=8, le=16)] = 10
     """A. There is no pilot to lower it: the socket has this current, or is off."""
@@ -130,6 +132,11 @@ class EvseSection(_Section, frozen=True, kw_only=True):
     """Share of the supply above the minimum, relative to the other points."""
     evse_id: str = ""
     """Public identifier of the point, FR*xxx*E form; shown, never sent by OCPP 1.6."""
+
+    @property
+    def connectors(self) -> tuple[int, ...]:
+        """Their numbers, as in `chargepoint.connectors`."""
+        return (TYPE_2,) if self.domestic is None else (TYPE_2, DOMESTIC)
 
 
 class MeterBusSection(_Section, frozen=True, kw_only=True):

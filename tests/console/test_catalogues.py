@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from chargepoint.connectors import KINDS
 from chargepoint.console import console, pages, updating
 from chargepoint.console.french import FRENCH
 from chargepoint.console.session import KEYS
 from chargepoint.faults import FAULTS
 from chargepoint.station.api import ConnectorStatus
-from chargepoint.station.connectors import KINDS
 
 ROOM = Path(console.__file__).parent
 

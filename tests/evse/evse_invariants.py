@@ -3,7 +3,7 @@
 from evse_rig import Rig
 
 from chargepoint.board.types import BorneInputs, LockDrive, PointInputs, PointOutputs
-from chargepoint.evse.domestic import CONNECTOR
+from chargepoint.connectors import DOMESTIC
 from chargepoint.evse.point import LOCK_LOST_RESULTS, Point
 from chargepoint.iec61851.pilot import MAX_CURRENT_A, offered_a
 from chargepoint.iec61851.timing import STABLE_C_S, STOP_S
@@ -65,7 +65,7 @@ def _closing(point: Point, seen: PointInputs, b: BorneInputs, now: float, duty: 
 
 
 def _domestic(point: Point, seen: PointInputs, b: BorneInputs, now: float, closed: bool) -> None:
-    assert seen.domestic_plug and point.lease.allows(now, CONNECTOR), "domestic socket live without plug or lease"
+    assert seen.domestic_plug and point.lease.allows(now, DOMESTIC), "domestic socket live without plug or lease"
     assert not point.faults.stops, "domestic socket live with a fault"
     assert point.lease.current_a >= point.config.domestic_a, "domestic socket live with less than it may draw"
     assert not (seen.contactor_closed or seen.load_live), "domestic socket live beside the other connector"

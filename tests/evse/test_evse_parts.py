@@ -3,6 +3,7 @@
 import pytest
 from evse_rig import Rig
 
+from chargepoint import connectors
 from chargepoint.evse import contactor, domestic, lock, offer, pilot, point, proximity, selftest, watch
 from chargepoint.evse.contactor import Contactor, Trouble
 from chargepoint.evse.lamps import LampPlayer
@@ -46,7 +47,7 @@ def test_the_numbers_are_the_chosen_ones() -> None:
     assert (watch.DUTY_TOLERANCE, watch.DUTY_SETTLE_S, watch.DUTY_BAD_S, watch.WATCHDOG_GRACE_S) == (3.0, 0.3, 0.2, 1.0)
     assert (selftest.TRIP_S, selftest.RELEASE_S, selftest.RCD_TRIES, selftest.PILOT_DUTY) == (0.5, 1.0, 2, 10.0)
     assert (selftest.PILOT_S, selftest.LOCK_S, selftest.RETRY_S) == (0.6, 8.0, 60.0)
-    assert (domestic.CONNECTOR, domestic.PLUG_S) == (2, 0.5)
+    assert (connectors.TYPE_2, connectors.DOMESTIC, domestic.PLUG_S) == (1, 2, 0.5)
 
 
 def test_a_lease_lives_ten_seconds_and_tells_once_that_it_ran_out() -> None:

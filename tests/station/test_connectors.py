@@ -3,9 +3,10 @@
 import pytest
 
 from chargepoint.config import DomesticSection, EvseSection
+from chargepoint.connectors import DOMESTIC, TYPE_2
 from chargepoint.evse.messages import PointReport
 from chargepoint.station.api import StopReason
-from chargepoint.station.connectors import DOMESTIC, TYPE_2, Connector, connectors, follow, holds
+from chargepoint.station.connectors import Connector, connectors, follow, holds
 from chargepoint.station.session import Grant, Session
 from chargepoint.station.settings import Settings
 

@@ -7,7 +7,6 @@ lease must grant the whole current the socket is made for, or there is none.
 
 from chargepoint.evse.contactor import Contactor, Trouble
 
-CONNECTOR = 2
 PLUG_S = 0.5
 """The plug (or lid) switch must hold for so long: it bounces while a plug goes in, and when somebody leans on it."""
 

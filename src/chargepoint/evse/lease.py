@@ -1,5 +1,6 @@
 """The station's permission: a lease that ends unless it is renewed."""
 
+from chargepoint.connectors import TYPE_2
 from chargepoint.evse.messages import LEASE_S, Permit
 from chargepoint.iec61851.pilot import MIN_CURRENT_A
 
@@ -16,7 +17,7 @@ class Lease:
         self.current_a = 0.0
         self.hold_lock = False
         self.wake_up = False
-        self.connector = 1
+        self.connector = TYPE_2
         self.ran_out = True
         """It ended for want of renewal, not by the station's word. So also at the start: a station may have died."""
 
@@ -46,10 +47,10 @@ class Lease:
         self.current_a = 0.0
         return lost
 
-    def allows(self, now: float, connector: int = 1) -> bool:
+    def allows(self, now: float, connector: int = TYPE_2) -> bool:
         """A live lease allows current on that connector."""
         return self.wants and now < self._until and self.connector == connector
 
     def holds(self, now: float) -> bool:
         """A live lease wants the plug kept: the Type 2 socket's, which alone has a lock."""
-        return self.hold_lock and now < self._until and self.connector == 1
+        return self.hold_lock and now < self._until and self.connector == TYPE_2

@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from chargepoint.connectors import TYPE_2
+
 SOCKET_NAME = "evse.sock"
 LEASE_S = 10.0
 """How long a permission lasts unless renewed (design decision; see the safety argument)."""
@@ -31,7 +33,7 @@ class Permit(msgspec.Struct, tag="permit", tag_field="type", frozen=True):
     """At most so many amperes per phase; under 6 counts as not allowed."""
     hold_lock: bool = False
     """Keep the plug locked as long as this lease lives, whatever the pilot says (a session is open)."""
-    connector: int = 1
+    connector: int = TYPE_2
     """1: Type 2. 2: the point's domestic socket, which needs the whole current it is made for. At most one of a point
     is permitted at a time."""
     wake_up: bool = True
@@ -158,7 +160,7 @@ class PointReport(msgspec.Struct, tag="point", tag_field="type", frozen=True):
     """Wake-up pulses in this plug-in."""
     faults: tuple[Fault, ...] = ()
     bay_occupied: bool = False
-    connector: int = 1
+    connector: int = TYPE_2
     """The connector that is, or was last, in use."""
     domestic_plug: bool = False
     """A plug is in the domestic socket, and has been for long enough not to be its switch's bouncing."""

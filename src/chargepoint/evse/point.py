@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from chargepoint.board.types import STEADY_HIGH, STEADY_LOW, BorneInputs, LockDrive, PointInputs, PointOutputs
 from chargepoint.config import EvseSection
-from chargepoint.evse import domestic
+from chargepoint.connectors import DOMESTIC
 from chargepoint.evse.contactor import Contactor
 from chargepoint.evse.detect import let_faults_go, raise_faults
 from chargepoint.evse.domestic import Domestic
@@ -127,7 +127,7 @@ class Point:
         """A permission for this point. While a release of the plug is under way, there is none for that plug: a word
         about it only ends what the other socket had."""
         self._calm_until = NEVER
-        if not self.unlock_wanted or permit.connector == domestic.CONNECTOR:
+        if not self.unlock_wanted or permit.connector == DOMESTIC:
             self.lease.grant(permit, now)
         else:
             self.lease.revoke()
@@ -136,7 +136,7 @@ class Point:
         """Release the plug: x1, the contactor opens, then the lock. `unlock_wanted` falls when it is done."""
         self._calm_until = NEVER
         self.unlock_wanted = True
-        if self.lease.connector != domestic.CONNECTOR:  # the plug of the other socket is none of this lease's
+        if self.lease.connector != DOMESTIC:  # the plug of the other socket is none of this lease's
             self.lease.revoke()
         self.lock.retry()
 
@@ -459,7 +459,7 @@ class Point:
         """Why the domestic socket may not be on now, as a key; empty when nothing stands in the way."""
         if self.faults.stops:
             return "fault"
-        if not self.lease.allows(now, domestic.CONNECTOR):
+        if not self.lease.allows(now, DOMESTIC):
             return "no-permission"
         if self.lease.current_a < self.config.domestic_a:
             return "current"
@@ -477,7 +477,7 @@ class Point:
 
     def _switch_domestic(self, socket: Domestic, i: PointInputs, b: BorneInputs, now: float) -> None:
         blocked = self.domestic_blocked_by(socket, now, b.coil_watchdog_armed)
-        if socket.plugged and self.lease.connector == domestic.CONNECTOR:
+        if socket.plugged and self.lease.connector == DOMESTIC:
             self.blocked = blocked
         socket.step(now, i.domestic_closed, not blocked)
 

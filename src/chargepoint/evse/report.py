@@ -1,8 +1,8 @@
 """What a point tells: its `PointReport`, made only when somebody is to get it."""
 
 from chargepoint.board.types import LockDrive, PointInputs
+from chargepoint.connectors import DOMESTIC
 from chargepoint.evse.contactor import Contactor
-from chargepoint.evse.domestic import CONNECTOR
 from chargepoint.evse.machine import READY
 from chargepoint.evse.messages import Fault, LockState, PointReport, Sample
 from chargepoint.evse.point import Point
@@ -36,7 +36,7 @@ def _domestic_key(point: Point, now: float) -> tuple[object, ...]:
     if second is None:
         return ()
     made = second.contactor
-    return second.plugged, made.commanded, made.confirmed, made.open_confirmed, point.lease.allows(now, CONNECTOR)
+    return second.plugged, made.commanded, made.confirmed, made.open_confirmed, point.lease.allows(now, DOMESTIC)
 
 
 def _times(contactors: list[Contactor]) -> tuple[float | None, float | None]:
@@ -51,7 +51,7 @@ def report(point: Point, i: PointInputs, now: float, boot: str, carried: dict[st
     contactor, domestic = point.contactor, point.domestic
     second = domestic.contactor if domestic is not None else None
     closed_at, opened_at = _times([contactor] if second is None else [contactor, second])
-    if domestic is not None and point.lease.connector == CONNECTOR:
+    if domestic is not None and point.lease.connector == DOMESTIC:
         on, waiting = domestic.contactor.commanded, point.domestic_blocked_by(domestic, now)
     else:
         on, waiting = contactor.commanded, point.blocked_by(now)

@@ -10,6 +10,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
+from chargepoint.connectors import TYPE_2
 from chargepoint.journal import outbox
 from chargepoint.journal.stamp import Stamp, offset, resolve, touch
 
@@ -91,7 +92,7 @@ def mark_invalid(db: sqlite3.Connection, tx: int) -> None:
 
 
 def sampled(
-    db: sqlite3.Connection, tx: int, stamp: Stamp, evse: int, values: list[dict[str, Any]], connector: int = 1
+    db: sqlite3.Connection, tx: int, stamp: Stamp, evse: int, values: list[dict[str, Any]], connector: int = TYPE_2
 ) -> None:
     """Queue meter values of a running transaction."""
     outbox.add(db, "sampled", tx, stamp, {"evse": evse, "connector": connector, "values": values})

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 from chargepoint.config import Config
+from chargepoint.connectors import DOMESTIC, TYPE_2
 from chargepoint.jsonrpc import INVALID_PARAMS, RpcError
 from chargepoint.sim.car import Car
 from chargepoint.sim.electrics import Borne, Point, PointSetup, Refused, Side
@@ -99,7 +100,7 @@ class SimulatedBorne:
     ) -> dict[str, Any]:
         """`connector` 2: an appliance that draws `load` A into the point's domestic socket, and nothing else counts."""
         point = self._point(evse)
-        if connector == 2:
+        if connector == DOMESTIC:
             if load < 0:
                 raise RpcError(f"load is {load} A; it must not be negative", INVALID_PARAMS)
             self._try(lambda: point.plug_domestic(load))
@@ -114,7 +115,7 @@ class SimulatedBorne:
         self, evse: int, side: Side = "socket", force: bool = False, connector: Connector = 1
     ) -> dict[str, Any]:
         point = self._point(evse)
-        if connector == 2:
+        if connector == DOMESTIC:
             self._try(point.unplug_domestic)
             return self._after(point)
         self._try(lambda: point.unplug(side, force))
@@ -222,7 +223,7 @@ class SimulatedBorne:
     ) -> dict[str, Any]:
         """`connector`: whose `contactor` and `plugged` are meant."""
         point = self._point(evse)
-        made = point.contactor if connector == 1 else point.domestic_contactor
+        made = point.contactor if connector == TYPE_2 else point.domestic_contactor
         if state is None and contactor is None and plugged is None:
             raise RpcError("say what to wait for: state, contactor or plugged", INVALID_PARAMS)
 
@@ -307,8 +308,8 @@ class SimulatedBorne:
             raise RpcError(str(error)) from error
 
     @staticmethod
-    def _plugged(point: Point, connector: int = 1) -> bool:
-        if connector == 2:
+    def _plugged(point: Point, connector: int = TYPE_2) -> bool:
+        if connector == DOMESTIC:
             return point.domestic_current_a is not None
         return point.cable is not None or (not point.setup.socket and point.car is not None)
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from chargepoint.connectors import TYPE_2
 from chargepoint.energy.composite import Composite
 from chargepoint.energy.profiles import Profile, Purpose
 from chargepoint.station.settings import Settings
@@ -87,7 +88,7 @@ class StatusChanged:
     error: str | None
     info: str
     at: datetime
-    connector: int = 1
+    connector: int = TYPE_2
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class MeterSampled:
     evse: int
     at: datetime
     values: tuple[MeterValue, ...]
-    connector: int = 1
+    connector: int = TYPE_2
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +217,7 @@ class StationApi(Protocol):
 
     async def remote_stop(self, backend_tx_id: str) -> Outcome: ...
     async def stop(self, evse: int, reason: StopReason) -> Outcome: ...
-    async def unlock(self, evse: int, connector: int = 1) -> Outcome:
+    async def unlock(self, evse: int, connector: int = TYPE_2) -> Outcome:
         """Stop the connector's transaction first (UnlockCommand), then release the plug.
 
         ACCEPTED: released; FAILED: the lock did not open; NOT_SUPPORTED: no lock; UNKNOWN: no such point.
@@ -263,7 +264,7 @@ class StationApi(Protocol):
         ACCEPTED, REJECTED: no transaction runs there, UNKNOWN: no such point.
         """
 
-    def composite(self, evse: int, duration: int, unit: str, connector: int = 1) -> Composite | None:
+    def composite(self, evse: int, duration: int, unit: str, connector: int = TYPE_2) -> Composite | None:
         """The composite schedule of a connector (evse 0: of the sum) from now on; None when it cannot be told."""
 
     def evse_ids(self) -> tuple[int, ...]: ...
@@ -273,10 +274,10 @@ class StationApi(Protocol):
         One that goes out of service with the end of its transaction is not.
         """
 
-    def status_of(self, evse: int, connector: int = 1) -> StatusChanged:
+    def status_of(self, evse: int, connector: int = TYPE_2) -> StatusChanged:
         """The present status, to be sent after a boot or on request."""
 
-    def sample_now(self, evse: int, context: str, connector: int = 1) -> MeterSampled | None:
+    def sample_now(self, evse: int, context: str, connector: int = TYPE_2) -> MeterSampled | None:
         """Present values of a connector by `sampled_measurands`, or None before the first reading.
 
         A point has one meter: what flows now is told of the connector in use alone.

@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from chargepoint.config import EvseSection
+from chargepoint.connectors import DOMESTIC, TYPE_2
 from chargepoint.energy.allocator import wiring
 from chargepoint.evse.messages import PointReport
 from chargepoint.station.api import ConnectorStatus
 from chargepoint.station.session import Session
 
-TYPE_2: Final = 1
-DOMESTIC: Final = 2
-KINDS: Final = {TYPE_2: "type-2", DOMESTIC: "domestic"}
-"""As `status` names them."""
 HINDRANCES: Final = {
     (TYPE_2, "other-in-use"): "the domestic socket of this point is in use",
     (DOMESTIC, "other-in-use"): "the Type 2 socket of this point is in use",

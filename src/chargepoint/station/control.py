@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import structlog
 
+from chargepoint.connectors import TYPE_2
 from chargepoint.energy.limits import Limit
 from chargepoint.evse.messages import Trace
 from chargepoint.journal import history
@@ -127,7 +128,7 @@ class Control:
         await self._station.backend.disconnect()
         return {"asked": True}
 
-    async def unlock(self, evse: int, connector: int = 1) -> dict[str, str]:
+    async def unlock(self, evse: int, connector: int = TYPE_2) -> dict[str, str]:
         self._connector(self._point(evse), connector)
         return self._answer(await self._station.unlock(evse, connector))
 

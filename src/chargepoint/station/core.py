@@ -13,6 +13,7 @@ from typing import Any, Final
 import structlog
 
 from chargepoint.config import Config
+from chargepoint.connectors import DOMESTIC, TYPE_2
 from chargepoint.energy.profiles import Profile, ProfileError
 from chargepoint.evse.messages import BorneReport, PointReport
 from chargepoint.journal import outbox, store, transactions
@@ -33,7 +34,6 @@ from chargepoint.station.api import (
 )
 from chargepoint.station.charging_profiles import ChargingProfiles
 from chargepoint.station.clock import STEP_S, Clock
-from chargepoint.station.connectors import DOMESTIC, TYPE_2
 from chargepoint.station.departures import Departures
 from chargepoint.station.entrance import Entrance
 from chargepoint.station.evse_link import Link

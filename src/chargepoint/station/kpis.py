@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from chargepoint.connectors import DOMESTIC
 from chargepoint.station.api import ConnectorStatus
-from chargepoint.station.connectors import DOMESTIC
 from chargepoint.station.point import Point
 
 FIRST_TRY_S: Final = 60.0

@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from chargepoint.config import EvseSection
+from chargepoint.connectors import DOMESTIC, TYPE_2
 from chargepoint.energy.limits import Limit, Limits
 from chargepoint.evse.messages import Lamps, Permit, PointReport
 from chargepoint.journal.stamp import Stamp
@@ -20,7 +21,7 @@ from chargepoint.station.api import BayChanged, ConnectorStatus, MeterValue, Res
 from chargepoint.station.badges import View
 from chargepoint.station.bay import Bay
 from chargepoint.station.books import Books
-from chargepoint.station.connectors import DOMESTIC, TYPE_2, Connector
+from chargepoint.station.connectors import Connector
 from chargepoint.station.faultlist import Active, FaultList, blocking, overdue
 from chargepoint.station.guard import MeterGuard, News
 from chargepoint.station.restart import KEEP_REGISTER_S, Restart

@@ -6,10 +6,10 @@ Called once a second and on every change; the allocator itself keeps the pauses 
 from collections.abc import Mapping, Sequence
 
 from chargepoint.config import Config, SharingSection
+from chargepoint.connectors import DOMESTIC
 from chargepoint.energy import allocator, reasons
 from chargepoint.energy.allocator import Memory, Supply
 from chargepoint.energy.limits import Limit
-from chargepoint.station.connectors import DOMESTIC
 from chargepoint.station.point import Point
 
 SHARED = frozenset(

@@ -28,6 +28,7 @@ from typing import Any
 
 from transitions import Machine
 
+from chargepoint.connectors import TYPE_2
 from chargepoint.station.api import StopReason
 from chargepoint.station.settings import Settings
 
@@ -273,7 +274,7 @@ class Session:
         self._tx_car = None
         self.trigger("fail")
 
-    def resumed(self, tx: int, grant: Grant, car: str, now: float, connector: int = 1) -> None:
+    def resumed(self, tx: int, grant: Grant, car: str, now: float, connector: int = TYPE_2) -> None:
         """A transaction of before a restart goes on: its car never left."""
         self.connector = connector
         self._now = now
@@ -297,7 +298,7 @@ class Session:
         keeps = self.reason is StopReason.DEAUTHORIZED or (
             self.reason is StopReason.EV_DISCONNECTED and not self._settings.unlock_on_ev_disconnect
         )
-        self.retained = self.plugged and keeps and self.connector == 1  # no lock holds the plug of another
+        self.retained = self.plugged and keeps and self.connector == TYPE_2  # no lock holds the plug of another
         self.tx = None
         self.trigger("close_out")
         self.reason = self._stopper = None

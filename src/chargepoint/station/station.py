@@ -8,13 +8,14 @@ from typing import Any, Final
 
 import structlog
 
+from chargepoint.connectors import TYPE_2
 from chargepoint.energy.composite import Composite
 from chargepoint.energy.profiles import Profile, Purpose
 from chargepoint.faults import Owner, Recover
 from chargepoint.journal import outbox, store, tokens, transactions
 from chargepoint.station import authorisation
 from chargepoint.station.api import Authorization, MeterSampled, Outcome, Reservation, SecurityEvent, StopReason
-from chargepoint.station.connectors import TYPE_2, Connector
+from chargepoint.station.connectors import Connector
 from chargepoint.station.core import AVAILABILITY, StationCore
 from chargepoint.station.evse_link import LinkLost
 from chargepoint.station.point import Point

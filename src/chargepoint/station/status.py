@@ -1,8 +1,8 @@
 """The status of OCPP 1.6, derived from the session and from what the safety process reports."""
 
+from chargepoint.connectors import DOMESTIC
 from chargepoint.evse.messages import PointReport
 from chargepoint.station.api import ConnectorStatus
-from chargepoint.station.connectors import DOMESTIC
 from chargepoint.station.session import Session
 
 DRAWS_A = 0.5

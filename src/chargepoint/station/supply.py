@@ -10,12 +10,12 @@ from typing import Any, Final
 import structlog
 
 from chargepoint.config import Config, GridSignalSection
+from chargepoint.connectors import DOMESTIC
 from chargepoint.energy.allocator import Phases, Supply, wiring
 from chargepoint.energy.limits import MINIMUM_A, Limit
 from chargepoint.energy.supply import GridSignal, Room, Source, SourceRules, tightest
 from chargepoint.meter.reading import Reading
 from chargepoint.station.charging_profiles import ChargingProfiles
-from chargepoint.station.connectors import DOMESTIC
 from chargepoint.station.faultlist import FaultList
 from chargepoint.station.point import Point
 from chargepoint.tic.reading import TicReading

@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from chargepoint import __version__
+from chargepoint.connectors import DOMESTIC, KINDS
 from chargepoint.evse.messages import PointReport
 from chargepoint.journal.stamp import as_datetime
-from chargepoint.station.connectors import DOMESTIC, KINDS, Connector, plugged
+from chargepoint.station.connectors import Connector, plugged
 from chargepoint.station.faultlist import Active, FaultList
 from chargepoint.station.point import Point
 from chargepoint.station.station import Station

@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from chargepoint.connectors import DOMESTIC, TYPE_2
 from chargepoint.energy import reasons
 from chargepoint.energy.limits import in_words
 from chargepoint.evse.messages import PointReport
 from chargepoint.sentences import translate
 from chargepoint.station.api import AuthStatus
-from chargepoint.station.connectors import DOMESTIC, HINDRANCES, TYPE_2, plugged
+from chargepoint.station.connectors import HINDRANCES, plugged
 from chargepoint.station.entrance import Refusal
 from chargepoint.station.faultlist import Active
 from chargepoint.station.point import Point

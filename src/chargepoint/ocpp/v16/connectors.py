@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from chargepoint.config import EvseSection
-
-TYPE_2 = 1
-DOMESTIC = 2
+from chargepoint.connectors import DOMESTIC, TYPE_2
 
 
 class Place(NamedTuple):

@@ -5,10 +5,11 @@ from typing import Any, Final
 
 from ocpp.v16 import call
 
+from chargepoint.connectors import TYPE_2
 from chargepoint.faults import FAULTS
 from chargepoint.ocpp.queue import NEVER_DELIVERED, Outgoing, Sample
 from chargepoint.ocpp.timestamps import to_text
-from chargepoint.ocpp.v16.connectors import TYPE_2, Connectors
+from chargepoint.ocpp.v16.connectors import Connectors
 from chargepoint.ocpp.v16.dialect import meter_value
 from chargepoint.ocpp.v16.keys import STOP_MAX_METER_VALUES
 from chargepoint.station.api import MeterSampled, StatusChanged
