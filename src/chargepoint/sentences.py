@@ -180,6 +180,7 @@ FRENCH: Final[dict[str, str]] = {
     "refused: there is nothing to do at this point now": "refusé : il n'y a rien à faire à ce point maintenant",
     "failed: the point did not do it in time": "échec : le point ne l'a pas fait à temps",
     "this point cannot do that": "ce point ne sait pas faire cela",
+    "nothing holds a plug in the domestic socket: `stop` ends its session": "rien ne retient une fiche dans la prise domestique : `stop` termine sa session",
     "there is no such point": "ce point n'existe pas",
     "there is no point {}": "le point {} n'existe pas",
     "there is no point {}: this station has {}": "le point {} n'existe pas : cette borne a {}",

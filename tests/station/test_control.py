@@ -16,9 +16,9 @@ from chargepoint.station.control import SOCKET_NAME, Control
 Body = Callable[[Harness, Client], Coroutine[Any, Any, None]]
 
 
-def play(tmp_path: Path, body: Body) -> None:
+def play(tmp_path: Path, body: Body, **config: Any) -> None:
     async def main() -> None:
-        async with station(tmp_path) as h:
+        async with station(tmp_path, **config) as h:
             control = Control(h.station, tmp_path / SOCKET_NAME)
             await control.start()
             client = await Client.connect(tmp_path / SOCKET_NAME)
@@ -123,6 +123,21 @@ def test_commands_act_or_say_why_not(tmp_path: Path) -> None:
             await client.call("unlock")
 
     play(tmp_path, body)
+
+
+def test_commands_at_a_connector_reach_that_one_alone(tmp_path: Path) -> None:
+    async def body(h: Harness, client: Client) -> None:
+        with pytest.raises(RpcError, match="point 1 has no connector 3: it has 1, 2"):
+            await client.call("unlock", evse=1, connector=3)
+        with pytest.raises(RpcError, match="nothing holds a plug in the domestic socket"):
+            await client.call("unlock", evse=1, connector=2)
+        await h.charge()
+        with pytest.raises(RpcError, match="nothing to do"):
+            await client.call("stop", evse=1, connector=2)
+        assert await client.call("stop", evse=1, connector=1) == {"outcome": "accepted"}
+
+    meter = {"model": "eastron-sdm630", "unit": 1}
+    play(tmp_path, body, evse=[{"id": 1, "max_current": 32, "meter": meter, "domestic": {"max_current": 10}}])
 
 
 def test_a_damaged_journal_is_acknowledged_at_evse_0(tmp_path: Path) -> None:

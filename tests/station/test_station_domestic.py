@@ -47,6 +47,11 @@ def sentence(h: Harness, lang: str = "en") -> str:
     return why(point, h.station.power, h.time.mono, True, lang)
 
 
+def asked(h: Harness, connector: int, lang: str = "en") -> str:
+    """Of one connector."""
+    return why(h.station.points[1], h.station.power, h.time.mono, True, lang, connector=connector)
+
+
 async def test_a_badge_and_a_plug_charge_at_the_domestic_connector_and_bill_its_register(tmp_path: Path) -> None:
     async with domestic(tmp_path) as h:
         await charge(h)
@@ -289,6 +294,27 @@ async def test_a_reservation_of_a_connector_keeps_the_point_and_is_told_there(tm
         assert (await h.entries())[0].payload["reservation"] == 5
         await h.station.set_availability(1, False, 1)
         assert await h.station.reserve(Reservation(7, 1, "TAG", expires, None, 1)) is Outcome.UNAVAILABLE
+
+
+async def test_a_socket_out_of_service_says_so_by_itself_and_when_something_is_in_it(tmp_path: Path) -> None:
+    async with domestic(tmp_path) as h:
+        await h.station.set_availability(1, False, 2)
+        assert asked(h, 2) == "The domestic socket is out of service by order."
+        assert asked(h, 2, "fr") == "La prise domestique est hors service sur ordre."
+        assert asked(h, 1) == "No car is plugged in."
+        h.plug_domestic()
+        h.advance(1)
+        out = "What is plugged into the domestic socket gets nothing: that socket is out of service by order."
+        assert sentence(h) == out
+
+
+async def test_a_socket_that_goes_out_of_service_later_tells_of_its_session_until_then(tmp_path: Path) -> None:
+    async with domestic(tmp_path) as h:
+        await charge(h)
+        assert await h.station.set_availability(1, False, 2) is Outcome.SCHEDULED
+        assert asked(h, 2).startswith("Charging at 8 A from the domestic socket")
+        await h.station.set_availability(1, False, 1)
+        assert asked(h, 1) == "The Type 2 socket is out of service by order."
 
 
 async def test_a_domestic_plug_has_no_lock_to_release(tmp_path: Path) -> None:

@@ -7,31 +7,35 @@ from chargepoint.console.access import BadPin
 from chargepoint.console.bundle import make_bundle
 from chargepoint.console.commission import commission
 from chargepoint.console.selftests import USAGE, test
-from chargepoint.console.session import Command, Lines, Session, Usage
+from chargepoint.console.session import Command, Lines, Session, Usage, which
 from chargepoint.console.updating import update
 from chargepoint.text import clean
 
+_AVAILABILITY = {"on": True, "operative": True, "off": False, "inoperative": False}
+"""The person's words, and OCPP's."""
+
 
 def unlock(session: Session, words: list[str]) -> Lines:
-    evse = session.evse(words)
-    session.audit("unlock", evse)
-    session.borne.station.ask("unlock", evse=evse, timeout_s=30.0)
+    evse, connector = session.place(words)
+    session.audit("unlock", evse, connector)
+    session.borne.station.ask("unlock", evse=evse, **which(connector), timeout_s=30.0)
     return [session.t("The plug is released.")]
 
 
 def stop(session: Session, words: list[str]) -> Lines:
-    evse = session.evse(words)
-    session.audit("stop", evse)
-    session.borne.station.ask("stop", evse=evse, timeout_s=30.0)
+    evse, connector = session.place(words)
+    session.audit("stop", evse, connector)
+    session.borne.station.ask("stop", evse=evse, **which(connector), timeout_s=30.0)
     return [session.t("The session is ended.")]
 
 
 def availability(session: Session, words: list[str]) -> Lines:
-    if len(words) != 2 or words[1] not in ("on", "off"):
-        raise Usage(session.t("availability EVSE on|off; EVSE 0 is the whole borne"))
-    evse = 0 if words[0] == "0" else session.evse(words)
-    session.audit(f"availability {words[1]}", evse)
-    answer = session.borne.station.ask("availability", evse=evse, operative=words[1] == "on")
+    if len(words) != 2 or words[1] not in _AVAILABILITY:
+        raise Usage(session.t("availability EVSE[.CONNECTOR] on|off; EVSE 0 is the whole borne"))
+    evse, connector = (0, None) if words[0] == "0" else session.place(words)
+    operative = _AVAILABILITY[words[1]]
+    session.audit(f"availability {'on' if operative else 'off'}", evse, connector)
+    answer = session.borne.station.ask("availability", evse=evse, operative=operative, **which(connector))
     if answer.get("outcome") == "scheduled":
         return [session.t("It will be so when the session ends.")]
     return [session.t("Done.")]
@@ -86,9 +90,15 @@ ACT = (
         action=True,
         live=True,
     ),
-    Command("availability", "EVSE on|off", "take a point out of service, or back", availability, action=True),
-    Command("unlock", "EVSE", "end the session and release the plug", unlock, action=True),
-    Command("stop", "EVSE", "end the session", stop, action=True),
+    Command(
+        "availability",
+        "EVSE[.CONNECTOR] on|off",
+        "take a point, or one connector of it, out of service, or back",
+        availability,
+        action=True,
+    ),
+    Command("unlock", "EVSE[.CONNECTOR]", "end the session and release the plug", unlock, action=True),
+    Command("stop", "EVSE[.CONNECTOR]", "end the session", stop, action=True),
     Command("level", "LEVEL [MINUTES]", "log more, or less, for a time", level, action=True),
     Command("bundle", "[DIRECTORY]", "everything support needs in one file, without secrets", bundle, action=True),
     Command(

@@ -141,6 +141,7 @@ def _completions(session: Session, text: str) -> list[str]:
     if readline.get_begidx() == 0:
         return [command.name + " " for command in COMMANDS if command.name.startswith(text)]
     ids = [str(evse.id) for evse in session.config.evse]
+    ids += [f"{evse.id}.{n}" for evse in session.config.evse for n in evse.connectors if len(evse.connectors) > 1]
     return [word for word in ids if word.startswith(text)]
 
 

@@ -17,6 +17,9 @@ FRENCH: dict[str, str] = {
     "type-2": "type 2",
     "connected": "connecté",
     "contactor": "contacteur",
+    "in service": "en service",
+    "plugged": "branché",
+    "changes when the session ends": "changera à la fin de la session",
     "current": "courant",
     "default": "défaut",
     "detail": "détail",
@@ -138,6 +141,9 @@ FRENCH: dict[str, str] = {
     "config show, config validate or config diff": "config show, config validate ou config diff",
     "ocpp, ocpp messages [COUNT], ocpp certificates, ocpp connect or ocpp disconnect":
         "ocpp, ocpp messages [NOMBRE], ocpp certificates, ocpp connect ou ocpp disconnect",
+    "This command is about a whole point: {evse}, without a connector.":
+        "Cette commande vise un point entier : {evse}, sans connecteur.",
+    "There is no connector {word}: there is {known}.": "Le connecteur {word} n'existe pas : il y a {known}.",
     "Which point? This borne has {points}.": "Quel point ? Cette borne a {points}.",
     "{word} must be a number from {least} to {most}.": "{word} doit être un nombre de {least} à {most}.",
     "-- more: any key, or q --": "-- suite : une touche, ou q --",
@@ -162,10 +168,13 @@ FRENCH: dict[str, str] = {
     "Acknowledged.": "Acquitté.",
     "The plug is released.": "La fiche est libérée.",
     "The session is ended.": "La session est terminée.",
-    "availability EVSE on|off; EVSE 0 is the whole borne": "availability POINT on|off ; 0 : toute la borne",
+    "availability EVSE[.CONNECTOR] on|off; EVSE 0 is the whole borne":
+        "availability POINT[.CONNECTEUR] on|off ; 0 : toute la borne",
     "It will be so when the session ends.": "Ce sera fait à la fin de la session.",
     "Done.": "Fait.",
     "Not done.": "Rien n'a été fait.",
+    "The domestic socket has no {what}; try {tests} there.":
+        "La prise domestique n'a pas de {what} ; essayez-y {tests}.",
     "Testing {what} at point {evse}...": "Test {what} au point {evse}...",
     "PASSED": "RÉUSSI",
     "Lamp {evse}: red, green, blue, white, dark, a second each. Seen?":
@@ -246,8 +255,8 @@ FRENCH: dict[str, str] = {
     "lang en or lang fr": "lang en ou lang fr",
     "English.": "Français.",
     # what the commands do
-    "every point, who limits it, faults, link and clock; -w: live":
-        "points, limites, défauts, lien et horloge ; -w : en continu",
+    "every point, who limits it, faults, link and clock, or one alone; -w: live":
+        "points, limites, défauts, lien et horloge, ou un seul ; -w : en continu",
     "why a point is, or is not, charging": "pourquoi un point charge, ou ne charge pas",
     "active faults with what to do; those of the past; acknowledge one":
         "défauts actifs et que faire ; ceux du passé ; en acquitter un",
@@ -267,7 +276,8 @@ FRENCH: dict[str, str] = {
     "contactor closings, trips, wake-ups, ...": "fermetures de contacteur, déclenchements, réveils, ...",
     "self-tests of a point out of service, without a car; reader, meter, modem: do they answer":
         "autotests d'un point hors service, sans véhicule ; reader, meter, modem : répondent-ils",
-    "take a point out of service, or back": "mettre un point hors service, ou en service",
+    "take a point, or one connector of it, out of service, or back":
+        "mettre un point, ou l'un de ses connecteurs, hors service ou en service",
     "end the session and release the plug": "terminer la session et libérer la fiche",
     "end the session": "terminer la session",
     "log more, or less, for a time": "journaliser plus, ou moins, pour un temps",

@@ -1,5 +1,6 @@
 """The console's commands that only look."""
 
+import textwrap
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ from chargepoint.config_check import ConfigError, load
 from chargepoint.console import metering, pages, status, tracing
 from chargepoint.console.borne import SafetySilent, when
 from chargepoint.console.rpc import Refused, Unreachable
-from chargepoint.console.session import Command, Lines, Session, Usage, tree
+from chargepoint.console.session import Command, Lines, Session, Usage, tree, which
 from chargepoint.energy.limits import Limit
 from chargepoint.faults import FAULTS
 from chargepoint.reader.variants import variants
@@ -22,17 +23,27 @@ DEAD_LOG_LINES = 5
 
 
 def show_status(session: Session, words: list[str]) -> Lines:
-    if words[:1] == ["-w"]:
-        while True:
-            session.terminal.screen([*_screen(session), "", session.t("any key ends")])
-            if session.terminal.pressed(1.0) or not session.terminal.interactive:
-                return []
-    return _screen(session)
+    live = "-w" in words
+    named = [word for word in words if word != "-w"]
+    place = session.place(named) if named else None
+    while live:
+        session.terminal.screen([*_screen(session, place), "", session.t("any key ends")])
+        if session.terminal.pressed(1.0) or not session.terminal.interactive:
+            return []
+    return _screen(session, place)
 
 
-def _screen(session: Session) -> list[str]:
+def _screen(session: Session, place: tuple[int, int | None] | None = None) -> list[str]:
     try:
-        return status.screen(session.borne.station.ask("status"), session.t)
+        shown = session.borne.station.ask("status")
+        if place is None:
+            return status.screen(shown, session.t)
+        evse, connector = place
+        shown["evses"] = [point for point in shown["evses"] if point["id"] == evse]
+        if connector is None:
+            return status.screen(shown, session.t)
+        said = session.borne.station.ask("why", evse=evse, connector=connector, lang=session.t.name)
+        return [*status.one_connector(shown["evses"][0], connector, session.t), *textwrap.wrap(clean(said, 1000), 80)]
     except Unreachable as error:
         return [*_station_dead(session, error), "", *_points_alone(session)]
 
@@ -65,9 +76,9 @@ def _points_alone(session: Session) -> list[str]:
 
 
 def why(session: Session, words: list[str]) -> Lines:
-    evse = session.evse(words)
+    evse, connector = session.place(words)
     try:
-        return [clean(session.borne.station.ask("why", evse=evse, lang=session.t.name), 1000)]
+        return [clean(session.borne.station.ask("why", evse=evse, lang=session.t.name, **which(connector)), 1000)]
     except Unreachable as error:
         return [*_station_dead(session, error), *_why_alone(session, evse)]
 
@@ -321,8 +332,13 @@ def _certificates(session: Session) -> list[str]:
 
 
 LOOK = (
-    Command("status", "[-w]", "every point, who limits it, faults, link and clock; -w: live", show_status),
-    Command("why", "EVSE", "why a point is, or is not, charging", why),
+    Command(
+        "status",
+        "[-w] [EVSE[.CONNECTOR]]",
+        "every point, who limits it, faults, link and clock, or one alone; -w: live",
+        show_status,
+    ),
+    Command("why", "EVSE[.CONNECTOR]", "why a point is, or is not, charging", why),
     Command(
         "faults",
         "[history [COUNT] | ack EVSE FAULT]",

@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 from typing import Any
 
+from chargepoint.connectors import DOMESTIC
 from chargepoint.console.rpc import Refused
 from chargepoint.console.session import Lines, Session, Usage
 from chargepoint.text import clean, clean_all
 
-USAGE = "rcd|lock|contactor|pilot|lamps|all EVSE | reader|meter|modem"
+USAGE = "rcd|lock|contactor|pilot|lamps|all EVSE[.CONNECTOR] | reader|meter|modem"
 SWITCHED = ("rcd", "lock", "contactor", "pilot")
 """What the safety process does by itself, in this order; `all` is these and the lamps."""
+SHARED = ("rcd", "contactor")
+"""Of these, what a domestic socket has part in: its point's protection, and a contactor that must not be closed."""
 LISTENED = ("reader", "meter", "modem")
 METER_AGE_S = 5.0
 """A meter in service is read every second; its last answer may be so old."""
@@ -21,14 +24,20 @@ def test(session: Session, words: list[str]) -> Lines:
         return _listen(session, what)
     if what not in (*SWITCHED, "lamps", "all"):
         raise Usage(f"test {USAGE}")
-    return _run(session, (*SWITCHED, "lamps") if what == "all" else (what,), session.evse(words[1:]))
+    evse, connector = session.place(words[1:])
+    known = SHARED if connector == DOMESTIC else (*SWITCHED, "lamps")
+    if what not in (*known, "all"):
+        tests = " ".join(known)
+        raise Usage(session.t("The domestic socket has no {what}; try {tests} there.", what=what, tests=tests))
+    return _run(session, known if what == "all" else (what,), evse, connector)
 
 
-def _run(session: Session, tests: tuple[str, ...], evse: int) -> Iterator[str]:
+def _run(session: Session, tests: tuple[str, ...], evse: int, connector: int | None) -> Iterator[str]:
     refuse_in_service(session, evse)
+    where = evse if connector is None else f"{evse}.{connector}"
     for what in tests:
-        session.audit(f"self-test {what}", evse)
-        yield session.t("Testing {what} at point {evse}...", what=what, evse=evse)
+        session.audit(f"self-test {what}", evse, connector)
+        yield session.t("Testing {what} at point {evse}...", what=what, evse=where)
         passed, said = lamps(session, evse) if what == "lamps" else switched(session, evse, what)
         verdict = session.t("PASSED") if passed else session.t("FAILED")
         yield f"  {verdict}: {said}"
@@ -39,7 +48,7 @@ def refuse_in_service(session: Session, evse: int) -> None:
     point = next(point for point in session.borne.station.ask("status")["evses"] if point["id"] == evse)
     if point["transaction"] is not None:
         raise Refused("a session is going on at this point: end it first")
-    if point["plugged"]:
+    if point["plugged"] or any(connector["plugged"] for connector in point["connectors"]):
         raise Refused("a plug is in the socket: unplug first")
     if point["operative"]:
         raise Refused(f"the point is in service: take it out first with `availability {evse} off`")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chargepoint.config import Config
+from chargepoint.connectors import KINDS
 from chargepoint.console.access import Access
 from chargepoint.console.borne import Borne
 from chargepoint.console.language import Language
@@ -45,7 +46,24 @@ class Session:
             return ids[0]
         if words and words[0].isascii() and words[0].isdecimal() and int(words[0]) in ids:
             return int(words[0])
+        point, dot, _ = words[0].partition(".") if words else ("", "", "")
+        if dot and point in map(str, ids):
+            raise Usage(self.t("This command is about a whole point: {evse}, without a connector.", evse=point))
         raise Usage(self.t("Which point? This borne has {points}.", points=", ".join(map(str, ids))))
+
+    def place(self, words: Sequence[str]) -> tuple[int, int | None]:
+        """The point that the first word names, and its connector where it names one (`1`, `1.2`). Raises Usage."""
+        name, dot, number = words[0].partition(".") if words else ("", "", "")
+        evse = self.evse([name] if words else words)
+        if not dot:
+            return evse, None
+        there = next(section.connectors for section in self.config.evse if section.id == evse)
+        if number not in map(str, there):
+            known = ", ".join(f"{evse}.{each} ({self.t(KINDS[each])})" for each in there)
+            raise Usage(
+                self.t("There is no connector {word}: there is {known}.", word=clean(words[0], 20), known=known)
+            )
+        return evse, int(number)
 
     def number(self, words: Sequence[str], index: int, default: float, least: float, most: float) -> float:
         """A number among the words, or its default. Raises Usage."""
@@ -72,9 +90,10 @@ class Session:
         """Whether the person says yes."""
         return self.terminal.ask(question).lower() in ("yes", "y", "oui", "o")
 
-    def audit(self, action: str, evse: int | None = None) -> None:
+    def audit(self, action: str, evse: int | None = None, connector: int | None = None) -> None:
         """Enter an action in the security log before it is done. An action that cannot be entered is not done."""
         params = {} if evse is None else {"evse": evse}
+        action = action if connector is None else f"{action}, connector {connector}"
         self.borne.station.ask("audit", who=self.who, action=action, **params)
 
     def note(self, action: str) -> None:
@@ -83,6 +102,11 @@ class Session:
             self.borne.station.ask("audit", who=self.who or seat(), action=action)
         except (Unreachable, Refused):
             return
+
+
+def which(connector: int | None) -> dict[str, int]:
+    """A connector as the station's methods take it: left out when none was named."""
+    return {} if connector is None else {"connector": connector}
 
 
 def seat() -> str:

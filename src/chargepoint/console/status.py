@@ -101,6 +101,30 @@ def _connectors(where: str, evse: dict[str, Any], t: Language) -> list[str]:
     return [f"{where}: " + ", ".join(f"{t(str(c.get('type')))} {t(str(c.get('status')))}" for c in found)]
 
 
+def one_connector(raw: dict[str, Any], number: int, t: Language) -> list[str]:
+    """What one connector of a point has of its own, line by line."""
+    evse = clean_all(raw)
+    shown: dict[str, Any] = next((each for each in evse.get("connectors") or [] if each.get("id") == number), {})
+    in_service = _said(shown.get("operative"), "yes", "no", t)
+    if shown.get("scheduled") is not None:
+        in_service += f" ({t('changes when the session ends')})"
+    rows = [
+        [t("status"), t(str(shown.get("status")))],
+        [t("since"), str(shown.get("since") or "-")],
+        [t("reason"), t.said(shown.get("info") or "-")],
+        [t("in service"), in_service],
+        [t("plugged"), _said(shown.get("plugged"), "yes", "no", t)],
+        [t("contactor"), _said(shown.get("contactor"), "closed", "open", t)],
+        [t("limit"), f"{amps(shown.get('max_current'))}, {', '.join(shown.get('phases') or ['-'])}"],
+    ]
+    head = t("point {evse}", evse=f"{evse.get('id')}.{number} ({t(str(shown.get('type')))})")
+    return [head, *table(rows, "  ")]
+
+
+def _said(value: bool | None, true: str, false: str, t: Language) -> str:
+    return "?" if value is None else t(true) if value else t(false)
+
+
 def _limits(where: str, evse: dict[str, Any], t: Language) -> str:
     limits = [limit for limit in evse.get("limits") or [] if limit.get("amps") is not None]
     limits.sort(key=lambda limit: float(limit["amps"]))

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import structlog
 
-from chargepoint.connectors import TYPE_2
+from chargepoint.connectors import DOMESTIC, TYPE_2
 from chargepoint.energy.limits import Limit
 from chargepoint.evse.messages import Trace
 from chargepoint.journal import history
@@ -130,10 +130,15 @@ class Control:
 
     async def unlock(self, evse: int, connector: int = TYPE_2) -> dict[str, str]:
         self._connector(self._point(evse), connector)
+        if connector == DOMESTIC:
+            raise RpcError("nothing holds a plug in the domestic socket: `stop` ends its session")
         return self._answer(await self._station.unlock(evse, connector))
 
-    async def stop(self, evse: int) -> dict[str, str]:
-        self._point(evse)
+    async def stop(self, evse: int, connector: int | None = None) -> dict[str, str]:
+        point = self._point(evse)
+        self._connector(point, connector)
+        if connector not in (None, point.session.connector):
+            return self._answer(Outcome.REJECTED)
         return self._answer(await self._station.stop(evse, StopReason.LOCAL))
 
     async def start_session(self, evse: int, token: str, connector: int | None = None) -> dict[str, str]:

@@ -23,6 +23,11 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "Le processus de sécurité ne répond pas : rien n'est autorisé.",
     ),
     "unavailable": ("The point is out of service by order.", "Le point est hors service sur ordre."),
+    "socket-unavailable": ("The {socket} is out of service by order.", "La {socket} est hors service sur ordre."),
+    "socket-out": (
+        "What is plugged into the {socket} gets nothing: that socket is out of service by order.",
+        "Ce qui est branché sur la {socket} ne reçoit rien : cette prise est hors service sur ordre.",
+    ),
     "reserved": ("The point is reserved and waits for its holder.", "Le point est réservé et attend son bénéficiaire."),
     "idle": ("No car is plugged in.", "Aucun véhicule n'est branché."),
     "badge": (
@@ -192,14 +197,25 @@ def why(
         return _fault(fault, lang)
     if point.report is None:
         return _say("no-evse", lang)
+    if connector is not None and not (point.connectors[connector].operative or _busy(point, connector)):
+        return _say("socket-unavailable", lang, socket=_SOCKETS[connector][lang == "fr"])
     if connector is not None and (hindered := point.hindered(connector)):
         reason = translate(HINDRANCES[connector, hindered], lang)
         return _say("hindered", lang, socket=_SOCKETS[connector][lang == "fr"], reason=reason)
     text = _session(point, power, now, operative, lang, around)
     for number in point.connectors:
-        if connector is None and plugged(point.report, number) and point.hindered(number):
+        if connector is not None or not plugged(point.report, number):
+            continue
+        if point.hindered(number):
             return _say("second", lang, text=text.removesuffix("."), socket=_SOCKETS[number][lang == "fr"])
+        if operative and not point.connectors[number].operative and point.session.state == "idle":
+            return _say("socket-out", lang, socket=_SOCKETS[number][lang == "fr"])
     return text
+
+
+def _busy(point: Point, connector: int) -> bool:
+    """A session at this connector goes on, or comes to its end."""
+    return point.session.state in ("starting", "running", "stopping") and point.used.number == connector
 
 
 def _session(point: Point, power: Power, now: float, operative: bool, lang: str, around: Surroundings) -> str:

@@ -1,0 +1,158 @@
+"""A point may have two connectors: the console's commands name one as POINT.CONNECTOR, or say why they cannot."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chargepoint.config_check import parse
+from chargepoint.console.access import Access
+from chargepoint.console.borne import Borne
+from chargepoint.console.console import execute
+from chargepoint.console.language import Language
+from chargepoint.console.session import Session
+from chargepoint.console.terminal import Terminal
+
+CONFIG = """
+[station]
+id = "X"
+state_dir = "{0}/state"
+run_dir = "{0}/run"
+[supply]
+max_current = 52
+[board]
+kind = "simulated"
+[[evse]]
+id = 1
+max_current = 32
+[evse.domestic]
+[[evse]]
+id = 2
+max_current = 32
+"""
+
+
+def connector(number: int, **more: Any) -> dict[str, Any]:
+    kind = {1: "type-2", 2: "domestic"}[number]
+    return {
+        "id": number, "type": kind, "status": "Available", "since": "2026-01-31T10:00:00.000Z", "info": "",
+        "max_current": 10.0, "phases": ["L1"], "plugged": False, "contactor": False, "operative": True,
+        "scheduled": None, **more,
+    }  # fmt: skip
+
+
+def point(number: int, *connectors: dict[str, Any], **more: Any) -> dict[str, Any]:
+    own = {"id": number, "transaction": None, "plugged": False, "operative": False, "connectors": list(connectors)}
+    return {**own, "why": {"en": f"of point {number}"}, **more}
+
+
+class Asked:
+    """A station that writes down what it is asked."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.points = [point(1, connector(1), connector(2)), point(2, connector(1))]
+
+    def ask(self, method: str, timeout_s: float = 5.0, **params: Any) -> Any:
+        self.calls.append((method, params))
+        match method:
+            case "status":
+                return {"evses": list(self.points)}
+            case "why":
+                return f"because of {params}"
+            case "self_test":
+                return {"ok": True, "detail": params["what"]}
+            case _:
+                return {"outcome": "accepted"}
+
+    def told(self, method: str) -> list[dict[str, Any]]:
+        return [params for name, params in self.calls if name == method]
+
+
+@pytest.fixture
+def station() -> Asked:
+    return Asked()
+
+
+@pytest.fixture
+def session(tmp_path: Path, station: Asked) -> Session:
+    config = parse(CONFIG.format(tmp_path))
+    borne = Borne(config)
+    borne.station = station  # type: ignore[assignment]
+    access = Access(tmp_path / "pin", tmp_path)
+    return Session(config, "", Terminal(io.StringIO(), io.StringIO()), borne, access, Language("en"), "Jeanne")
+
+
+def said(session: Session, line: str) -> str:
+    out = io.StringIO()
+    session.terminal = Terminal(io.StringIO(), out)
+    execute(session, line)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("word", ["off", "inoperative"])
+def test_one_connector_is_taken_out_of_service_and_entered_so(session: Session, station: Asked, word: str) -> None:
+    assert said(session, f"availability 1.2 {word}") == "Done.\n"
+    assert station.told("availability") == [{"evse": 1, "operative": False, "connector": 2}]
+    assert station.told("audit") == [{"who": "Jeanne", "action": "availability off, connector 2", "evse": 1}]
+
+
+@pytest.mark.parametrize("line", ["unlock 1.2", "stop 1.2", "why 1.2"])
+def test_a_command_at_a_connector_asks_for_that_one(session: Session, station: Asked, line: str) -> None:
+    said(session, line)
+    asked = station.told(line.split()[0])
+    assert [(params["evse"], params["connector"]) for params in asked] == [(1, 2)]
+
+
+@pytest.mark.parametrize("line", ["unlock 1", "stop 1", "why 1", "availability 1 on", "availability 0 on"])
+def test_a_command_at_a_point_names_no_connector(session: Session, station: Asked, line: str) -> None:
+    said(session, line)
+    assert ["connector" in params for params in station.told(line.split()[0])] == [False]
+
+
+@pytest.mark.parametrize("word", ["1.3", "1.", "1.x", "1.1.2", "1.02"])
+def test_a_connector_that_is_not_there_is_refused_with_those_that_are(
+    session: Session, station: Asked, word: str
+) -> None:
+    assert said(session, f"unlock {word}") == f"There is no connector {word}: there is 1.1 (type-2), 1.2 (domestic).\n"
+    assert said(session, "why 2.2") == "There is no connector 2.2: there is 2.1 (type-2).\n"
+    assert said(session, "why .2") == "Which point? This borne has 1, 2.\n"
+    assert station.calls == []
+
+
+@pytest.mark.parametrize("line", ["limits 1.2", "trace 1.2", "meters registers 1.2", "faults ack 1.2 diode"])
+def test_a_command_about_a_whole_point_says_so(session: Session, station: Asked, line: str) -> None:
+    assert "This command is about a whole point: 1, without a connector.\n" in said(session, line)
+
+
+def test_status_of_one_connector_shows_what_is_its_own(session: Session, station: Asked) -> None:
+    station.points[0] = point(
+        1, connector(1), connector(2, status="Unavailable", operative=False, plugged=True, scheduled=True)
+    )
+    lines = said(session, "status 1.2").splitlines()
+    assert lines[0] == "point 1.2 (domestic)"
+    assert "  status      Unavailable" in lines
+    assert "  in service  no (changes when the session ends)" in lines
+    assert "  plugged     yes" in lines
+    assert "  limit       10.0 A, L1" in lines
+    assert lines[-1] == "because of {'evse': 1, 'connector': 2, 'lang': 'en'}"
+
+
+def test_status_of_one_point_leaves_the_others_out(session: Session) -> None:
+    shown = said(session, "status 2")
+    assert "point 2: of point 2" in shown and "point 1" not in shown
+
+
+def test_at_a_domestic_socket_only_what_it_has_is_tested(session: Session, station: Asked) -> None:
+    assert "The domestic socket has no lock; try rcd contactor there." in said(session, "test lock 1.2")
+    assert station.told("self_test") == []
+    assert said(session, "test all 1.2").count("PASSED") == 2
+    assert [params["what"] for params in station.told("self_test")] == ["rcd", "contactor"]
+    assert said(session, "test contactor 1.2").startswith("Testing contactor at point 1.2...")
+
+
+def test_a_plug_in_the_other_socket_refuses_the_tests_of_the_point(session: Session, station: Asked) -> None:
+    station.points[0] = point(1, connector(1), connector(2, plugged=True))
+    assert "a plug is in the socket: unplug first" in said(session, "test rcd 1")
+    assert station.told("self_test") == []
