@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from chargepoint.connectors import TYPE_2
 from chargepoint.evse.messages import PointReport
 from chargepoint.journal.transactions import OpenTransaction
 from chargepoint.station import connectors
-from chargepoint.station.connectors import TYPE_2
 from chargepoint.station.session import Grant
 from chargepoint.station.shared import Shared
 
