@@ -98,8 +98,10 @@ class FakeStation:
     async def unlock(self, evse: int, connector: int = 1) -> Outcome:
         return self._ask("unlock", evse, *_second(connector))
 
-    async def set_availability(self, evse: int, operative: bool, connector: int | None = None) -> Outcome:
-        return self._ask("set_availability", evse, operative, *_second(connector))
+    async def set_availability(
+        self, evse: int, operative: bool, connector: int | None = None, for_update: bool = False
+    ) -> Outcome:
+        return self._ask("set_availability", evse, operative, *_second(connector), *(("update",) if for_update else ()))
 
     async def reset(self, hard: bool) -> Outcome:
         return self._ask("reset", hard)

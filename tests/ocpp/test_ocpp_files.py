@@ -229,10 +229,10 @@ async def test_signed_firmware_is_fetched_verified_installed_and_told_in_order(
     assert installer.images == [IMAGE]
     await central.wait_for("SecurityEventNotification", lambda p: p["type"] == "FirmwareUpdated")
     assert [asked for asked in updated.station.asked if asked[0] == "set_availability"] == [
-        ("set_availability", 1, False),
-        ("set_availability", 2, False),
-        ("set_availability", 1, True),
-        ("set_availability", 2, True),
+        ("set_availability", 1, False, "update"),
+        ("set_availability", 2, False, "update"),
+        ("set_availability", 1, True, "update"),
+        ("set_availability", 2, True, "update"),
     ]
     mark = central.mark()
     await central.call("ExtendedTriggerMessage", {"requestedMessage": "FirmwareStatusNotification"})

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ BUSY, FAULTED, OUT = Spot(1, False), Spot(1, True, True, 1.0), Spot(1, True, Fal
         ([], reservation(evse=0), FREE, Outcome.ACCEPTED),
         ([], reservation(evse=0), [BUSY, Spot(2, True)], Outcome.ACCEPTED),
         ([], reservation(evse=0), [BUSY, Spot(2, False)], Outcome.OCCUPIED),
+        ([], replace(reservation(), connector=1), [Spot(1, False, beside=frozenset({1})), FREE[1]], Outcome.ACCEPTED),
+        ([], replace(reservation(), connector=2), [Spot(1, False, beside=frozenset({1})), FREE[1]], Outcome.OCCUPIED),
         ([reservation(1)], reservation(2, token="X"), FREE, Outcome.OCCUPIED),
         ([reservation(1)], reservation(1, token="X"), FREE, Outcome.ACCEPTED),
         ([reservation(1)], reservation(1, evse=2), FREE, Outcome.ACCEPTED),

@@ -314,6 +314,28 @@ def test_a_scheduled_availability_comes_with_the_end_and_survives_a_restart(tmp_
     play(tmp_path, after)
 
 
+def test_what_is_taken_out_of_service_during_an_update_stays_out_after_it(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+        assert await h.station.set_availability(1, False, for_update=True) is Outcome.SCHEDULED
+        assert await h.station.set_availability(2, False, for_update=True) is Outcome.ACCEPTED
+        assert await h.station.set_availability(2, False) is Outcome.ACCEPTED
+        h.badge()
+        await h.until_status("Unavailable", 1)
+
+    async def after(h: Harness) -> None:
+        for evse in (1, 2):
+            await h.until_status("Unavailable", evse)
+            await h.station.set_availability(evse, True, for_update=True)
+        await h.until_status("Available", 1)
+        assert h.station.in_service() == ((1, 1),)
+        assert await h.station.set_availability(2, True) is Outcome.ACCEPTED
+        assert h.station.in_service() == ((1, 1), (2, 1))
+
+    play(tmp_path, body)
+    play(tmp_path, after)
+
+
 def test_a_session_goes_on_after_a_restart_when_the_car_never_left(tmp_path: Path) -> None:
     time = FakeTime()
 

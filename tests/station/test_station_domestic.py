@@ -432,6 +432,66 @@ async def test_use_of_one_connector_is_no_outage_of_the_point(tmp_path: Path) ->
         assert figures['first_try_total{connector="2",evse="1",success="yes"}'] == 1
 
 
+ONE_READER = [{"id": 1, "evses": [1]}]
+
+
+async def test_a_badge_beside_a_strangers_finished_plug_is_for_the_free_socket(tmp_path: Path) -> None:
+    async with domestic(tmp_path, reader=ONE_READER) as h:
+        await charge(h)
+        h.badge("TAG")
+        await h.until_state("finished")
+        h.advance(20)
+        h.badge("TAG2")
+        await h.until_state("waiting_car")
+        assert not h.link.cars[1].domestic_closed
+        h.plug()
+        await h.until(lambda: h.link.cars[1].closed)
+        begun = [e.payload for e in await h.entries() if e.kind == "started"]
+        assert [(b["token"], b["connector"]) for b in begun] == [("TAG", 2), ("TAG2", 1)]
+
+
+async def test_a_finished_plug_is_started_again_by_its_own_badge_and_one_of_nobody_by_any(tmp_path: Path) -> None:
+    async with domestic(tmp_path, reader=ONE_READER) as h:
+        await charge(h)
+        h.badge("TAG")
+        await h.until_state("finished")
+        h.advance(20)
+        h.badge("TAG")
+        await h.until(lambda: h.link.cars[1].domestic_closed)
+        h.badge("TAG")
+        await h.until_state("finished")
+        h.unplug_domestic()
+        await h.until_state("idle")
+        h.plug_domestic()
+        h.advance(200)
+        await h.until_state("finished")  # nobody came in time
+        h.badge("TAG2")
+        await h.until(lambda: h.link.cars[1].domestic_closed)
+
+
+async def test_a_socket_shown_as_free_beside_a_plug_can_be_reserved_and_its_holder_charges_there(
+    tmp_path: Path,
+) -> None:
+    async with domestic(tmp_path, reader=ONE_READER) as h:
+        h.plug_domestic()
+        h.advance(1)
+        assert (h.shown(1), h.shown(2)) == ("Available", "Preparing")
+        expires = datetime.fromtimestamp(UTC0 + 3600, UTC)
+        assert await h.station.reserve(Reservation(5, 1, "TAG", expires, None, 2)) is Outcome.OCCUPIED
+        assert await h.station.reserve(Reservation(5, 1, "TAG", expires, None, 1)) is Outcome.ACCEPTED
+        h.advance(1)
+        assert h.shown(1) == "Reserved"
+        h.badge("TAG2")  # whose plug stands there
+        h.advance(1)
+        assert not h.link.cars[1].domestic_closed
+        h.badge("TAG")
+        await h.until_state("waiting_car")
+        h.plug()
+        await h.until(lambda: h.link.cars[1].closed)
+        assert not h.link.cars[1].domestic_closed
+        assert [e.payload["reservation"] for e in await h.entries() if e.kind == "started"] == [5]
+
+
 async def test_a_welded_socket_keeps_its_share_of_the_supply(tmp_path: Path) -> None:
     async with domestic(tmp_path, supply={"max_current": 32}) as h:
         car = h.link.cars[1]

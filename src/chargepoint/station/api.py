@@ -223,10 +223,13 @@ class StationApi(Protocol):
         ACCEPTED: released; FAILED: the lock did not open; NOT_SUPPORTED: no lock; UNKNOWN: no such point.
         """
 
-    async def set_availability(self, evse: int, operative: bool, connector: int | None = None) -> Outcome:
+    async def set_availability(
+        self, evse: int, operative: bool, connector: int | None = None, for_update: bool = False
+    ) -> Outcome:
         """Persisted before it is answered. SCHEDULED: after the transaction. Evse 0: the whole station.
 
-        `connector` None: all of the evse.
+        `connector` None: all of the evse. `for_update`: out of service for the time of an update, and back after it,
+        except what somebody has taken out of service meanwhile.
         """
 
     async def reset(self, hard: bool) -> Outcome:

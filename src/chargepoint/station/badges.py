@@ -9,16 +9,18 @@ A table, tried from the top; the first row that fits decides. "Own" is the same 
 | a cable is retained for the own token                            | release it                               |
 | own authorisation waits for its plug                             | its window starts anew                   |
 | (from here on the token must be accepted)                        |                                          |
-| a car is plugged and waits for a badge                           | start there (the most recently plugged)  |
+| a car is plugged and waits for a badge, and the badge's          |                                          |
+| reservation is not of the other connector of that point          | start there (the most recently plugged)  |
 | a transaction of the own group runs                              | stop it (the youngest)                   |
 | a cable is retained for the own group                            | release it                               |
-| something plugged is finished                                    | start again there (the latest)           |
+| something plugged is finished, which was nobody's, own or the    |                                          |
+| group's, or leaves no other connector of its point free          | start again there (the latest)           |
 | a point is free, reserved for the token, or several              | wait for the plug, the reserved one first|
 | nothing of these                                                 | refused: no free point                   |
 
 Stopping one's own session goes before starting at a car that waits: the other way round, a driver who wants to leave
 would pay for the stranger who has just plugged in. Starting goes before stopping for a group mate, for the same
-reason: it touches nobody else's session.
+reason: it touches nobody else's session. Beside a stranger's finished plug the badge is for the free connector.
 A point reserved for somebody else, out of service or faulted counts as neither waiting nor free.
 """
 
@@ -47,6 +49,9 @@ class View:
     """In service, free of faults, and not reserved for somebody else than this badge."""
     reserved: bool = False
     """Reserved for this badge."""
+    spare: int | None = None
+    """A free connector of the point, where the badge belongs sooner than to what is plugged in at another one: it is
+    the one that was reserved, or what is plugged there is finished."""
 
 
 class Meaning(Enum):
@@ -93,6 +98,11 @@ def own(token: str, views: Iterable[View], now: float) -> Decision:
     return Decision(Meaning.AUTHORISE)
 
 
+def _concerns(view: View, token: str, group: str | None) -> bool:
+    """What is finished there may be started again by this badge; it may be a stranger's who has not come back."""
+    return view.spare is None or view.token is None or same(view.token, token) or same(view.group, group)
+
+
 def accepted(token: str, group: str | None, views: Iterable[View], now: float) -> Decision:
     """What an accepted token means now: the whole table, since things may have changed while it was asked for."""
     views = list(views)
@@ -100,7 +110,7 @@ def accepted(token: str, group: str | None, views: Iterable[View], now: float) -
     if first.meaning is not Meaning.AUTHORISE:
         return first
     usable = [v for v in views if v.usable]
-    waiting = _youngest(v for v in usable if v.state == "waiting_auth" and v.connected)
+    waiting = _youngest(v for v in usable if v.state == "waiting_auth" and v.connected and v.spare is None)
     if waiting is not None:
         return Decision(Meaning.START, (waiting.evse,))
     mates = [v for v in views if same(v.group, group)]
@@ -111,7 +121,7 @@ def accepted(token: str, group: str | None, views: Iterable[View], now: float) -
     if retained:
         return Decision(Meaning.RELEASE, (retained[0].evse,))
     again = max(
-        (v for v in usable if v.state == "finished" and v.connected and not v.retained),
+        (v for v in usable if v.state == "finished" and v.connected and not v.retained and _concerns(v, token, group)),
         key=lambda v: (v.ended_at, v.plugged_at),
         default=None,
     )

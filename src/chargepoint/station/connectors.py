@@ -46,6 +46,8 @@ class Connector:
     """In service, as the operator and the technician want it."""
     scheduled: bool | None = None
     """Availability that comes with the end of the transaction."""
+    kept_out: bool = False
+    """Out of service by somebody's order, not only for the time of an update."""
     came_at: float | None = None
     """When what is plugged there came: the cable, then the car at its end; None: nothing is."""
     _car: str | None = None

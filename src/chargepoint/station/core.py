@@ -214,6 +214,7 @@ class StationCore:
             self._operative = operative
         elif point is not None and number in point.connectors:
             connector = point.connectors[number]
+            connector.kept_out = bool(value.get("kept_out", False))
             if point.pending is not None and point.pending.connector == number and "scheduled" in value:
                 connector.operative = bool(value.get("operative", True))
                 connector.scheduled = bool(value["scheduled"])

@@ -148,8 +148,12 @@ class Entrance:
                 if grant is not None:
                     points[0].session.approved(grant, now)
                 self._show("accepted", decision.evses)
-            case Meaning.START | Meaning.WAIT:
+            case Meaning.START:
                 self.grant(Grant(token, group), decision.evses)
+                self._show("accepted", decision.evses)
+            case Meaning.WAIT:
+                spare = self._view(points[0], token, group).spare if len(points) == 1 else None
+                self.grant(Grant(token, group, connector=spare), decision.evses)
                 self._show("accepted", decision.evses)
             case _:
                 self._show("refused", evses)

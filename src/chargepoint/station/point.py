@@ -475,6 +475,8 @@ class Point:
         """As the decision about a badge sees it."""
         session = self.session
         grant = session.grant
+        spare = (c.number for c in self.connectors.values() if c.came_at is None and c.operative)
+        mine = session.state == "finished" and self.reserved_connector == 0
         return View(
             self.id,
             session.state,
@@ -486,4 +488,5 @@ class Point:
             session.retained,
             usable,
             reserved,
+            next((n for n in spare if self.beside(n) and (mine or self.reserved_connector == n)), None),
         )

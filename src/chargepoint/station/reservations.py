@@ -28,6 +28,8 @@ class Spot:
     """For how long it has been faulted; None when it is not."""
     out: frozenset[int] = frozenset()
     """Its connectors that are out of service."""
+    beside: frozenset[int] = frozenset()
+    """Its connectors that are free although something is plugged in at another one, which keeps nobody out."""
 
     @property
     def offered(self) -> bool:
@@ -68,9 +70,8 @@ class Reservations:
             return outcome
         if new.evse != 0 and others.at(new.evse) is not None:
             return Outcome.OCCUPIED
-        spare = [s for s in spots if s.offered and others.at(s.evse) is None]
-        floating = sum(r.evse == 0 for r in others)
-        if len(spare) < floating + 1:
+        spare = [s for s in spots if s.offered and s.evse != new.evse and others.at(s.evse) is None]
+        if len(spare) < sum(r.evse == 0 for r in (*others, new)):
             return Outcome.OCCUPIED
         self._items = {**others._items, new.id: new}
         return Outcome.ACCEPTED
@@ -130,7 +131,9 @@ def _lost(reservation: Reservation, spots: Sequence[Spot]) -> bool:
 
 def _for(reservation: Reservation, spot: Spot) -> Spot:
     """A point as somebody sees it who needs the connector that was asked for."""
-    return replace(spot, in_service=False) if reservation.connector in spot.out else spot
+    if reservation.connector in spot.out:
+        return replace(spot, in_service=False)
+    return replace(spot, free=True) if reservation.connector in spot.beside else spot
 
 
 def to_dict(reservation: Reservation) -> dict[str, Any]:

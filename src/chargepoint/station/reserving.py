@@ -105,6 +105,7 @@ class Reserving:
                 in_service=p.operative,
                 faulted_s=self._faulted_s(p, now),
                 out=frozenset(c.number for c in p.connectors.values() if not c.operative),
+                beside=frozenset(c.number for c in p.connectors.values() if c.came_at is None and p.beside(c.number)),
             )
             for p in self._points.values()
         ]

@@ -119,24 +119,31 @@ class Station(StationCore):
                     await self._settled.wait()
         return not any(p.session.state in _BUSY for p in points)
 
-    async def set_availability(self, evse: int, operative: bool, connector: int | None = None) -> Outcome:
+    async def set_availability(
+        self, evse: int, operative: bool, connector: int | None = None, for_update: bool = False
+    ) -> Outcome:
         points = list(self.points.values()) if evse == 0 else [p for p in (self.points.get(evse),) if p is not None]
         meant = [(p, c) for p in points for c in p.connectors.values() if connector in (None, c.number) or evse == 0]
         if not meant:
             return Outcome.REJECTED
-        outcomes = [await self._set_one(point, one, operative) for point, one in meant]
+        meant = [(p, c) for p, c in meant if not (for_update and operative and c.kept_out)]
+        outcomes = [await self._set_one(point, one, operative, for_update) for point, one in meant]
         if evse == 0:
             await self.journal.write(lambda db: store.put(db, AVAILABILITY[TYPE_2], "0", {"operative": True}))
             self._operative = True
         self._settle()
         return Outcome.SCHEDULED if Outcome.SCHEDULED in outcomes else Outcome.ACCEPTED
 
-    async def _set_one(self, point: Point, connector: Connector, operative: bool) -> Outcome:
+    async def _set_one(self, point: Point, connector: Connector, operative: bool, for_update: bool) -> Outcome:
         number = connector.number
         pending = point.pending is not None and point.pending.connector == number
         busy = pending or (point.session.state in _BUSY and point.session.connector == number)
-        value = {"operative": connector.operative, "scheduled": operative} if busy else {"operative": operative}
+        kept_out = not operative and not for_update
+        value: dict[str, Any] = {"operative": operative, "kept_out": kept_out}
+        if busy:
+            value |= {"operative": connector.operative, "scheduled": operative}
         await self.journal.write(lambda db: store.put(db, AVAILABILITY[number], str(point.id), value))
+        connector.kept_out = kept_out
         if connector.set(operative, busy):
             return Outcome.SCHEDULED
         if point.session.state == "waiting_car" and not point.usable:

@@ -288,13 +288,13 @@ class Firmware:
         self._job = replace(self._the, closed=tuple(dict.fromkeys((*self._the.closed, *closed))))
         await self._keep()
         for evse, connector in closed:
-            await self._station.set_availability(evse, False, connector)
+            await self._station.set_availability(evse, False, connector, for_update=True)
         while any(self._station.transaction_of(evse) is not None for evse in evses):
             await self._sleep(LOOK_S)
 
     async def _reopen(self) -> None:
         for evse, connector in self._the.closed:
-            await self._station.set_availability(evse, True, connector)
+            await self._station.set_availability(evse, True, connector, for_update=True)
 
     async def _end(self, status: str) -> None:
         self._job = replace(self._the, phase="over")
