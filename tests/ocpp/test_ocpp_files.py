@@ -359,7 +359,7 @@ async def test_an_installation_that_fails_is_told_and_the_points_come_back(updat
     await central.call("SignedUpdateFirmware", signed(maker, web))
     await told(central, "InstallationFailed")
     await central.call("ClearCache")
-    assert ("set_availability", 2, True) in updated.station.asked
+    assert ("set_availability", 2, True, "update") in updated.station.asked
 
 
 async def test_installation_waits_for_the_transactions(updated, central, web, maker, installer, monkeypatch):
