@@ -174,6 +174,7 @@ mount -t proc proc /mnt/root/proc
 mount -t tmpfs run /mnt/root/run
 mount --bind /dev /mnt/root/dev
 cat "$1" >/mnt/root/root/chargepoint.deb
+for folder in $2; do mkdir -p "/mnt/root/$folder"; mount -t tmpfs data "/mnt/root/$folder"; done
 exec chroot /mnt/root sh -c '
 dpkg -i --no-triggers --force-unsafe-io --force-depends /root/chargepoint.deb >/dev/null 2>&1 || echo INSTALL-FAILED
 chargepoint --version
@@ -182,7 +183,7 @@ id -nG chargepoint
 stat -c "%U:%G %a %n" /etc/chargepoint /etc/chargepoint/chargepoint.toml /var/lib/chargepoint /run/chargepoint
 chargepoint check >/dev/null && echo CHECKED
 dpkg -P --no-triggers --force-unsafe-io chargepoint >/dev/null 2>&1 || echo PURGE-FAILED
-ls -d /opt/chargepoint /etc/chargepoint /var/lib/chargepoint /usr/bin/chargepoint 2>/dev/null
+find /opt/chargepoint /etc/chargepoint /var/lib/chargepoint /usr/bin/chargepoint 2>/dev/null
 getent passwd chargepoint chargepoint-evse chargepoint-console
 getent group chargepoint chargepoint-pins chargepoint-serial
 echo END'
@@ -190,13 +191,22 @@ echo END'
 
 
 @pytest.mark.skipif(shutil.which("unshare") is None or shutil.which("systemd-sysusers") is None, reason="no systemd")
-def test_it_installs_on_a_debian_with_its_users_and_is_gone_when_purged(packages: dict[str, Path]) -> None:
+@pytest.mark.parametrize(
+    "mounts",
+    [
+        pytest.param((), id="all on the card"),
+        pytest.param(("/opt/chargepoint", "/etc/chargepoint", "/var/lib/chargepoint"), id="read-only root"),
+    ],
+)
+def test_it_installs_on_a_debian_with_its_users_and_is_gone_when_purged(
+    packages: dict[str, Path], mounts: tuple[str, ...]
+) -> None:
     if os.geteuid() != 0:
         pytest.skip("an overlay of this system needs root")
     if "bookworm" not in Path("/etc/os-release").read_text():
         pytest.skip("the package tried here is for Bookworm")
     done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", OVERLAY, "sh", str(packages["1.0.0"])],
+        ["unshare", "-m", "sh", "-c", OVERLAY, "sh", str(packages["1.0.0"]), " ".join(mounts)],
         capture_output=True,
         text=True,
         check=False,
@@ -213,6 +223,7 @@ def test_it_installs_on_a_debian_with_its_users_and_is_gone_when_purged(packages
         "chargepoint:chargepoint 2770 /var/lib/chargepoint",
         "chargepoint:chargepoint 2770 /run/chargepoint",
         "CHECKED",
+        *mounts,  # empty: a mount point cannot be taken away
         "END",
     ], done.stderr
 
