@@ -41,11 +41,14 @@ class Proof:
         self.disk = folder / "card.qcow2"
         self.data = folder / "data.img"
         self.starts: list[float] = []
+        self.energy = 0.0
+        """Wh: the meter is not switched off with the controller, so its register outlives every start."""
         guest.new_disk(made, self.disk)
         with self.data.open("wb") as data:
             data.truncate(512 << 20)
 
     def machine(self, words: str = "") -> Machine:
+        words = f"proof.energy={self.energy:.0f} {words}"
         return Machine(self.image, self.disk, self.folder / "stick.img", self.central.port, words, self.data)
 
     # What is asked again and again
@@ -69,7 +72,8 @@ class Proof:
     async def register(self, m: Machine) -> float:
         """Wh, as the meter itself has it."""
         shown = json.loads(await m.do("chargepoint sim show"))
-        return float(shown["evses"][0]["energy"])
+        self.energy = float(shown["evses"][0]["energy"])
+        return self.energy
 
     async def end(self, m: Machine, transaction: Transaction) -> None:
         await m.do(f"chargepoint sim badge {stick.BADGE}")
@@ -120,8 +124,8 @@ class Proof:
         async with self.machine() as m:
             await self.connected(m)
             transaction = await self.begin(m)
-            register = await self.register(m)
-        async with self.machine(f"proof.energy={register:.0f} proof.car=1") as m:
+            await self.register(m)
+        async with self.machine("proof.car=1") as m:
             self.starts.append(m.up_after_s)
             await self.connected(m)
             await m.do(f"chargepoint sim speed {SPEED} && chargepoint sim wait 1 --contactor true --timeout 90", 120)
@@ -135,7 +139,7 @@ class Proof:
             await self.connected(m)
             transaction = await self.begin(m)
             register = await self.register(m)
-        async with self.machine(f"proof.energy={register:.0f}") as m:
+        async with self.machine() as m:
             await self.connected(m)
             await self.central.wait_until(lambda: transaction.meter_stop is not None, 120)
             bill = transaction.meter_stop
@@ -193,9 +197,8 @@ class Proof:
             await self.connected(m)
             await m.do("touch /lost-at-the-next-start; findmnt -no FSTYPE / | grep -q overlay")
             transaction = await self.begin(m)
-            register = await self.register(m)
-            await m.do("mount -o ro /dev/vdb /media/usb && chargepoint update list")
-        async with self.machine(f"proof.overlay proof.energy={register:.0f} proof.car=1") as m:
+            await self.register(m)
+        async with self.machine("proof.overlay proof.car=1") as m:
             await self.connected(m)
             expect((await m.attempt("test -e /lost-at-the-next-start"))[0] == 1, "the root was written to")
             await self.end(m, transaction)
@@ -222,21 +225,34 @@ class Proof:
             print(f"    {before.strip()} transactions in the journal")
             await m.do("sync")
 
-    async def purging_leaves_nothing(self) -> None:
+    async def purging_leaves_nothing_and_the_package_installs_again(self) -> None:
         async with self.machine() as m:
+            await self.connected(m)
+            await m.do("systemctl stop proof-sim.service")  # it runs as one of the users that go
             await m.do("dpkg -P chargepoint", 120)
-            left = "ls -d /opt/chargepoint/* /etc/chargepoint/* /usr/bin/chargepoint; getent passwd chargepoint"
-            status, said = await m.attempt(left)
-            expect(not [line for line in said.splitlines() if "No such file" not in line], f"{status}: {said}")
+            left = "ls -A /opt/chargepoint /etc/chargepoint /var/lib/chargepoint; ls /usr/bin/chargepoint"
+            _, said = await m.attempt(f"({left}) 2>/dev/null; getent passwd chargepoint; systemctl --failed --plain -q")
+            kept = [line for line in said.splitlines() if line and not line.endswith(":")]
+            expect(not kept, f"purging left {kept}")
+            await m.do("mount -o ro /dev/vdb /media/usb")
+            await m.do(f"dpkg -i /media/usb/{stick.FIRST}.deb", 300)
+            await m.do("cp /media/usb/chargepoint.toml /etc/chargepoint/ && chargepoint check")
+            expect((await m.do(COUNT)).strip() == "0", "the new borne knows transactions of the old one")
+            await m.do("systemctl restart proof-sim.service chargepoint.target")
+            await self.connected(m)
+            await self.end(m, await self.begin(m))
 
-    async def every_transaction_is_there_once(self) -> None:
-        """What the central system counted over all the starts and cuts."""
+    async def every_transaction_is_there_once_and_no_watt_hour_is_missing(self) -> None:
+        """What the central system counted over all the starts and cuts, against the meter's register."""
         account = self.central.transactions
         expect(all(t.meter_stop is not None for t in account), "a transaction never ended")
         expect(not self.central.violations, str(self.central.violations[:2]))
         starts, stops = (len(self.central.calls(f"{kind}Transaction")) for kind in ("Start", "Stop"))
         print(f"    {len(account)} transactions, {starts} starts and {stops} stops received")
-        expect(len({t.meter_start for t in account}) == len(account), "two transactions begin at the same register")
+        expect(starts == stops == len(account), "a start or a stop was told twice")
+        billed = sum(t.energy_wh or 0 for t in account)
+        print(f"    billed: {billed} Wh; the meter counted {self.energy:.0f} Wh")
+        expect(abs(billed - self.energy) <= len(account), "a watt-hour is missing, or is billed twice")
 
 
 def expect(holds: bool, otherwise: str) -> None:
@@ -273,8 +289,8 @@ async def prove(suite: str, folder: Path) -> bool:
             proof.a_broken_update_is_taken_back_and_every_transaction_kept,
             proof.a_read_only_root_keeps_journal_and_versions_on_its_data_partition,
             proof.upgrade_and_downgrade_by_package_keep_the_journal,
-            proof.purging_leaves_nothing,
-            proof.every_transaction_is_there_once,
+            proof.purging_leaves_nothing_and_the_package_installs_again,
+            proof.every_transaction_is_there_once_and_no_watt_hour_is_missing,
         )
         for claim in claims:
             began = time.monotonic()
