@@ -1,15 +1,19 @@
 """A fleet's list becomes bundles and labels, or is refused with every mistake in it, each with its line."""
 
 import csv
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from chargepoint.config_check import parse
 from chargepoint.console import access
-from chargepoint.provision import command, fleet
+from chargepoint.provision import command, files, fleet
 from chargepoint.provision.fleet import FleetError
 from chargepoint.update import bundle
 from chargepoint.update.bundle import BundleError, Manifest
@@ -68,6 +72,71 @@ def test_a_malformed_row_is_refused_with_its_line_and_the_reason(tmp_path: Path,
     with pytest.raises(FleetError) as refused:
         fleet.read(listed(tmp_path, f"{HEAD}{row}\n"))
     assert why in str(refused.value)
+
+
+EXTERNAL = "ARD-0003,Sedan,FR-ARD-0003,FR*ARD*E0003*1 FR*ARD*E0003*2,52,3,T2 T2,eastron-sdm630:1 eastron-sdm630:2,{}\n"
+
+
+def with_controllers(tmp_path: Path, controllers: str) -> Path:
+    """Two bornes with a carrier board and a third one with these controllers."""
+    board = GOOD.replace("\n", ",\n")
+    return listed(tmp_path, HEAD.replace("\n", ",controllers\n") + board + EXTERNAL.format(controllers))
+
+
+def test_external_pilot_controllers_come_into_the_configuration(tmp_path: Path) -> None:
+    path = with_controllers(
+        tmp_path, "phoenix-em-cp-pp-eth:7@192.0.2.20:1502 evse-din@/dev/serial/by-path/usb-0:1.2:1.0"
+    )
+    options = files.Options(url="wss://csms.example", operator="Ardenne")
+    first, _, external = (parse(files.configuration(borne, options)) for borne in fleet.read(path))
+    assert (first.board.kind, first.evse[0].controller) == ("raspberry-pi", None)
+    assert external.board.kind == "modbus-pilot"
+    tcp, serial = (evse.controller for evse in external.evse)
+    assert tcp is not None
+    assert (tcp.model, tcp.host, tcp.port, tcp.unit) == ("phoenix-em-cp-pp-eth", "192.0.2.20", 1502, 7)
+    assert serial is not None
+    assert (serial.device, serial.host, serial.unit) == ("/dev/serial/by-path/usb-0:1.2:1.0", "", None)
+    (_, _, six) = fleet.read(with_controllers(tmp_path, "evse-din@[2001:db8::7]:503 evse-din@gateway.example"))
+    assert [point.controller and (point.controller.host, point.controller.port) for point in six.points] == [
+        ("2001:db8::7", 503),
+        ("gateway.example", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("controllers", "why"),
+    [
+        ("evse-din@/dev/ttyUSB0", "line 4: 1 controllers for 2 points"),
+        ("evse-din@10.0.0.1 evse-dim@10.0.0.2", "controller 'evse-dim' is not known; did you mean \"evse-din\""),
+        ("evse-din@10.0.0.1 evse-din", "line 4: controller 'evse-din': write MODEL@HOST"),
+        ("evse-din@10.0.0.1 evse-din:x@10.0.0.2", "line 4: controller 'evse-din:x@10.0.0.2': write MODEL@HOST"),
+        ("evse-din@10.0.0.1 evse-din:0@10.0.0.2", "its Modbus unit is 1 to 255"),
+        ("evse-din@10.0.0.1 evse-din@10.0.0.2:70000", "its port is 1 to 65535"),
+    ],
+)
+def test_a_controller_that_cannot_be_is_refused_with_its_line(tmp_path: Path, controllers: str, why: str) -> None:
+    with pytest.raises(FleetError) as refused:
+        fleet.read(with_controllers(tmp_path, controllers))
+    assert why in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (EXTERNAL.format("evse-din:3@/dev/pilots evse-din:3@/dev/pilots"), "line 4: evse[1].controller.unit"),
+        (EXTERNAL.format("evse-din@/dev/pilots evse-din@/dev/chargepoint-meters"), "the line of the meters"),
+        (EXTERNAL.format("evse-din@h:1 evse-din@h:2").replace("T2 T2", "T2 T2+EF"), "has one socket, Type 2"),
+    ],
+)
+def test_what_does_not_fit_within_a_row_is_told_at_the_desk(
+    tmp_path: Path, row: str, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = with_controllers(tmp_path, "")
+    path.write_text(path.read_text().replace(EXTERNAL.format(""), row))
+    assert command.main(["check", str(path)], tmp_path) == 1
+    said = capsys.readouterr().err
+    assert "1 mistake\n" in said
+    assert why in said
 
 
 def test_what_stands_twice_is_named_with_both_lines_and_all_mistakes_come_at_once(tmp_path: Path) -> None:
@@ -140,6 +209,46 @@ def test_every_borne_gets_its_own_secrets_and_a_configuration_that_is_right(tmp_
     request = x509.load_pem_x509_csr((office / "requests/ARD-0001.csr").read_bytes())
     assert request.is_signature_valid
     assert "ARD-0001" in request.subject.rfc4514_string()
+
+
+def revocations(path: Path) -> Path:
+    """A manufacturer's list without entries."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Manufacturer")])
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    crl = x509.CertificateRevocationListBuilder().issuer_name(name).last_update(now).next_update(now + timedelta(30))
+    path.write_bytes(crl.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+def test_the_list_of_revoked_certificates_goes_with_the_bundle(tmp_path: Path) -> None:
+    pytest.importorskip("segno", reason="segno is not installed (extra provision)")
+    bundle.make_keys(tmp_path / "keys")
+    lists = revocations(tmp_path / "lists.pem")
+    assert make(tmp_path, "--firmware-crl", str(lists)) == 0
+    etc = borne(tmp_path)
+    assert command.main(["apply", str(tmp_path / "out/bundles/ARD-0002.bundle"), "--etc", str(etc)], tmp_path) == 0
+    assert (etc / "firmware-crl.pem").read_bytes() == lists.read_bytes()
+    named = parse((etc / "chargepoint.toml").read_text()).ocpp.firmware_crl_file
+    assert named == Path("/etc/chargepoint/firmware-crl.pem")
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "why"),
+    [
+        ("--firmware-crl", "", "holds no list of revoked certificates in PEM form"),
+        ("--firmware-crl", "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", "cannot be read"),
+        ("--ca", "nothing", "holds no certificate in PEM form"),
+    ],
+)
+def test_a_file_that_is_not_what_it_shall_be_makes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, text: str, why: str
+) -> None:
+    bundle.make_keys(tmp_path / "keys")
+    (tmp_path / "given.pem").write_text(text)
+    assert make(tmp_path, option, str(tmp_path / "given.pem")) == 1
+    assert why in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_label_for_each_point_says_its_id(office: Path) -> None:

@@ -6,7 +6,7 @@ The only module of the room that imports `cryptography`, which is large: import 
 import base64
 import binascii
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -160,17 +160,22 @@ def check_chain(chain: list[x509.Certificate], roots: list[x509.Certificate], no
         current = above
 
 
+def revocation_lists(pems: str) -> Iterator[x509.CertificateRevocationList]:
+    """All lists of revoked certificates (CRL) of a PEM text. Raises BadCertificate when one cannot be read."""
+    for pem in re.findall(f"-----BEGIN {_CRL}-----.*?-----END {_CRL}-----", pems, re.DOTALL):
+        try:
+            yield x509.load_pem_x509_crl(pem.encode())
+        except ValueError as error:
+            raise BadCertificate(f"a list of revoked certificates cannot be read: {error}") from error
+
+
 def check_not_revoked(certificate: x509.Certificate, issuers: list[x509.Certificate], lists: str) -> None:
     """Raise Revoked when a list (PEM, any number) that its issuer has signed names the certificate.
 
     A list that cannot be read, or that its issuer has not signed, raises BadCertificate: nobody shall get round a
     revocation by spoiling the list. An old list still counts; a newer one can only name more.
     """
-    for pem in re.findall(f"-----BEGIN {_CRL}-----.*?-----END {_CRL}-----", lists, re.DOTALL):
-        try:
-            crl = x509.load_pem_x509_crl(pem.encode())
-        except ValueError as error:
-            raise BadCertificate(f"a list of revoked certificates cannot be read: {error}") from error
+    for crl in revocation_lists(lists):
         if crl.issuer != certificate.issuer:
             continue
         if not any(crl.is_signature_valid(issuer.public_key()) for issuer in issuers):  # type: ignore[arg-type]

@@ -8,13 +8,14 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chargepoint.config_check import ConfigError, parse
+from chargepoint.ocpp import certificates
 from chargepoint.provision import files, fleet, labels
 from chargepoint.provision.fleet import Borne, FleetError
 from chargepoint.update import bundle
@@ -23,6 +24,8 @@ from chargepoint.update.bundle import BundleError, Manifest
 ETC = Path(files.ETC)
 GROUP = "chargepoint"
 _MODE = 0o640
+_ANY = files.Options(url="wss://central.system", operator="")
+"""To judge the list alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     make.add_argument("--vendor", default="chargepoint")
     make.add_argument("--model", default="Borne")
     make.add_argument("--ca", type=Path, help="certificate of the central system's authority (PEM)")
+    make.add_argument("--firmware-crl", type=Path, help="lists of the manufacturer's revoked certificates (PEM)")
     make.add_argument("--label-url", default="{evse_id}", help="what the QR code says; {evse_id} is replaced")
     check = actions.add_parser("check", help="check the list of the fleet and make nothing")
     check.add_argument("fleet", type=Path)
@@ -72,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _make(arguments: argparse.Namespace) -> int:
     bornes = fleet.read(arguments.fleet)
+    _check_together(arguments.fleet, bornes)
     points = sum(len(borne.points) for borne in bornes)
     if arguments.action == "check":
         print(f"{len(bornes)} bornes, {points} points: no mistake")
@@ -84,7 +89,8 @@ def _make(arguments: argparse.Namespace) -> int:
         security_profile=arguments.security_profile,
         vendor=arguments.vendor,
         model=arguments.model,
-        ca_pem=arguments.ca.read_bytes() if arguments.ca else None,
+        ca_pem=_pem(arguments.ca, "certificate", certificates.read),
+        crl_pem=_pem(arguments.firmware_crl, "list of revoked certificates", certificates.revocation_lists),
     )
     key = bundle.load_private(arguments.key)
     # Made whole or not at all: half a fleet with passwords that nobody noted is worse than none.
@@ -95,6 +101,32 @@ def _make(arguments: argparse.Namespace) -> int:
         made.rename(arguments.out)
     print(f"{arguments.out}: {len(bornes)} bundles, {points} labels, secrets.csv for the backend (keep it safe)")
     return 0
+
+
+def _check_together(path: Path, bornes: Sequence[Borne]) -> None:
+    """What the columns of a row say must fit each other as the borne itself will want it."""
+    mistakes = []
+    for borne in bornes:
+        try:
+            parse(files.configuration(borne, _ANY))
+        except ConfigError as error:
+            mistakes += [f"line {borne.line}: {mistake.path} {mistake.text}" for mistake in error.mistakes]
+    if mistakes:
+        raise FleetError(path, mistakes)
+
+
+def _pem(path: Path | None, what: str, load: Callable[[str], Iterable[object]]) -> bytes | None:
+    """The file, once it has been read as what it shall be: a borne would find out too late."""
+    if path is None:
+        return None
+    try:
+        text = path.read_text(encoding="utf-8")
+        found = list(load(text))
+    except ValueError as error:
+        raise BundleError(f"{path} holds no {what} in PEM form: {error}") from error
+    if not found:
+        raise BundleError(f"{path} holds no {what} in PEM form")
+    return text.encode()
 
 
 def _write_all(office: _Office, bornes: Sequence[Borne]) -> None:

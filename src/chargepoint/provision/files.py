@@ -10,7 +10,7 @@ from cryptography.x509.oid import NameOID
 
 from chargepoint.config_check import parse
 from chargepoint.console import access
-from chargepoint.provision.fleet import Borne
+from chargepoint.provision.fleet import Borne, Controller
 
 ETC = "/etc/chargepoint"
 _PASSWORD_BYTES = 20
@@ -29,6 +29,9 @@ class Options:
     vendor: str = "chargepoint"
     model: str = "Borne"
     ca_pem: bytes | None = None
+    """Authority of the central system's certificate."""
+    crl_pem: bytes | None = None
+    """Lists of the manufacturer's revoked firmware signing certificates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ def make(borne: Borne, options: Options, kept: Secrets) -> dict[str, bytes]:
     }
     if options.ca_pem is not None:
         files["csms-ca.pem"] = options.ca_pem
+    if options.crl_pem is not None:
+        files["firmware-crl.pem"] = options.crl_pem
     return files
 
 
@@ -83,7 +88,7 @@ def configuration(borne: Borne, options: Options) -> str:
         f"max_current = {borne.supply_a:g}",
         "",
         "[board]",
-        'kind = "raspberry-pi"',
+        f"kind = {_quoted(_board(borne))}",
         "",
         "[meter_bus]",
         'port = "/dev/chargepoint-meters"',
@@ -105,6 +110,8 @@ def configuration(borne: Borne, options: Options) -> str:
             f"socket = {'false' if point.socket == 'cable' else 'true'}",
             f"meter = {{ model = {_quoted(point.meter)}, unit = {point.unit} }}",
         ]
+        if point.controller is not None:
+            lines.append(f"controller = {_controller(point.controller)}")
         if point.socket == "T2+EF":
             lines += ["[evse.domestic]", f"phase = {_quoted(rotation[0])}"]
     lines += [
@@ -116,9 +123,29 @@ def configuration(borne: Borne, options: Options) -> str:
     ]
     if options.ca_pem is not None:
         lines.append(f'csms_ca_file = "{ETC}/csms-ca.pem"')
+    if options.crl_pem is not None:
+        lines.append(f'firmware_crl_file = "{ETC}/firmware-crl.pem"')
     if options.security_profile == 3:
         lines += [f'client_certificate_file = "{ETC}/client.pem"', f'client_key_file = "{ETC}/client-key.pem"']
     return "\n".join(lines) + "\n"
+
+
+def _board(borne: Borne) -> str:
+    return "modbus-pilot" if any(point.controller for point in borne.points) else "raspberry-pi"
+
+
+def _controller(controller: Controller) -> str:
+    """The table of an external pilot controller; what is not said is as the maker delivers it."""
+    keys = [f"model = {_quoted(controller.model)}"]
+    if controller.device:
+        keys.append(f"device = {_quoted(controller.device)}")
+    else:
+        keys.append(f"host = {_quoted(controller.host)}")
+    if controller.port is not None:
+        keys.append(f"port = {controller.port}")
+    if controller.unit is not None:
+        keys.append(f"unit = {controller.unit}")
+    return "{ " + ", ".join(keys) + " }"
 
 
 def _quoted(text: str) -> str:

@@ -4,6 +4,9 @@ Columns: `serial, commune, identity, evse_ids, supply_a, phases, sockets, meters
 spaces:
 
     ARD-0001,Sedan,FR-ARD-0001,FR*ARD*E0001*1 FR*ARD*E0001*2,52,3,T2+EF T2,eastron-sdm630:1 eastron-sdm630:2
+
+A column `controllers` may follow. Where it is filled, external controllers handle the pilots of that borne, one per
+point: `MODEL@HOST`, `MODEL@HOST:PORT` or `MODEL@/dev/LINE`, each with `MODEL:UNIT` where the unit is not the maker's.
 """
 
 import csv
@@ -13,9 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chargepoint.config_check import meter_models
+from chargepoint.config_hardware import controller_models
 from chargepoint.config_lines import closest
 
 COLUMNS = ("serial", "commune", "identity", "evse_ids", "supply_a", "phases", "sockets", "meters")
+CONTROLLERS = "controllers"
+"""The column that may be missing."""
 SOCKETS = ("T2", "T2+EF", "cable")
 """A Type 2 socket, one with a domestic socket beside it, a tethered cable."""
 
@@ -23,6 +29,11 @@ EVSE_ID = re.compile(r"[A-Z]{2}\*[A-Z0-9]{3}\*E[A-Z0-9](?:[A-Z0-9*]{0,29})")
 """Country, operator, type E, number of the outlet (ISO 15118-2, Annex H), as in the French registry."""
 _SERIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,24}")
 """OCPP 1.6: chargePointSerialNumber has 25 characters; it is a file name here, too."""
+_CONTROLLER = re.compile(
+    r"(?P<model>[^:@]+)(?::(?P<unit>\d{1,3}))?@"
+    r"(?:(?P<device>/dev/[^@\s]+)|(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::(?P<port>\d{1,5}))?)"
+)
+"""Model, unit, and a serial device or a host (IPv6 in brackets) with its port."""
 _IDENTITY = re.compile(r"[A-Za-z0-9*_=:+|@.-]{1,48}")
 """OCPP-J 1.6, 3.1.1 and OCPP 2.0.1 identifierString: the last segment of the address."""
 
@@ -37,6 +48,18 @@ class FleetError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Controller:
+    """An external pilot controller: on TCP (`host`, `port`) or on a serial line (`device`)."""
+
+    model: str
+    unit: int | None
+    """None: as the maker delivers it."""
+    host: str = ""
+    port: int | None = None
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
     """One point of a borne."""
 
@@ -44,6 +67,8 @@ class Point:
     socket: str
     meter: str
     unit: int
+    controller: Controller | None = None
+    """None: the carrier board handles the pilot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +81,8 @@ class Borne:
     supply_a: float
     phases: int
     points: tuple[Point, ...]
+    line: int
+    """Where it stands in the list."""
 
 
 def read(path: Path) -> list[Borne]:
@@ -76,13 +103,14 @@ def read(path: Path) -> list[Borne]:
     for row in rows:
         line = rows.line_num
         if None in row or None in row.values():
-            mistakes.append(f"line {line}: not {len(COLUMNS)} fields; quote one that holds a {delimiter!r}")
+            fields = len(rows.fieldnames or ())
+            mistakes.append(f"line {line}: not {fields} fields; quote one that holds a {delimiter!r}")
             continue
-        cells = {name: str(row[name]).strip() for name in COLUMNS}
+        cells = {name: str(row.get(name, "")).strip() for name in (*COLUMNS, CONTROLLERS)}
         wrong = [*_wrong(cells), *_twice(cells, line, seen)]
         mistakes += [f"line {line}: {text}" for text in wrong]
         if not wrong:
-            bornes.append(_borne(cells))
+            bornes.append(_borne(cells, line))
     if not bornes and not mistakes:
         mistakes.append("line 2: the list has no borne")
     if mistakes:
@@ -116,6 +144,7 @@ def _wrong_points(cells: dict[str, str]) -> Iterator[str]:
     for socket in sockets:
         if socket not in SOCKETS:
             yield f"socket {socket!r}: write {', '.join(SOCKETS)}"
+    yield from _wrong_controllers(cells[CONTROLLERS].split(), len(ids))
     models, units = meter_models(), [meter.partition(":")[2] for meter in meters]
     for meter in meters:
         model, _, unit = meter.partition(":")
@@ -125,6 +154,23 @@ def _wrong_points(cells: dict[str, str]) -> Iterator[str]:
             yield f"meter {meter!r}: write MODEL:UNIT with a Modbus unit of 1 to 247"
         elif units.count(unit) > 1:
             yield f"meter {meter!r}: unit {unit} stands twice on the bus of this borne"
+
+
+def _wrong_controllers(texts: list[str], points: int) -> Iterator[str]:
+    if texts and len(texts) != points:
+        yield f"{len(texts)} controllers for {points} points: each point has one, or leave the field empty"
+    models = controller_models()
+    for text in texts:
+        found = _CONTROLLER.fullmatch(text)
+        if found is None:
+            yield f"controller {text!r}: write MODEL@HOST, MODEL@HOST:PORT, MODEL@/dev/LINE, or MODEL:UNIT@..."
+            continue
+        if found["model"] not in models:
+            yield f"controller {found['model']!r} is not known{closest(found['model'], models)}"
+        if found["unit"] and not _between(found["unit"], 1, 255):
+            yield f"controller {text!r}: its Modbus unit is 1 to 255"
+        if found["port"] and not _between(found["port"], 1, 65535):
+            yield f"controller {text!r}: its port is 1 to 65535"
 
 
 def _twice(cells: dict[str, str], line: int, seen: dict[tuple[str, str], int]) -> Iterator[str]:
@@ -147,13 +193,13 @@ def _between(text: str, least: float, most: float) -> bool:
         return False
 
 
-def _borne(cells: dict[str, str]) -> Borne:
+def _borne(cells: dict[str, str], line: int) -> Borne:
     points = []
-    for evse_id, socket, meter in zip(
-        cells["evse_ids"].split(), cells["sockets"].split(), cells["meters"].split(), strict=True
-    ):
+    controllers = [_controller(text) for text in cells[CONTROLLERS].split()]
+    lists = (cells["evse_ids"].split(), cells["sockets"].split(), cells["meters"].split())
+    for number, (evse_id, socket, meter) in enumerate(zip(*lists, strict=True)):
         model, _, unit = meter.partition(":")
-        points.append(Point(evse_id, socket, model, int(unit)))
+        points.append(Point(evse_id, socket, model, int(unit), controllers[number] if controllers else None))
     return Borne(
         serial=cells["serial"],
         commune=cells["commune"],
@@ -161,4 +207,18 @@ def _borne(cells: dict[str, str]) -> Borne:
         supply_a=float(cells["supply_a"]),
         phases=int(cells["phases"]),
         points=tuple(points),
+        line=line,
+    )
+
+
+def _controller(text: str) -> Controller:
+    found = _CONTROLLER.fullmatch(text)
+    if found is None:
+        raise ValueError(text)  # `_wrong_controllers` has judged it
+    return Controller(
+        model=found["model"],
+        unit=int(found["unit"]) if found["unit"] else None,
+        host=(found["host"] or "").strip("[]"),
+        port=int(found["port"]) if found["port"] else None,
+        device=found["device"] or "",
     )
