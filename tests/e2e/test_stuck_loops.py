@@ -14,13 +14,17 @@ import virtual_time
 from injected_borne import CountedJournal
 
 from chargepoint.config import Config
+from chargepoint.journal import transactions
 from chargepoint.journal.journal import FILE_NAME
+from chargepoint.journal.stamp import Stamp
 from chargepoint.meter.bus import MeterBus
-from chargepoint.ocpp.connection import Link
+from chargepoint.ocpp.connection import LONGEST_ATTEMPT_S, Link
+from chargepoint.ocpp.lookout import longest_call_s
 from chargepoint.ocpp.queue import OutboxSender
 from chargepoint.ocpp.v16.status import StatusReporter
-from chargepoint.processes.station import ALLOWED_TICKS, compose
+from chargepoint.processes.station import METER_BUS_TICKS, compose
 from chargepoint.reader.reader import BadgeReader
+from chargepoint.sim.central_system import SILENCE, CentralSystem
 from chargepoint.station.evse_link import EvseLink
 from chargepoint.station.progress import SILENT_TICKS, Stuck
 from chargepoint.tic.listener import TicListener
@@ -34,6 +38,16 @@ LOOPS: dict[str, type] = {
     "badge reader": BadgeReader,
     "TIC listener": TicListener,
 }
+
+
+ALLOWED_TICKS = {
+    "link to the central system": LONGEST_ATTEMPT_S,
+    "outbox": longest_call_s(30),
+    "status reports": longest_call_s(30),
+    "meter bus": METER_BUS_TICKS,
+}
+"""Where it is more than usual; with the MessageTimeout that a borne has by default."""
+NEWS = ("Authorize", "DataTransfer", "Heartbeat", "MeterValues", "StartTransaction", "StatusNotification")
 
 
 class Freezable:
@@ -78,8 +92,8 @@ class Manager:
                 return count
 
 
-def borne(tmp_path: Path) -> Config:
-    """Nothing is there: no safety process, no device, no central system. The loops go on all the same."""
+def borne(tmp_path: Path, url: str = "ws://csms.test/ocpp", keys: dict[str, Any] | None = None) -> Config:
+    """No safety process and no device is there, and at that name no central system. The loops go on all the same."""
     return msgspec.convert(
         {
             "station": {"id": "CP", "state_dir": tmp_path, "run_dir": tmp_path},
@@ -87,7 +101,7 @@ def borne(tmp_path: Path) -> Config:
             "board": {"kind": "simulated"},
             "evse": [{"id": 1, "max_current": 32, "meter": {"model": "eastron-sdm630", "unit": 1}}],
             "tic": {},
-            "ocpp": {"url": "ws://csms.test/ocpp", "security_profile": 0},
+            "ocpp": {"url": url, "security_profile": 0, "configuration": keys or {}},
         },
         Config,
     )
@@ -123,6 +137,33 @@ def test_loops_that_have_nothing_but_trouble_feed_the_watchdog_for_ever(
     fed = virtual_time.run(live(borne(tmp_path), manager, 2000, 0))
     assert sum(fed) >= 1900
     assert max(b - a for a, b in _gaps(fed)) <= 3
+
+
+@pytest.mark.parametrize("silent", [NEWS, tuple(n for n in NEWS if n != "Heartbeat")], ids=["nothing", "the-time"])
+def test_a_central_system_that_answers_hardly_leaves_every_loop_alive_with_the_longest_message_timeout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, silent: tuple[str, ...]
+) -> None:
+    """Registered, then silent: outbox, statuses, heartbeat and key figures wait for their time-outs one after another.
+
+    The timeout of 600 s is one that was taken once; it counts as the longest there is.
+    """
+    manager = Manager(monkeypatch, tmp_path / "notify")
+    keys = {"MessageTimeout": 600, "KpiInterval": 60, "WebSocketPingInterval": 30}
+
+    async def play() -> tuple[list[int], CentralSystem]:
+        journal = CountedJournal.open(tmp_path / FILE_NAME, "boot-1")
+        start = (1, 1, "TAG", None, None, "boot-1:1", Stamp(journal.boot, 1.0, 1.8e9), 100)
+        await journal.write(lambda db: transactions.begin(db, *start))
+        journal.close()
+        async with CentralSystem() as central:
+            central.answers.update(dict.fromkeys(silent, SILENCE))
+            accepted = {"status": "Accepted", "currentTime": "2027-01-15T08:00:00Z", "interval": 60}
+            central.answers["BootNotification"] = accepted
+            return await live(borne(tmp_path, central.url, keys), manager, 4000, 0), central
+
+    fed, central = virtual_time.run(play())
+    assert max(b - a for a, b in _gaps(fed)) <= 3
+    assert len(central.calls("StartTransaction")) >= 1 and len(central.calls("BootNotification")) == 1
 
 
 @pytest.mark.parametrize("name", LOOPS)

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chargepoint.journal import outbox, transactions
+from chargepoint.journal import outbox, store, transactions
 from chargepoint.journal.stamp import Stamp
+from chargepoint.ocpp.v16.configuration import AREA
 from chargepoint.ocpp.v16.keys import ALL, MAX_KEYS, Access
 from chargepoint.sim.central_system import SILENCE, CallFailed, CentralSystem, Fail
 from chargepoint.station.api import BackendUnreachable, ConnectorStatus, StatusChanged
@@ -119,6 +120,22 @@ async def test_a_bad_initial_value_is_left_out_and_the_rest_applied(start, centr
     await borne.accepted()
     assert borne.station.settings.connection_timeout_s == 120
     assert borne.station.settings.blink_repeat == 7
+
+
+async def test_a_kept_value_above_its_bound_counts_as_the_bound(start, central):
+    borne = await start(central)
+    await borne.accepted()
+    await change(central, "MessageTimeout", 120)
+    refused = await central.call("ChangeConfiguration", {"key": "MessageTimeout", "value": "121"})
+    assert refused == {"status": "Rejected"}
+    await borne.journal.write(lambda db: store.put(db, AREA, "MessageTimeout", "600"))
+    borne.task.cancel()
+    await asyncio.gather(borne.task, return_exceptions=True)
+    borne.journal.close()
+    await central.wait_until(lambda: not central.connections)
+    await start(central)
+    await central.wait_connected()
+    assert await _value(central, "MessageTimeout") == "120"
 
 
 async def _value(central: CentralSystem, name: str) -> str:

@@ -12,7 +12,7 @@ from station_harness import FakeTime, Harness, station
 
 from chargepoint.journal import history
 from chargepoint.station.kpis import Kpis
-from chargepoint.station.progress import SILENT_TICKS, Stuck
+from chargepoint.station.progress import SILENT_TICKS, Progress, Stuck
 
 
 def play(tmp_path: Path, body: Callable[[Harness], Coroutine[Any, Any, None]], **more: Any) -> None:
@@ -226,6 +226,19 @@ def test_a_loop_that_does_not_get_round_ends_the_process_and_is_named(tmp_path: 
                 h.station.tick()
 
     play(tmp_path, body)
+
+
+def test_a_loop_may_take_what_it_was_allowed_when_it_last_got_round() -> None:
+    """A longer time-out may still be running when a shorter one is set."""
+    allowed = 50
+    progress = Progress()
+    progress.watch("loop", lambda: 0, lambda: allowed)
+    progress.tick()
+    allowed = 5
+    for _ in range(49):
+        progress.tick()
+    with pytest.raises(Stuck):
+        progress.tick()
 
 
 def test_the_service_manager_hears_ready_alive_and_stopping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,10 +21,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
-from chargepoint.ocpp.lookout import LOOK_S, Lookout
+from chargepoint.ocpp.lookout import LOOK_S, SLACK_S, Lookout
 
 OPEN_TIMEOUT_S: Final = 15.0
 CLOSE_TIMEOUT_S: Final = 2.0
+LONGEST_ATTEMPT_S: Final = round(OPEN_TIMEOUT_S + 4 * CLOSE_TIMEOUT_S + SLACK_S)
+"""An attempt to connect has come to something by then; the closing has up to four waits of its own."""
 MAX_MESSAGE: Final = 1 << 20
 """Bytes; a longer message of the central system closes the connection with status 1009."""
 HEX_KEY_LENGTH: Final = 32

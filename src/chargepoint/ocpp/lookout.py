@@ -7,6 +7,20 @@ from typing import Final
 
 LOOK_S: Final = 5.0
 """However long there is nothing to do, a loop shows so often that it lives."""
+ANSWER_TIMEOUT_MAX_S: Final = 120
+"""The longest MessageTimeout: what keeps a call waiting longer keeps all the others waiting as well."""
+CALLERS: Final = 10
+"""So many may want to call at once, and one CALL is under way at a time: outbox, statuses, heartbeat, two kinds of
+reports, key figures, loose messages, the certificate's renewal, a badge at either point."""
+SLACK_S: Final = 20.0
+
+
+def longest_call_s(timeout_s: float) -> int:
+    """Seconds after which a call has its answer or has been given up, with all the others before it in the queue.
+
+    `timeout_s`: MessageTimeout. The one that is under way may have begun under a longer one.
+    """
+    return round(ANSWER_TIMEOUT_MAX_S + (CALLERS - 1) * timeout_s + SLACK_S)
 
 
 class Lookout:

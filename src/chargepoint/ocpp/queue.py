@@ -27,7 +27,7 @@ from chargepoint.station.api import Authorization
 NEVER_DELIVERED: Final = "-1"
 """The transaction id of what belongs to a start the central system never took (errata 3.18)."""
 BATCH: Final = 32
-SLICE_S: Final = 600.0
+SLICE_S: Final = 60.0
 MOST: Final = 20_000
 """Messages; above it meter values are thinned out, a start or a stop never."""
 
@@ -199,6 +199,7 @@ class OutboxSender:
                 self._ready.clear()  # until the next connection is accepted
                 return False
             except AnswerTimeout as failure:
+                self.lookout.turns += 1
                 if not await self._courier.alive():
                     self._ready.clear()
                     return False

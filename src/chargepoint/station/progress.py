@@ -18,9 +18,11 @@ class Stuck(Exception):
 @dataclass(slots=True)
 class _Loop:
     turns: Callable[[], int]
-    allowed: int
+    allowed: Callable[[], int]
     last: int
     silent: int = 0
+    most: int = 0
+    """Ticks: the largest allowance since it last got round; what began under a longer one may last so long."""
 
 
 class Progress:
@@ -29,15 +31,18 @@ class Progress:
     def __init__(self) -> None:
         self._loops: dict[str, _Loop] = {}
 
-    def watch(self, name: str, turns: Callable[[], int], allowed: int = SILENT_TICKS) -> None:
-        """`turns`: a number that changes as the loop gets round; `allowed`: ticks it may take."""
+    def watch(self, name: str, turns: Callable[[], int], allowed: Callable[[], int] = lambda: SILENT_TICKS) -> None:
+        """`turns`: a number that changes as the loop gets round; `allowed`: ticks it may take, as things stand."""
         self._loops[name] = _Loop(turns, allowed, turns())
 
     def tick(self) -> None:
         """One tick of the station. Raises Stuck, naming the loop that does not go on."""
         for name, loop in self._loops.items():
             turns = loop.turns()
-            loop.silent = 0 if turns != loop.last else loop.silent + 1
-            loop.last = turns
-            if loop.silent > loop.allowed:
+            if turns != loop.last:
+                loop.silent, loop.most, loop.last = 0, 0, turns
+            else:
+                loop.silent += 1
+            loop.most = max(loop.most, loop.allowed())
+            if loop.silent > loop.most:
                 raise Stuck(f"the loop of the {name} has not got round for {loop.silent} ticks")

@@ -19,8 +19,9 @@ from chargepoint.journal import outbox, tokens
 from chargepoint.journal.journal import Journal
 from chargepoint.journal.stamp import Stamp
 from chargepoint.ocpp import security_log
-from chargepoint.ocpp.connection import Link
+from chargepoint.ocpp.connection import LONGEST_ATTEMPT_S, Link
 from chargepoint.ocpp.installer import ExchangeInstaller, Installer
+from chargepoint.ocpp.lookout import longest_call_s
 from chargepoint.ocpp.queue import OutboxSender, Outgoing, Taken
 from chargepoint.ocpp.rpc import AnswerTimeout, AnswerUnusable, CallFailed, LinkLost, NotSendable, Payload, Rpc
 from chargepoint.ocpp.tap import Tap
@@ -222,14 +223,17 @@ class Backend:
         """There is something new in the journal's outbox."""
         self._sender.wake()
 
-    def loops(self) -> dict[str, Callable[[], int]]:
-        """What must get round again and again, by name; the outbox rests long between attempts, if it is told to."""
-        kept = {
-            "link to the central system": self._link.lookout,
-            "outbox": self._sender.lookout,
-            "status reports": self._status.lookout,
+    def loops(self) -> dict[str, tuple[Callable[[], int], Callable[[], int]]]:
+        """What must get round again and again, by name: its turns, and the seconds one may take as things stand."""
+
+        def a_call() -> int:
+            return longest_call_s(self._protocol.message_timeout_s)
+
+        return {
+            "link to the central system": (lambda: self._link.lookout.turns, lambda: LONGEST_ATTEMPT_S),
+            "outbox": (lambda: self._sender.lookout.turns, a_call),
+            "status reports": (lambda: self._status.lookout.turns, a_call),
         }
-        return {name: lambda lookout=lookout: lookout.turns for name, lookout in kept.items()}  # type: ignore[misc]
 
     def connect(self) -> None:
         """Connect at once, and stay connected."""

@@ -13,7 +13,7 @@ import structlog
 
 from chargepoint.journal import store
 from chargepoint.journal.journal import Journal
-from chargepoint.ocpp.v16.keys import ALL, MAX_VALUE, Access, Key, Owners, show
+from chargepoint.ocpp.v16.keys import ALL, MAX_VALUE, Access, Key, Owners, TooMuch, show
 
 AREA: Final = "settings"
 
@@ -68,6 +68,9 @@ class Configuration:
             return
         try:
             key.write(self._owners, text)
+        except TooMuch as error:  # an earlier version took it: the most there is comes nearer to it than the default
+            log.warning("value of a key reduced", source=source, key=name, to=error.most, reason=str(error))
+            key.write(self._owners, error.most)
         except ValueError as error:
             log.error("bad value of a key ignored", source=source, key=name, reason=str(error))
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 from chargepoint.config import Config
 from chargepoint.energy.profiles import Bounds
 from chargepoint.ocpp.connection import LinkPolicy
+from chargepoint.ocpp.lookout import ANSWER_TIMEOUT_MAX_S
 from chargepoint.ocpp.queue import RetryPolicy
 from chargepoint.ocpp.truststore import CHAIN_MAX, STORE_MAX
 from chargepoint.ocpp.v16.connectors import Connectors
@@ -102,6 +103,14 @@ class Key:
     """Kept by its owner and not among the settings; the configuration file gives it elsewhere."""
 
 
+class TooMuch(ValueError):
+    """A number above what the key takes. `most`: what it takes."""
+
+    def __init__(self, sentence: str, most: str) -> None:
+        super().__init__(sentence)
+        self.most = most
+
+
 def boolean(text: str) -> bool:
     """`true` or `false`, in any case."""
     lowered = text.strip().lower()
@@ -117,7 +126,9 @@ def integer(least: int = 0, most: int = MAX_INT) -> Callable[[str], int]:
         if not _INTEGER.fullmatch(text.strip()):
             raise ValueError(f"{text!r} is not an integer")
         value = int(text)
-        if not least <= value <= most:
+        if value > most:
+            raise TooMuch(f"{value} is not from {least} to {most}", show(most))
+        if value < least:
             raise ValueError(f"{value} is not from {least} to {most}")
         return value
 
@@ -251,7 +262,7 @@ CORE: Final[Sequence[Key]] = (
     _setting("LocalAuthorizeOffline", "local_authorize_offline", boolean),
     _setting("LocalPreAuthorize", "local_pre_authorize", boolean),
     _setting("MaxEnergyOnInvalidId", "max_energy_on_invalid_wh", integer()),
-    _protocol("MessageTimeout", "message_timeout_s", integer(1, 600)),
+    _protocol("MessageTimeout", "message_timeout_s", integer(1, ANSWER_TIMEOUT_MAX_S)),
     _setting("MeterValuesAlignedData", "aligned_measurands", measurands),
     _fact("MeterValuesAlignedDataMaxLength", MEASURANDS_MAX),
     _setting("MeterValuesSampledData", "sampled_measurands", measurands),

@@ -100,6 +100,7 @@ class StatusReporter:
         return since + self._minimum_s() - asyncio.get_running_loop().time()
 
     async def _tell(self, event: StatusChanged, mark: int) -> bool:
+        self.lookout.turns += 1
         if not await self._send(event, mark):
             self._online = False
             return False
