@@ -6,7 +6,7 @@ Both processes and every report read this table; nothing else decides what a fau
 `ocpp16` the ChargePointErrorCode of OCPP 1.6.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -66,7 +66,9 @@ class FaultRow:
     latching: bool
     """Survives a restart and a power cut."""
     faulted: bool
-    """The connector's OCPP status is Faulted while it is active."""
+    """The connector's OCPP status is Faulted while it is active (but see `pauses`)."""
+    pauses: bool
+    """A transaction under way waits for its end, however long, and is shown as suspended by the borne, not as Faulted."""
     owner: Owner
     whole_borne: bool
     """Its cause belongs to no point."""
@@ -92,13 +94,14 @@ def _row(
     count: int = 0,
     latching: bool = False,
     faulted: bool | None = None,
+    pauses: bool = False,
     owner: Owner = Owner.EVSE,
     whole_borne: bool = False,
 ) -> None:
     stops = effect in (Effect.OPEN, Effect.STOP)
     FAULTS[name] = FaultRow(
         name=name, mrec=mrec, ocpp16=ocpp16, severity=severity, effect=effect, recover=recover, after_s=after_s,
-        count=count, latching=latching, faulted=stops if faulted is None else faulted, owner=owner,
+        count=count, latching=latching, faulted=stops if faulted is None else faulted, pauses=pauses, owner=owner,
         whole_borne=whole_borne, en=en, fr=fr,
     )  # fmt: skip
 
@@ -227,7 +230,7 @@ _row(
     fr="Les contacts de la prise sont chauds : le courant est réduit.",
 )  # fmt: skip
 _row(
-    "over-temperature", "CX019", "HighTemperature", _CRITICAL, _STOP, _SELF,
+    "over-temperature", "CX019", "HighTemperature", _CRITICAL, _STOP, _SELF, pauses=True,
     en="The socket's contacts are too hot: charging is stopped until they are cool.",
     fr="Les contacts de la prise sont trop chauds : charge arrêtée jusqu'à refroidissement.",
 )  # fmt: skip
@@ -283,6 +286,12 @@ _row(
     "lease-ended", "", "InternalError", _WARNING, _STOP, _SELF, faulted=False,
     en="The station process stopped renewing its permission: the car waits until it is back.",
     fr="Le processus station ne renouvelle plus sa permission : le véhicule attend son retour.",
+)  # fmt: skip
+
+_row(
+    "unknown-latch", "", "InternalError", _CRITICAL, _OPEN, _TECHNICIAN, latching=True,
+    en="Another version of the software latched a fault that this one does not know. Find its cause by its name, then acknowledge.",
+    fr="Une autre version du logiciel a verrouillé un défaut que celle-ci ne connaît pas. Trouvez sa cause d'après son nom, puis acquittez.",
 )  # fmt: skip
 
 # --- an external pilot controller ----------------------------------------------------------------------------------
@@ -388,6 +397,11 @@ _row(
 def fault(name: str) -> FaultRow:
     """The row of that name. Raises KeyError for a name that no row has."""
     return FAULTS[name]
+
+
+def row_of(name: str) -> FaultRow:
+    """The row of that name. A name that no row has is another version's: it stands in the row of `unknown-latch`."""
+    return FAULTS.get(name) or replace(FAULTS["unknown-latch"], name=name)
 
 
 def stops(row: FaultRow) -> bool:

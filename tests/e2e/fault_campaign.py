@@ -270,9 +270,10 @@ async def play(case: Case, stage: Stage) -> None:
 
 async def told(stage: Stage, mark: int, row: FaultRow) -> None:
     """The central system hears of it, with the error code of its row."""
+    shown = "SuspendedEVSE" if row.pauses else "Faulted"
     await stage.central.wait_for(
         "StatusNotification",
-        lambda p: (p["connectorId"], p["status"], p["errorCode"]) == (stage.evse, "Faulted", row.ocpp16),
+        lambda p: (p["connectorId"], p["status"], p["errorCode"]) == (stage.evse, shown, row.ocpp16),
         after=mark,
         timeout_s=TOLD_S,
     )

@@ -13,7 +13,8 @@ from typing import Any
 
 from chargepoint.board.types import LockDrive
 from chargepoint.evse.contactor import Contactor
-from chargepoint.evse.pilot import DIODE_BAD_RESULTS
+from chargepoint.evse.domestic import SETTLED_PASSES
+from chargepoint.evse.pilot import DIODE_MISSING
 from chargepoint.evse.point import LOCK_LOST_RESULTS, Point
 from chargepoint.evse.register import Active
 from chargepoint.evse.selftest import Phase
@@ -79,9 +80,11 @@ DUE: dict[str, Callable[[Any, Point], bool]] = {
 """Deadlines."""
 
 BOUNDED: dict[str, int] = {
-    "DiodeCheck._bad": DIODE_BAD_RESULTS, "VoltageWatch._gap": GAP_RESULTS, "Point.lock_lost": LOCK_LOST_RESULTS,
+    "DiodeCheck._bad": DIODE_MISSING, "VoltageWatch._gap": GAP_RESULTS, "Point.lock_lost": LOCK_LOST_RESULTS,
+    "second Contactor._dead": SETTLED_PASSES,
 }  # fmt: skip
-"""Long counters of results: none, some, and (after the move that says so) one less than the bound."""
+"""Long counters of results: none, some, and (after the move that says so) one less than the bound. Of one that also
+goes down in steps of one, "some" goes to none at once, or (after that move) stays."""
 
 CAPPED: dict[str, int] = {
     "ConverterWatch._bad": 3, "VoltageWatch._over": 3, "Contactor._dead": 3,
@@ -108,7 +111,7 @@ IGNORED = {
     "Contactor.openings_under_load", "Contactor.detail", "WakeUp.count", "SelfTests.detail", "SelfTests.rcd_detail",
     "SelfTests.runs", "SelfTests.passed_at", "FaultRegister.active", "FaultRegister.changes", "FaultRegister.trips",
     "FaultRegister._recoveries", "ConverterWatch.trusted", "SelfTests.measured", "SelfTests.pilot_detail",
-    "SelfTests._rcd_ms", "SelfTests._rdc_ms", "Domestic.plug_count",
+    "SelfTests._rcd_ms", "SelfTests._rdc_ms", "Domestic.plug_count", "Contactor.settled_results",
 }  # fmt: skip
 """Reported only, made anew in each pass before anybody looks, told by another value, or kept by `Frames` itself."""
 
@@ -127,7 +130,7 @@ class Frames:
         self.point = point
         self._fields: list[tuple[Any, str]] = []
         self._tidy: list[tuple[Any, str, str, Callable[[Any, Point], bool]]] = []
-        self._capped: list[tuple[Any, str, int]] = []
+        self._capped: list[tuple[Any, str, int, int | None]] = []
         self._dead: list[tuple[Any, str, Callable[[Any, Point], bool], Any]] = []
         self._ends: dict[int, tuple[str, Any]] = {}
         self.names: list[str] = ["active", "spent", "duty"]
@@ -151,7 +154,9 @@ class Frames:
     def _field(self, thing: Any, name: str, full: str, still: frozenset[str]) -> None:
         place = len(self.names)
         second = isinstance(thing, Contactor) and thing is not self.point.contactor
-        self.names.append(f"second {full}" if second else full)
+        known = f"second {full}" if second else full
+        bound = BOUNDED.get(known)
+        self.names.append(known)
         self._fields.append((thing, name))
         if full in RUNS:
             runs = RUNS[full] if full not in still else STILL.get(full, _never)
@@ -163,16 +168,16 @@ class Frames:
             self._tidy.append((thing, name, "due", runs))
             if full not in still or runs is not _always:
                 self._ends[place] = ("due", PAST)
-        elif full in BOUNDED and full in still:
+        elif bound is not None and known in still:
             self._dead.append((thing, name, _always, 0))
-        elif full in BOUNDED:
-            self._capped.append((thing, name, 1))
-            self._ends[place] = ("bad", BOUNDED[full] - 1)
+        elif bound is not None:
+            self._capped.append((thing, name, 1, bound))
+            self._ends[place] = ("bad", bound - 1)
         else:
             value = getattr(thing, name)
             assert not isinstance(value, float) or not abs(value - NOW) < 500, f"{full} is a time that no table knows"
             if full in CAPPED:
-                self._capped.append((thing, name, CAPPED[full]))
+                self._capped.append((thing, name, CAPPED[full], None))
         if full in DEAD:
             self._dead.append((thing, name, *DEAD[full]))
         if full in still and full not in self._timers():
@@ -188,10 +193,9 @@ class Frames:
         for thing, name, dead, value in self._dead:
             if dead(thing, point):
                 setattr(thing, name, value)
-        for thing, name, cap in self._capped:
+        for thing, name, cap, bound in self._capped:
             value = getattr(thing, name)
             if value > cap:
-                bound = BOUNDED.get(f"{type(thing).__name__}.{name}")
                 setattr(thing, name, cap if bound is None or value < bound else bound)
         for thing, name, kind, runs in self._tidy:
             value = getattr(thing, name)
@@ -261,11 +265,14 @@ class Frames:
                 yield f"lock moves {level}", _with(frame, DUTY, level)
 
     def all_over(self, frame: Frame) -> Frame:
-        """Every timer has ended, as after hours without a pass; the tests are in date and the station goes on."""
+        """Every timer has ended, as after hours without a pass; the tests are in date and the station goes on. An
+        opening that is being confirmed is so with the next result."""
         kept = ("SelfTests.rcd_passed_at", "Lease._until", "Point._calm_until")
         after = list(frame)
         for place, (kind, end) in self._ends.items():
             if self.names[place] not in kept and kind != "bad" and frame[place] in (NOW, AHEAD):
+                after[place] = end
+            if self.names[place] == "second Contactor._dead" and frame[place]:
                 after[place] = end
         after[self._calm] = PAST
         after[ACTIVE] = tuple((name, present, False) for name, present, _ in frame[ACTIVE])

@@ -215,3 +215,16 @@ def test_a_permission_that_leaves_the_domestic_socket_ends_it_also_during_a_rele
     rig.point.permit(Permit(1, False, 0.0), rig.now)
     rig.run(0.02)
     assert not rig.out.domestic_contactor
+
+
+def test_the_domestic_contactor_is_open_after_three_readings_of_its_mirror_contact_not_of_one() -> None:
+    rig = live()
+    assert rig.point.domestic is not None
+    made = rig.point.domestic.contactor
+    rig.world.domestic_plug = False
+    took = rig.until(lambda: made.open_confirmed, 1.0)
+    assert 0.145 < took < 0.165
+    rig.world.domestic_welded = True
+    rig.step()
+    rig.world.domestic_welded = False
+    assert 0.145 < rig.until(lambda: made.open_confirmed, 1.0) < 0.165

@@ -289,3 +289,31 @@ def test_an_acknowledged_test_failure_is_tested_again() -> None:
     rig.run(4.0)
     assert rig.faults == set()
     assert rig.point.self_tests.in_date(rig.now)
+
+
+def test_a_diode_missing_in_every_second_result_is_one_too() -> None:
+    rig = Rig().charging()
+    begun = rig.now
+    while rig.out.contactor:
+        rig.world.diode = not rig.world.diode
+        rig.step()
+        assert rig.now - begun < 0.5
+    assert rig.now - begun > 0.35 and rig.faults == {"diode"}
+
+
+def test_a_diode_missing_in_every_third_result_is_not_seen_as_gone() -> None:
+    rig = Rig().charging()
+    for number in range(300):
+        rig.world.diode = bool(number % 3)
+        rig.step()
+    assert rig.out.contactor and rig.faults == set()
+
+
+def test_a_contactor_waits_until_good_results_outweigh_the_diodes_last_bad_ones() -> None:
+    rig = Rig().run(1.0).permit().plug(pilot="C")
+    rig.until(lambda: rig.out.duty < 100.0, 1.0)
+    begun = rig.now
+    while not rig.out.contactor and rig.now - begun < 2.0:
+        rig.world.diode = not rig.world.diode
+        rig.step()
+    assert not rig.out.contactor and rig.faults == {"diode"}

@@ -38,7 +38,7 @@ def test_the_numbers_are_the_chosen_ones() -> None:
     assert (point.SHORT_S, point.MATING_S, point.TORN_S, point.LOCK_LOST_RESULTS) == (0.1, 0.5, 1.0, 8)
     assert (contactor.CLOSE_TRIES, contactor.DROP_S, contactor.SETTLED_RESULTS) == (2, 0.1, 3)
     assert (lock.RETRY_STUCK_S, lock.KEPT_FOR_OPENING) == (60.0, 3)
-    assert (pilot.SETTLE_RESULTS, pilot.DIODE_BAD_RESULTS, pilot.STRAYED) == (3, 10, 6)
+    assert (pilot.SETTLE_RESULTS, pilot.DIODE_MISSING, pilot.STRAYED) == (3, 20, 6)
     assert (proximity.RESULTS_TO_CHANGE, proximity.STRAYED, proximity.NEAR_OHM) == (2, 3, 0.02)
     assert (offer.RESTORE_C, offer.SENSOR_MIN_C, offer.SENSOR_MAX_C) == (62.0, -45.0, 125.0)
     assert offer.DERATE_STEPS == ((65.0, 0.5), (68.0, 0.25), (71.0, 0.0))
@@ -47,7 +47,7 @@ def test_the_numbers_are_the_chosen_ones() -> None:
     assert (watch.DUTY_TOLERANCE, watch.DUTY_SETTLE_S, watch.DUTY_BAD_S, watch.WATCHDOG_GRACE_S) == (3.0, 0.3, 0.2, 1.0)
     assert (selftest.TRIP_S, selftest.RELEASE_S, selftest.RCD_TRIES, selftest.PILOT_DUTY) == (0.5, 1.0, 2, 10.0)
     assert (selftest.PILOT_S, selftest.LOCK_S, selftest.RETRY_S) == (0.6, 8.0, 60.0)
-    assert (connectors.TYPE_2, connectors.DOMESTIC, domestic.PLUG_S) == (1, 2, 0.5)
+    assert (connectors.TYPE_2, connectors.DOMESTIC, domestic.PLUG_S, domestic.SETTLED_PASSES) == (1, 2, 0.5, 15)
 
 
 def test_a_lease_lives_ten_seconds_and_tells_once_that_it_ran_out() -> None:

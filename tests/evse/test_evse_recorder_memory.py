@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from evse_rig import Rig
 
+from chargepoint.config import BoardSection, Config, EvseSection, StationSection, SupplySection
 from chargepoint.evse import memory
-from chargepoint.evse.memory import PointMemory, Writer, dump, load, prune, write
+from chargepoint.evse.borne import Borne
+from chargepoint.evse.memory import PointMemory, Remembered, Writer, dump, load, prune, write
 from chargepoint.evse.recorder import Recorder, contents, records
-from chargepoint.faults import FAULTS
+from chargepoint.faults import FAULTS, Recover, row_of
 
 
 def recorded(rig: Rig, recorder: Recorder, passes: int) -> None:
@@ -150,3 +152,38 @@ def until(condition: Callable[[], bool], limit_s: float = 5.0) -> None:
 
 def test_every_fault_has_a_bit_in_the_recorders_record() -> None:
     assert len(FAULTS) <= 64
+
+
+def borne_with(latched: dict[str, str], *elsewhere: int) -> Borne:
+    remembered = Remembered({evse: PointMemory(dict(latched), {"trips": 7}) for evse in (1, *elsewhere)})
+    config = Config(
+        station=StationSection(id="T"), supply=SupplySection(max_current=32), board=BoardSection(kind="simulated"),
+        evse=(EvseSection(id=1, max_current=32),),
+    )  # fmt: skip
+    return Borne(config, remembered, 1000.0)
+
+
+def test_a_latch_of_another_version_keeps_the_point_out_of_service_and_its_name() -> None:
+    borne = borne_with({"melted-busbar": "phase 2"})
+    rig = Rig()
+    for number in range(200):
+        rig.out = borne.step(1, rig.inputs(), rig.world.borne, 1000.0 + number / 100)
+    point = borne.points[1]
+    assert point.faults.opens and point.out_of_service
+    told = borne.report(1, 1002.0).faults
+    assert [(fault.name, fault.detail) for fault in told] == [("melted-busbar", "phase 2")]
+    assert borne.memory()[1].latched == {"melted-busbar": "phase 2"}
+    assert point.acknowledge("melted-busbar", 1002.0) == ""
+    assert borne.memory()[1].latched == {} and not point.faults.stops
+
+
+def test_a_row_that_is_not_there_is_a_latched_one_under_the_same_name() -> None:
+    row = row_of("melted-busbar")
+    assert (row.name, row.recover, row.latching, row.faulted) == ("melted-busbar", Recover.TECHNICIAN, True, True)
+    assert row_of("pe-lost") is FAULTS["pe-lost"]
+
+
+def test_what_is_remembered_of_a_point_that_is_not_configured_now_is_kept() -> None:
+    borne = borne_with({"contactor-welded": "why"}, 9)
+    assert 9 not in borne.points
+    assert borne.memory()[9] == PointMemory({"contactor-welded": "why"}, {"trips": 7})

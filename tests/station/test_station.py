@@ -435,6 +435,36 @@ def test_a_fault_that_can_clear_by_itself_suspends_the_session_and_no_more(tmp_p
     play(tmp_path, body, Settings(sample_interval_s=0))
 
 
+def test_a_hot_socket_suspends_the_session_for_however_long_it_is_hot(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.fault(1, "over-temperature")
+        await h.until_status("SuspendedEVSE")
+        assert h.station.points[1].view(True, False).state == "running" and not h.station.points[1].takes(None)
+        for _ in range(20):
+            h.advance(60)
+        assert h.status(1) == "SuspendedEVSE" and await h.kinds() == ["started"]
+        assert h.station.points[1].connectors[1].told[1] == "over-temperature"
+        h.fault(1, "over-temperature", on=False)
+        h.link.report(1)
+        await h.until_status("Charging")
+        h.fault(1, "over-temperature")
+        h.fault(1, "pe-lost")
+        await h.until_status("Faulted")
+        h.advance(301)
+        await h.until_state("finished")
+
+    play(tmp_path, body, Settings(sample_interval_s=0))
+
+
+def test_a_hot_socket_without_a_session_is_faulted(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        h.fault(1, "over-temperature")
+        await h.until_status("Faulted")
+
+    play(tmp_path, body)
+
+
 def test_a_fault_that_stays_ends_the_session(tmp_path: Path) -> None:
     async def body(h: Harness) -> None:
         await h.charge()

@@ -12,7 +12,7 @@ from chargepoint.console.borne import SafetySilent, when
 from chargepoint.console.rpc import Refused, Unreachable
 from chargepoint.console.session import Command, Lines, Session, Usage, tree, which
 from chargepoint.energy.limits import Limit
-from chargepoint.faults import FAULTS
+from chargepoint.faults import row_of
 from chargepoint.reader.variants import variants
 from chargepoint.text import amps, clean, clean_all, mask, table
 
@@ -94,9 +94,7 @@ def _why_alone(session: Session, evse: int) -> list[str]:
 
 
 def _sentence(session: Session, name: str) -> str:
-    row = FAULTS.get(name)
-    if row is None:
-        return clean(name)
+    row = row_of(name)
     return row.fr if session.t.name == "fr" else row.en
 
 

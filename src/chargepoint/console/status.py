@@ -8,7 +8,7 @@ from typing import Any
 from chargepoint.config import Config
 from chargepoint.console.language import Language
 from chargepoint.console.rpc import Refused, Station, Unreachable
-from chargepoint.faults import FAULTS
+from chargepoint.faults import row_of
 from chargepoint.sentences import translate
 from chargepoint.text import amps, clean, clean_all, mask, table
 
@@ -136,9 +136,9 @@ def _faults(where: str, faults: list[dict[str, Any]], t: Language) -> list[str]:
     """The name, then what to do, over as many lines as it takes."""
     lines = []
     for fault in faults:
-        row = FAULTS.get(str(fault.get("name")))
-        text = (row.fr if t.name == "fr" else row.en) if row else t.said(fault.get("detail", ""))
-        if row is not None and row.name in TELLING and fault.get("detail"):
+        row = row_of(str(fault.get("name")))
+        text = row.fr if t.name == "fr" else row.en
+        if row.name in TELLING and fault.get("detail"):
             text = f"{text} ({t.said(fault['detail'])})"
         lines += textwrap.wrap(f"{where} ! {fault.get('name')}: {text}", 80, subsequent_indent="    ")
     return lines

@@ -25,7 +25,6 @@ from chargepoint.evse.messages import (
 from chargepoint.evse.point import Point, PointConfig
 from chargepoint.evse.recorder import Recorder
 from chargepoint.evse.report import changed_key, counters, report
-from chargepoint.faults import FAULTS
 
 Answer = Callable[[Done], None]
 
@@ -62,12 +61,13 @@ class Borne:
         self._tests: dict[int, Pending] = {}
         self._keys: dict[int, tuple[object, ...]] = {}
         self._carried: dict[int, dict[str, int]] = {}
+        self._absent = {evse: kept for evse, kept in remembered.points.items() if evse not in self.points}
+        """What is remembered of points that the configuration does not have now: it may have them again."""
         for evse, point in self.points.items():
             memory = remembered.points.get(evse, PointMemory())
             self._carried[evse] = memory.counters
             for name, detail in memory.latched.items():
-                if name in FAULTS:
-                    point.faults.restore(name, now, detail)
+                point.faults.restore(name, now, detail)
             if remembered.damaged:
                 point.faults.set("memory-damaged", True, now, remembered.damaged)
 
@@ -116,7 +116,7 @@ class Borne:
 
     def memory(self) -> dict[int, PointMemory]:
         """What must survive a restart."""
-        return {
+        return self._absent | {
             evse: PointMemory(point.faults.latched(), counters(point, self._carried[evse]))
             for evse, point in self.points.items()
         }

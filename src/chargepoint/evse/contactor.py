@@ -12,7 +12,7 @@ CLOSE_TRIES = 2
 DROP_S = 0.1
 """Feedback lost for so long while closed: the contactor, or the mains behind it, is gone."""
 SETTLED_RESULTS = 3
-"""Results without mirror contact and voltage that confirm the opening (30 ms)."""
+"""Results without mirror contact and voltage that confirm the opening (30 ms), where both are read in every pass."""
 
 
 class Trouble(Enum):
@@ -29,15 +29,17 @@ class Contactor:
 
     __slots__ = (
         "_bad_since", "_changed", "_dead", "_not_before", "_tries", "closed_at", "closings", "commanded",
-        "confirmed", "detail", "open_confirmed", "opened_at", "openings_under_load", "trouble",
+        "confirmed", "detail", "open_confirmed", "opened_at", "openings_under_load", "settled_results", "trouble",
     )  # fmt: skip
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, settled_results: int = SETTLED_RESULTS) -> None:
+        """`settled_results`: more than three where the feedback is not read in every pass."""
+        self.settled_results = settled_results
         self.commanded = False
         self.confirmed = False
         """Commanded closed, and mirror contact and voltage have followed."""
         self.open_confirmed = False
-        """Commanded open, and neither mirror contact nor voltage since `SETTLED_RESULTS`."""
+        """Commanded open, and neither mirror contact nor voltage for `settled_results` passes."""
         self.closed_at: float | None = None
         self.opened_at: float | None = None
         self.closings = 0
@@ -95,7 +97,7 @@ class Contactor:
                 self.trouble = Trouble.NONE
             if not self.open_confirmed:
                 self._dead += 1
-                if self._dead >= SETTLED_RESULTS:
+                if self._dead >= self.settled_results:
                     self.open_confirmed = True
                     if self.closed_at is not None:
                         self.opened_at, self.closed_at = now, None

@@ -5,8 +5,19 @@ commanded closed, and it closes only when the other is confirmed open. Nothing t
 lease must grant the whole current the socket is made for, or there is none.
 """
 
-from chargepoint.evse.contactor import Contactor, Trouble
+from typing import TYPE_CHECKING
 
+from chargepoint.board.types import BorneInputs, PointInputs
+from chargepoint.connectors import DOMESTIC
+from chargepoint.evse.contactor import SETTLED_RESULTS, Contactor, Trouble
+
+if TYPE_CHECKING:
+    from chargepoint.evse.point import Point
+
+MIRROR_PASSES = 5
+"""The mirror contact stands behind the I/O expander: read anew every fifth pass (see `board`)."""
+SETTLED_PASSES = SETTLED_RESULTS * MIRROR_PASSES
+"""As many readings confirm the opening as of the other contactor (150 ms)."""
 PLUG_S = 0.5
 """The plug (or lid) switch must hold for so long: it bounces while a plug goes in, and when somebody leans on it."""
 
@@ -21,7 +32,7 @@ class Domestic:
     __slots__ = ("_since", "contactor", "plug", "plug_count", "plugged")
 
     def __init__(self, now: float) -> None:
-        self.contactor = Contactor(now)
+        self.contactor = Contactor(now, SETTLED_PASSES)
         self.plug: bool | None = None
         """The switch, as the last pass read it."""
         self.plugged = False
@@ -71,3 +82,32 @@ class Domestic:
         if contactor.commanded and not (self.plug and allowed):
             contactor.open(now, under_load=True)  # an appliance is not asked to stop first
         contactor.step(now, allowed and self.stable(now), closed, closed)
+
+
+def switch(point: "Point", socket: Domestic, i: PointInputs, b: BorneInputs, now: float) -> None:
+    """The socket's contactor in this pass, after connector 1's."""
+    blocked = blocked_by(point, socket, now, b.coil_watchdog_armed)
+    if socket.plugged and point.lease.connector == DOMESTIC:
+        point.blocked = blocked
+    socket.step(now, i.domestic_closed, not blocked)
+
+
+def blocked_by(point: "Point", socket: Domestic, now: float, armed: bool = True) -> str:
+    """Why the domestic socket may not be on now, as a key of `point.BLOCKED`; empty when nothing stands in the way."""
+    if point.faults.stops:
+        return "fault"
+    if not point.lease.allows(now, DOMESTIC):
+        return "no-permission"
+    if point.lease.current_a < point.config.domestic_a:
+        return "current"
+    if point.contactor.commanded or not point.contactor.open_confirmed:
+        return "other-connector"
+    if not (point.converter.settled and armed):
+        return "board"
+    if socket.contactor.commanded:
+        return "" if socket.plug else "plug"
+    if point.self_tests.running or not point.self_tests.in_date(now):
+        return "self-test"
+    if not socket.stable(now):
+        return "plug"
+    return "reclose-delay" if now < socket.contactor.may_close_at() else ""

@@ -12,8 +12,9 @@ results in a row agreed on where to: after 30 ms of a pilot that stands between 
 chatters. Without it such a pilot would hold C for ever."""
 CAR_DRAWS = frozenset({Band.C, Band.D})
 
-DIODE_BAD_RESULTS = 10
-"""Results without a diode, running, before it is a fault (100 ms): one spoilt low half is none."""
+DIODE_MISSING = 20
+"""Under PWM a result without a diode counts 2, one with it takes 1 back. At so many the diode is missing for good:
+after 100 ms without it, or 400 ms in which every second result is. One spoilt low half is no fault."""
 
 
 class PilotFilter:
@@ -88,7 +89,7 @@ class DiodeCheck:
 
     @property
     def sound(self) -> bool:
-        """Seen, and in the last result too."""
+        """Seen, and no result without it is left uncompensated."""
         return self.seen and not self._bad
 
     def forget(self) -> None:
@@ -104,7 +105,8 @@ class DiodeCheck:
             return False
         if low_v <= DIODE_SEEN_V:
             self.seen = True
-            self._bad = 0
+            if self._bad:
+                self._bad -= 1
             return False
-        self._bad += 1
-        return self._bad >= DIODE_BAD_RESULTS
+        self._bad += 2
+        return self._bad >= DIODE_MISSING

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from chargepoint.board.types import STEADY_HIGH, STEADY_LOW, BorneInputs, LockDrive, PointInputs, PointOutputs
 from chargepoint.config import EvseSection
 from chargepoint.connectors import DOMESTIC
+from chargepoint.evse import domestic
 from chargepoint.evse.contactor import Contactor
 from chargepoint.evse.detect import let_faults_go, raise_faults
 from chargepoint.evse.domestic import Domestic
@@ -194,7 +195,7 @@ class Point:
         self._switch(i, b, now)
         drive = self._drive_lock(i, now) if self.config.socket else LockDrive.OFF
         if self.domestic is not None:
-            self._switch_domestic(self.domestic, i, b, now)
+            domestic.switch(self, self.domestic, i, b, now)
         if self.converter.settled and not self.self_tests.quiet(now):
             self._test(i, now)
         self._calm_until = self._calm()
@@ -454,32 +455,6 @@ class Point:
         if not contactor.commanded:
             self._stop_since = None
         contactor.step(now, may_close, i.contactor_closed, i.load_live)
-
-    def domestic_blocked_by(self, socket: Domestic, now: float, armed: bool = True) -> str:
-        """Why the domestic socket may not be on now, as a key; empty when nothing stands in the way."""
-        if self.faults.stops:
-            return "fault"
-        if not self.lease.allows(now, DOMESTIC):
-            return "no-permission"
-        if self.lease.current_a < self.config.domestic_a:
-            return "current"
-        if self.contactor.commanded or not self.contactor.open_confirmed:
-            return "other-connector"
-        if not (self.converter.settled and armed):
-            return "board"
-        if socket.contactor.commanded:
-            return "" if socket.plug else "plug"
-        if self.self_tests.running or not self.self_tests.in_date(now):
-            return "self-test"
-        if not socket.stable(now):
-            return "plug"
-        return "reclose-delay" if now < socket.contactor.may_close_at() else ""
-
-    def _switch_domestic(self, socket: Domestic, i: PointInputs, b: BorneInputs, now: float) -> None:
-        blocked = self.domestic_blocked_by(socket, now, b.coil_watchdog_armed)
-        if socket.plugged and self.lease.connector == DOMESTIC:
-            self.blocked = blocked
-        socket.step(now, i.domestic_closed, not blocked)
 
     def _test(self, i: PointInputs, now: float) -> None:
         seen = Seen(

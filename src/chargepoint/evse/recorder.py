@@ -9,7 +9,7 @@ import json
 import struct
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -41,6 +41,13 @@ _BLOCKED = {name: index for index, name in enumerate(BLOCKED)}
 _FAULT = {name: 1 << index for index, name in enumerate(FAULTS)}
 
 
+def _bits(names: Iterable[str]) -> int:
+    bits = 0
+    for name in names:
+        bits |= _FAULT.get(name, _FAULT["unknown-latch"])
+    return bits
+
+
 class Recorder:
     """One point's ring. Its memory is taken once, at the start."""
 
@@ -59,7 +66,7 @@ class Recorder:
         faults = point.faults
         if faults.changes != self._fault_changes:
             self._fault_changes = faults.changes
-            self._fault_bits = sum(_FAULT[name] for name in faults.active)
+            self._fault_bits = _bits(faults.active)
         flags = (
             i.contactor_closed | i.load_live << 1 | i.lock_closed << 2 | i.lock_open << 3 | i.rcd_tripped << 4
             | i.rdc_tripped << 5 | i.pe_ok << 6 | i.bay_occupied << 7 | i.domestic_plug << 8 | i.domestic_closed << 9

@@ -1,6 +1,6 @@
 """The faults that are active on a point, and how each of them goes, as its row of the fault table says."""
 
-from chargepoint.faults import FAULTS, Effect, FaultRow, Recover, stops
+from chargepoint.faults import FAULTS, Effect, FaultRow, Recover, row_of, stops
 
 
 class Active:
@@ -48,9 +48,12 @@ class FaultRegister:
             active.present = False
 
     def restore(self, name: str, now: float, detail: str) -> None:
-        """A latched fault remembered over a restart; its cause is not known to be present."""
+        """A latched fault remembered over a restart; its cause is not known to be present.
+
+        One that only another version knows keeps the point out of service as well, and its name.
+        """
         if name not in self.active:
-            self._add(Active(FAULTS[name], now, detail, False))
+            self._add(Active(row_of(name), now, detail, False))
 
     def step(self, now: float, vacant: bool) -> bool:
         """Let go what may go. `vacant`: neither car nor cable. True when one that made the point Faulted has gone."""

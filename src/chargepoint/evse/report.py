@@ -3,6 +3,7 @@
 from chargepoint.board.types import LockDrive, PointInputs
 from chargepoint.connectors import DOMESTIC
 from chargepoint.evse.contactor import Contactor
+from chargepoint.evse.domestic import blocked_by as domestic_blocked_by
 from chargepoint.evse.machine import READY
 from chargepoint.evse.messages import Fault, LockState, PointReport, Sample
 from chargepoint.evse.point import Point
@@ -52,7 +53,7 @@ def report(point: Point, i: PointInputs, now: float, boot: str, carried: dict[st
     second = domestic.contactor if domestic is not None else None
     closed_at, opened_at = _times([contactor] if second is None else [contactor, second])
     if domestic is not None and point.lease.connector == DOMESTIC:
-        on, waiting = domestic.contactor.commanded, point.domestic_blocked_by(domestic, now)
+        on, waiting = domestic.contactor.commanded, domestic_blocked_by(point, domestic, now)
     else:
         on, waiting = contactor.commanded, point.blocked_by(now)
     return PointReport(

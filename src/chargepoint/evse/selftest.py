@@ -207,8 +207,8 @@ class SelfTests:
 
     def _trip(self, now: float, seen: Seen) -> None:
         after_ms = (now - self._since) * 1000
-        self._rcd_ms = self._rcd_ms if seen.rcd and self._rcd_ms else after_ms
-        self._rdc_ms = self._rdc_ms if seen.rdc and self._rdc_ms else after_ms
+        self._rcd_ms = (self._rcd_ms or after_ms) if seen.rcd else 0.0
+        self._rdc_ms = (self._rdc_ms or after_ms) if seen.rdc else 0.0
         if seen.rcd and seen.rdc:
             self._tries = 0
             self._measured_rcd()

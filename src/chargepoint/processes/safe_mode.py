@@ -21,7 +21,7 @@ import structlog
 from chargepoint import __version__
 from chargepoint.config import Config
 from chargepoint.evse.messages import BorneReport, Lamps, Permit, PointReport
-from chargepoint.faults import fault
+from chargepoint.faults import fault, row_of
 from chargepoint.jsonrpc import RpcError, Server, SocketBusy
 from chargepoint.logs import raise_level
 from chargepoint.processes.crashes import SafeMode
@@ -180,7 +180,7 @@ class SafeStation:
         }
 
     def _fault(self, name: str, since: datetime, detail: str) -> dict[str, Any]:
-        row = fault(name)
+        row = row_of(name)
         text = row.fr if self._config.station.language == "fr" else row.en
         known = {"name": name, "since": _text(since), "detail": detail}
         return {**known, "severity": row.severity.value, "recover": row.recover.value, "text": text}

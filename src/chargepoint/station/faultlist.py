@@ -4,10 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from chargepoint.evse.messages import Fault
-from chargepoint.faults import FAULTS, FaultRow, Recover, Severity, fault
-
-UNKNOWN = fault("self-test-failed")
-"""A name this program's table does not have is treated as the most careful row."""
+from chargepoint.faults import FaultRow, Recover, Severity, row_of
 
 _ORDER = (Severity.CRITICAL, Severity.ERROR, Severity.WARNING, Severity.INFO)
 GRACE_S = 300.0
@@ -26,7 +23,7 @@ class Active:
 
     @property
     def row(self) -> FaultRow:
-        return FAULTS.get(self.name, UNKNOWN)
+        return row_of(self.name)
 
 
 class FaultList:
@@ -65,14 +62,20 @@ class FaultList:
 
 
 def blocking(faults: Iterable[Active]) -> Active | None:
-    """The worst that makes the connector Faulted."""
+    """The worst that lets nothing be charged or begun."""
     return next((f for f in faults if f.row.faulted), None)
+
+
+def shows_faulted(faults: Iterable[Active], running: bool) -> bool:
+    """The connector is shown as Faulted; `running`: a transaction is, and one that only waits for a fault's end shows
+    as suspended."""
+    return any(f.row.faulted and not (running and f.row.pauses) for f in faults)
 
 
 def overdue(faults: Iterable[Active], now: float) -> Active | None:
     """A fault for which a transaction has waited long enough."""
     for active in faults:
-        if not active.row.faulted:
+        if not active.row.faulted or active.row.pauses:
             continue
         if active.name == "emergency-stop":
             return active

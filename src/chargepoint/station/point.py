@@ -22,7 +22,7 @@ from chargepoint.station.badges import View
 from chargepoint.station.bay import Bay
 from chargepoint.station.books import Books
 from chargepoint.station.connectors import Connector
-from chargepoint.station.faultlist import Active, FaultList, blocking, overdue
+from chargepoint.station.faultlist import Active, FaultList, blocking, overdue, shows_faulted
 from chargepoint.station.guard import MeterGuard, News
 from chargepoint.station.restart import KEEP_REGISTER_S, Restart
 from chargepoint.station.session import Begin, Dropped, End, Session, TimedOut
@@ -429,7 +429,7 @@ class Point:
         return news
 
     def _derive(self, connector: Connector, now: float, station_operative: bool) -> ConnectorStatus:
-        faulted = self.fault() is not None
+        faulted = shows_faulted(self.faults, self.session.state == "running")
         operative = connector.operative and station_operative
         if not faulted and self.hindered(connector.number):
             return ConnectorStatus.UNAVAILABLE
