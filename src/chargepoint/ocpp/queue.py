@@ -20,14 +20,14 @@ from chargepoint.journal import outbox
 from chargepoint.journal.journal import Journal
 from chargepoint.journal.outbox import Entry
 from chargepoint.journal.stamp import Stamp, as_datetime, resolve
-from chargepoint.ocpp.lookout import Lookout
+from chargepoint.ocpp.lookout import ANSWER_TIMEOUT_MAX_S, Lookout
 from chargepoint.ocpp.rpc import AnswerTimeout, AnswerUnusable, CallFailed, LinkLost, NotSendable
 from chargepoint.station.api import Authorization
 
 NEVER_DELIVERED: Final = "-1"
 """The transaction id of what belongs to a start the central system never took (errata 3.18)."""
 BATCH: Final = 32
-SLICE_S: Final = 60.0
+SLICE_S: Final = float(ANSWER_TIMEOUT_MAX_S)
 MOST: Final = 20_000
 """Messages; above it meter values are thinned out, a start or a stop never."""
 
