@@ -88,7 +88,7 @@ class BuildingMeterSection(_Section, frozen=True, kw_only=True):
 
 
 class DomesticSection(_Section, frozen=True, kw_only=True):
-    """A Type E/F socket on the same point; a connector of the EVSE like the other, and behind the point's meter."""
+    """A Type E/F socket on the same point; connector 2 of the EVSE, and behind the point's meter."""
 
     max_current: Annotated[float, msgspec.Meta(ge=8, le=16)] = 10
     """A. There is no pilot to lower it: the socket has this current, or is off."""
@@ -286,7 +286,16 @@ class LampsSection(_Section, frozen=True, kw_only=True):
     waiting_car: Lamp = "blue 200 250 200 1350"
     """The car takes no current."""
     waiting_current: Lamp = "blue 200 250 200 250 200 1400"
-    """The borne gives none: no share of the supply, a limit of the operator, a protection that is being tested."""
+    """The borne gives none: no share of the supply, a protection that is being tested, and the reasons of the next
+    rows where they are left out."""
+    waiting_grid: Lamp | None = None
+    """The connection leaves too little: the Linky, the building's meter, a signal of the grid operator."""
+    waiting_temperature: Lamp | None = None
+    """The socket is too warm."""
+    waiting_schedule: Lamp | None = None
+    """A profile or a limit of the operator, of a technician, or off-peak hours to come."""
+    waiting_authorisation: Lamp | None = None
+    """A cable is in and a badge is awaited (left out: `preparing`), or the badge was refused after the start."""
     finishing: Lamp = "green 1500 300 200 300"
     """The session is over and the cable still in."""
     reserved: Lamp = "yellow 1400 300 200 250 200 300"

@@ -434,7 +434,10 @@ def _check_lamps(config: Config) -> Iterator[tuple[str, str]]:
     """Who cannot tell red from green tells rhythms apart: no two situations may share one."""
     seen: dict[str, str] = {}
     for entry in msgspec.structs.fields(config.lamps):
-        rhythm = getattr(config.lamps, entry.name).partition(" ")[2]
+        row = getattr(config.lamps, entry.name)
+        if row is None:
+            continue
+        rhythm = row.partition(" ")[2]
         if rhythm in seen:
             yield (
                 f"lamps.{entry.name}",

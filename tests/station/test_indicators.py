@@ -1,14 +1,18 @@
 """What the lamps show: a table in the configuration, readable without telling colours apart."""
 
 import itertools
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+from station_harness import Harness, station
 
 from chargepoint.config import LampsSection
 from chargepoint.config_check import ConfigError, parse
+from chargepoint.energy.limits import NAMES, Limit
 from chargepoint.station.api import ConnectorStatus
-from chargepoint.station.indicators import MOMENTS, ROWS, Indicators, steps
+from chargepoint.station.indicators import MOMENTS, ROWS, WAITING, Indicators, steps, waits_for
 
 BORNE = """
 [station]
@@ -28,7 +32,7 @@ def test_every_status_and_every_moment_has_a_row() -> None:
     shown = Indicators.of(LampsSection())
     assert set(shown.by_status) == set(ConnectorStatus)
     assert set(MOMENTS) < set(shown.moments)
-    assert {entry.name for entry in msgspec.structs.fields(LampsSection)} == {*ROWS.values(), *MOMENTS}
+    assert {entry.name for entry in msgspec.structs.fields(LampsSection)} == {*ROWS.values(), *MOMENTS, *WAITING}
 
 
 def test_no_two_situations_differ_by_colour_alone() -> None:
@@ -61,8 +65,76 @@ def test_a_row_of_the_configuration_is_shown() -> None:
         ('charging = "blue 500"', "a colour, then milliseconds lit and dark"),
         ('charging = "blue"', "colour alone is not enough"),
         ('faulted = "red 700 700"', "rhythm of lamps.preparing"),
+        ('waiting_grid = "cyan 300 300"', "rhythm of lamps.faulted|rhythm of lamps.waiting_grid"),
+        ('waiting_schedule = "pink"', "a colour, then milliseconds lit and dark"),
     ],
 )
 def test_a_row_that_cannot_be_seen_is_a_mistake(row: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         parse(BORNE + row + "\n")
+
+
+OWN_ROWS = {
+    "waiting_grid": "cyan 100 2000",
+    "waiting_temperature": "yellow 100 1500",
+    "waiting_schedule": "magenta 100 1000",
+    "waiting_authorisation": "white 2000 100",
+}
+
+
+def test_every_reason_that_gives_no_current_has_a_row() -> None:
+    found = {name: waits_for(name) for name in NAMES}
+    grid = {"tic", "building-meter", "overload", "safe-share", "grid-signal"}
+    schedule = {"ocpp-max", "ocpp-default", "ocpp-transaction", "operator", "technician", "tariff"}
+    assert {name for name, row in found.items() if row == "waiting_grid"} == grid
+    assert {name for name, row in found.items() if row == "waiting_schedule"} == schedule
+    assert {name for name, row in found.items() if row == "waiting_temperature"} == {"temperature"}
+    assert waits_for("overload#tic") == "waiting_grid"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("lamps", [OWN_ROWS, {}])
+@pytest.mark.parametrize(
+    ("limit", "row"),
+    [
+        ("temperature", "waiting_temperature"),
+        ("technician", "waiting_schedule"),
+        ("operator", "waiting_schedule"),
+        ("grid-signal#flex", "waiting_grid"),
+        ("socket", "waiting_current"),
+    ],
+)
+async def test_a_paused_session_shows_what_it_waits_for(
+    tmp_path: Path, lamps: dict[str, str], limit: str, row: str
+) -> None:
+    async with station(tmp_path, lamps=lamps) as h:
+        await h.charge()
+        h.advance(20)
+        h.station.points[1].limits.set(Limit(limit, "somebody", 0.0, h.time.mono))
+        await until_shown(h, lamps.get(row, LampsSection().waiting_current))
+
+
+@pytest.mark.asyncio
+async def test_a_session_without_room_on_the_supply_shows_that_it_waits_for_current(tmp_path: Path) -> None:
+    async with station(tmp_path, lamps=OWN_ROWS, supply={"max_current": 8}) as h:
+        await h.charge("TAG2", 2)
+        h.plug(1)
+        h.badge()
+        await h.until_state("running")
+        h.advance(20)
+        await until_shown(h, LampsSection().waiting_current)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("lamps", [OWN_ROWS, {}])
+async def test_a_cable_without_a_badge_shows_that_it_waits_for_one(tmp_path: Path, lamps: dict[str, str]) -> None:
+    async with station(tmp_path, lamps=lamps) as h:
+        h.plug()
+        await until_shown(h, lamps.get("waiting_authorisation", LampsSection().preparing))
+        h.fault(1, "diode")
+        await until_shown(h, LampsSection().faulted)
+
+
+async def until_shown(h: Harness, row: str) -> Any:
+    h.station.tick()
+    await h.until(lambda: h.link.shown[1].steps == steps(row))

@@ -300,7 +300,7 @@ class StationCore:
             permit = point.permit()
             if permit is not None:
                 self.link.permit(permit)
-            self.link.lamps(point.lamps(now))
+            self.link.lamps(point.lamps(now, self.power.waits_for(point, now)))
             for news in told:
                 what = {"evse": news.evse, "status": news.status.value, "error": news.error}
                 what |= {"connector": news.connector} if news.connector != TYPE_2 else {}

@@ -34,6 +34,10 @@ ROWS: Final[dict[ConnectorStatus, str]] = {
     ConnectorStatus.FAULTED: "faulted",
 }
 """The row of the table for each status."""
+WAITING: Final = ("waiting_grid", "waiting_temperature", "waiting_schedule", "waiting_authorisation")
+"""Rows for why a point waits; who leaves one out sees the row of the status."""
+_GRID: Final = frozenset({"tic", "building-meter", "overload", "safe-share", "grid-signal"})
+_SCHEDULE: Final = frozenset({"ocpp-max", "ocpp-default", "ocpp-transaction", "operator", "technician", "tariff"})
 MOMENTS: Final = ("asking", "accepted", "refused", "understood")
 """Rows shown for a moment after a badge."""
 ASKING_S: Final = 2.0
@@ -52,18 +56,35 @@ def steps(row: str) -> tuple[Step, ...]:
     return tuple((*(dark if index % 2 else lit), int(ms)) for index, ms in enumerate(times))
 
 
+def waits_for(limit: str) -> str:
+    """The row of `WAITING` for the name of the limit that gives no current; empty for the supply and its sharing."""
+    name = limit.partition("#")[0]
+    if name == "temperature":
+        return "waiting_temperature"
+    return "waiting_grid" if name in _GRID else "waiting_schedule" if name in _SCHEDULE else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Indicators:
     """The table, ready to be shown."""
 
     by_status: dict[ConnectorStatus, tuple[Step, ...]]
     moments: dict[str, tuple[Step, ...]]
+    waiting: dict[str, tuple[Step, ...]]
+    """Those rows of `WAITING` that the configuration has."""
+
+    def shown(self, status: ConnectorStatus, row: str) -> tuple[Step, ...]:
+        """The steps of a status; `row` of `WAITING` says more about it, or is empty."""
+        return self.waiting.get(row) or self.by_status[status]
 
     @classmethod
     def of(cls, section: LampsSection) -> "Indicators":
         by_status = {status: steps(getattr(section, name)) for status, name in ROWS.items()}
         moments = {name: steps(getattr(section, name)) for name in MOMENTS}
-        return cls(by_status, {**moments, "test": TEST})
+        rows = {name: getattr(section, name) for name in WAITING}
+        return cls(
+            by_status, {**moments, "test": TEST}, {name: steps(row) for name, row in rows.items() if row is not None}
+        )
 
     def moment_s(self, kind: str, repeat: int) -> float:
         """How long a moment is shown: it blinks `repeat` times; while an answer is awaited, as long as that takes."""

@@ -396,11 +396,12 @@ class Point:
         seconds = self._shared.indicators.moment_s(kind, self._shared.settings.blink_repeat)
         self._moment = (kind, self._shared.clock.monotonic() + seconds)
 
-    def lamps(self, now: float) -> Lamps:
+    def lamps(self, now: float, waits_for: str = "") -> Lamps:
+        """What to show; `waits_for`: one of `indicators.WAITING`, where that says more than the status."""
         kind, until = self._moment
         if kind and now < until:
             return Lamps(self.id, self._shared.indicators.moments[kind])
-        return Lamps(self.id, self._shared.indicators.by_status[self.status])
+        return Lamps(self.id, self._shared.indicators.shown(self.status, waits_for))
 
     def show_reservation(self, held: Reservation | None) -> None:
         """The reservation that holds the point now; a session's own is shown as long as it lasts."""

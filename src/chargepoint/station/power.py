@@ -10,6 +10,8 @@ from chargepoint.connectors import DOMESTIC
 from chargepoint.energy import allocator, reasons
 from chargepoint.energy.allocator import Memory, Supply
 from chargepoint.energy.limits import Limit
+from chargepoint.station.api import ConnectorStatus
+from chargepoint.station.indicators import waits_for
 from chargepoint.station.point import Point
 
 SHARED = frozenset(
@@ -53,6 +55,24 @@ class Power:
                 point.limits.set(Limit("share", "station", offer.amps, now, offer.until, reasons.explain(offer)))
             else:
                 point.limits.clear("share")
+
+    def deciding(self, point: Point, now: float) -> Limit | None:
+        """The limit that bounds the point's offer, or the supply that is shared out; None: the sharing itself."""
+        offer = self.offers.get(point.id)
+        if offer is None or offer.reason not in reasons.SHARING:
+            return point.limits.winner(now, without=SHARED).limit
+        return next((x for x in point.limits if x.name in SHARED and x.name != "share" and x.active(now)), None)
+
+    def waits_for(self, point: Point, now: float) -> str:
+        """The lamps' row for what the point waits for, where it is more than its status says; else empty."""
+        if point.status is ConnectorStatus.PREPARING and point.session.state == "waiting_auth":
+            return "waiting_authorisation"
+        if point.status is not ConnectorStatus.SUSPENDED_EVSE or point.permitted:
+            return ""
+        if point.withheld:
+            return "waiting_authorisation"
+        limit = self.deciding(point, now)
+        return "" if limit is None else waits_for(limit.name)
 
 
 def _seat(point: Point, now: float, sharing: SharingSection, urgency: float) -> allocator.Point:

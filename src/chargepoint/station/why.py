@@ -311,6 +311,6 @@ def _limit(point: Point, power: Power, now: float, lang: str) -> str:
         text = reasons.explain(offer, lang, now)
         if offer.phase is None:
             return text
-        supply = next((x for x in point.limits if x.name in SHARED and x.name != "share" and x.active(now)), None)
+        supply = power.deciding(point, now)
         return text if supply is None else f"{text} ({supply.sentence(lang)})"
     return point.limits.winner(now, without=SHARED).sentence(lang)
