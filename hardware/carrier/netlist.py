@@ -219,6 +219,7 @@ AT_REST = {
     "wiegand_zero": "reads no pulse",
     "wiegand_one": "reads no pulse",
     "modem_off": "modem powered",
+    "buzzer": "silent",
 }
 
 

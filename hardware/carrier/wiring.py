@@ -66,6 +66,7 @@ def control() -> str:
             "the stop also cuts 24 V of the coils by its second contact",
         ),
         ("J21", "two contacts, 24 V", "grid operator, once per borne", "an open one is also what a broken wire shows"),
+        ("J42", "24 V, buzzer", "buzzer with its own oscillator, once per borne", "where there is one"),
         ("J32", "RS-485 A, B, GND", "both meters", "shielded; J31 bridged at the carrier, 120 ohm at the far end"),
         ("J33", "5 V, TX, RX, GND", "badge reader", ""),
         ("J34", "I1, I2", "TIC of the Linky", "no polarity"),

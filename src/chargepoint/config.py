@@ -310,6 +310,22 @@ class LampsSection(_Section, frozen=True, kw_only=True):
     """A badge ended a session."""
 
 
+TONE_PATTERN = r"^$|^\d{2,3}( \d{2,3} \d{2,3}){0,4}$"
+Tones = Annotated[str, msgspec.Meta(pattern=TONE_PATTERN)]
+
+
+class BuzzerSection(_Section, frozen=True, kw_only=True):
+    """A buzzer for the whole borne, beside the lamps: for how many milliseconds it sounds, is silent, sounds, once."""
+
+    enabled: bool = False
+    """There is one, at the line `buzzer` of the pin map."""
+    accepted: Tones = "120"
+    """A badge begins or ends a session."""
+    refused: Tones = "80 80 80 80 80"
+    fault: Tones = "600 300 600"
+    """A point has got a fault; empty, as in the other rows: no sound."""
+
+
 class ConsoleSection(_Section, frozen=True, kw_only=True):
     """The technician's console."""
 
@@ -331,6 +347,7 @@ class Config(_Section, frozen=True, kw_only=True):
     ocpp: OcppSection = OcppSection()
     authorisation: AuthorisationSection = AuthorisationSection()
     lamps: LampsSection = LampsSection()
+    buzzer: BuzzerSection = BuzzerSection()
     modem: ModemSection = ModemSection()
     supervision: SupervisionSection = SupervisionSection()
     log: LogSection = LogSection()

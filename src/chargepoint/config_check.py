@@ -19,8 +19,8 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
-from chargepoint.config import LAMP_PATTERN, Config, EvseSection
-from chargepoint.config_hardware import check_controllers, check_wiegand
+from chargepoint.config import LAMP_PATTERN, TONE_PATTERN, Config, EvseSection
+from chargepoint.config_hardware import check_buzzer, check_controllers, check_wiegand
 from chargepoint.config_lines import closest, key_lines
 
 MIN_CURRENT_A = 6.0
@@ -271,6 +271,8 @@ def _type_words(kind: Any, value: Any) -> str:
             )
         case inspect.StrType(pattern=pattern) if pattern == LAMP_PATTERN:
             return 'a colour, then milliseconds lit and dark: "red 500 500"'
+        case inspect.StrType(pattern=pattern) if pattern == TONE_PATTERN:
+            return 'milliseconds sounding, silent, sounding, at most 999 each: "80 80 80"; or "" for silence'
         case inspect.StrType(min_length=low, max_length=high):
             if isinstance(value, str) or low or high:
                 return f"a text of {low or 0} to {high} characters, in quotes" if high else "a text that is not empty"
@@ -309,7 +311,8 @@ def _example(kind: Any, name: str) -> str:
 def _check_together(config: Config, found: _Findings) -> None:
     wrong = {mistake.path for mistake in found.mistakes}
     rules = (
-        _check_station, _check_points, check_controllers, _check_devices, _check_tariffs, _check_lamps, _check_backend,
+        _check_station, _check_points, check_controllers, _check_devices, _check_tariffs, _check_lamps, check_buzzer,
+        _check_backend,
     )  # fmt: skip
     for rule in rules:
         for path, text in rule(config):

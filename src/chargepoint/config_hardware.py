@@ -49,6 +49,12 @@ def check_controllers(config: Config) -> Iterator[tuple[str, str]]:
             yield f"{path}.baudrate", f"or parity differs from that of another point on {section.device}"
 
 
+def check_buzzer(config: Config) -> Iterator[tuple[str, str]]:
+    """It hangs on a pin, and with external pilot controllers nobody drives one."""
+    if config.buzzer.enabled and config.external_pilots:
+        yield "buzzer.enabled", 'is true, but with board.kind = "modbus-pilot" no pin is driven: write false'
+
+
 def check_wiegand(config: Config) -> Iterator[tuple[str, str]]:
     """Its two lines are pins: there is one pair, and the simulated borne has nobody at the other end."""
     wiegand = [index for index, reader in enumerate(config.reader) if reader.kind == "wiegand"]

@@ -179,6 +179,7 @@ FRENCH: Final[dict[str, str]] = {
     # --- refusals at a point
     "refused: there is nothing to do at this point now": "refusé : il n'y a rien à faire à ce point maintenant",
     "failed: the point did not do it in time": "échec : le point ne l'a pas fait à temps",
+    "this borne has no buzzer; one that is fitted needs enabled = true in [buzzer]": "cette borne n'a pas d'avertisseur sonore ; s'il y en a un, il faut enabled = true dans [buzzer]",
     "this point cannot do that": "ce point ne sait pas faire cela",
     "nothing holds a plug in the domestic socket: `stop` ends its session": "rien ne retient une fiche dans la prise domestique : `stop` termine sa session",
     "there is no such point": "ce point n'existe pas",

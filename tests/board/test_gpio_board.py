@@ -14,10 +14,20 @@ from chargepoint.board.raspberry_pi import GpioBoard
 from chargepoint.board.simulated import SimulatedHardware
 from chargepoint.board.types import LockDrive, PointOutputs
 from chargepoint.board.wires import Wires, line_index
-from chargepoint.config import BoardSection, Config, DomesticSection, EvseSection, StationSection, SupplySection
+from chargepoint.config import (
+    BoardSection,
+    BuzzerSection,
+    Config,
+    DomesticSection,
+    EvseSection,
+    StationSection,
+    SupplySection,
+)
 
 
-def make_config(run_dir: Path, kind: Any = "simulated", pins: dict[str, str] | None = None) -> Config:
+def make_config(
+    run_dir: Path, kind: Any = "simulated", pins: dict[str, str] | None = None, buzzer: bool = False
+) -> Config:
     return Config(
         station=StationSection(id="T", run_dir=run_dir),
         supply=SupplySection(max_current=52),
@@ -26,6 +36,7 @@ def make_config(run_dir: Path, kind: Any = "simulated", pins: dict[str, str] | N
             EvseSection(id=1, max_current=32, domestic=DomesticSection()),
             EvseSection(id=2, max_current=32, socket=False),
         ),
+        buzzer=BuzzerSection(enabled=buzzer),
     )
 
 
@@ -202,6 +213,24 @@ def test_lamps_follow(tmp_path: Path) -> None:
     lines = Lines(config)
     board.write_lamps(2, True, False, True)
     assert [lines.level(f"lamp_{colour}", 2) for colour in ("red", "green", "blue")] == [1, 0, 1]
+    board.close()
+
+
+def test_the_buzzer_follows_and_is_silent_at_the_end(tmp_path: Path) -> None:
+    config = make_config(tmp_path, buzzer=True)
+    board = make_board(config)
+    lines = Lines(config)
+    board.write_buzzer(True)
+    assert lines.level("buzzer") == 1
+    board.make_safe()
+    assert lines.level("buzzer") == 0
+    board.close()
+
+
+def test_a_borne_without_a_buzzer_leaves_its_line_alone(tmp_path: Path) -> None:
+    board = make_board(make_config(tmp_path))
+    board.write_buzzer(True)
+    assert not load_pins(make_config(tmp_path)).has("buzzer")
     board.close()
 
 

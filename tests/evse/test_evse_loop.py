@@ -19,6 +19,7 @@ from chargepoint.evse.log import Log
 from chargepoint.evse.loop import PERIOD_S, Loop
 from chargepoint.evse.messages import (
     Acknowledge,
+    Buzz,
     Done,
     Dump,
     Lamps,
@@ -41,6 +42,7 @@ class TwoPoints:
         self.rigs = {1: Rig(id=1), 2: Rig(id=2)}
         self.outputs = {1: PointOutputs(), 2: PointOutputs()}
         self.lamps: dict[int, tuple[bool, bool, bool]] = {}
+        self.buzzer: list[bool] = []
         self.beats = 0
         self.order: list[str] = []
 
@@ -59,6 +61,9 @@ class TwoPoints:
 
     def write_lamps(self, evse_id: int, red: bool, green: bool, blue: bool) -> None:
         self.lamps[evse_id] = (red, green, blue)
+
+    def write_buzzer(self, on: bool) -> None:
+        self.buzzer.append(on)
 
     def heartbeat(self) -> None:
         self.beats += 1
@@ -273,6 +278,19 @@ def test_lamps_are_played_and_written_on_change_only(bench: Bench) -> None:
     bench.connect()
     bench.run(0.05, Lamps(1, ((False, True, False, 1000),)))
     assert bench.board.lamps[1] == (False, True, False)
+
+
+def test_the_buzzer_sounds_its_tones_once_and_is_silent_after(bench: Bench) -> None:
+    bench.run(0.1)
+    bench.connect()
+    bench.run(0.05, Buzz(1, (100, 100, 300)))
+    assert bench.board.buzzer == [True]
+    bench.run(0.1)
+    assert bench.board.buzzer == [True, False]
+    bench.run(0.1)
+    assert bench.board.buzzer == [True, False, True]
+    bench.run(2.0)
+    assert bench.board.buzzer == [True, False, True, False]
 
 
 def test_a_late_pass_is_a_fault_and_opens(bench: Bench) -> None:

@@ -5,6 +5,7 @@ from evse_rig import Rig
 
 from chargepoint import connectors
 from chargepoint.evse import contactor, domestic, lock, offer, pilot, point, proximity, selftest, watch
+from chargepoint.evse.buzzer import BuzzPlayer
 from chargepoint.evse.contactor import Contactor, Trouble
 from chargepoint.evse.lamps import LampPlayer
 from chargepoint.evse.lease import Lease
@@ -313,6 +314,15 @@ def test_the_lock_is_moved_on_request_only() -> None:
     rig.point.request_self_test("lock")
     rig.run(12.0)
     assert rig.point.self_tests.failed and "lock" in rig.point.self_tests.detail
+
+
+def test_a_new_row_of_tones_takes_the_place_of_the_old_one() -> None:
+    player = BuzzPlayer()
+    assert player.step(0.0) is None
+    player.play((500, 100, 500), 0.0)
+    assert (player.step(0.0), player.step(0.4)) == (True, None)
+    player.play((50,), 0.45)
+    assert (player.step(0.46), player.step(0.5), player.step(0.51), player.step(9.0)) == (None, False, None, None)
 
 
 def test_lamps_play_their_pattern() -> None:

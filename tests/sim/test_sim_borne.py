@@ -13,6 +13,7 @@ from chargepoint.board import make_board
 from chargepoint.board.types import Board, LockDrive, PointOutputs
 from chargepoint.config import (
     BoardSection,
+    BuzzerSection,
     Config,
     DomesticSection,
     EvseSection,
@@ -42,6 +43,7 @@ def make_config(run_dir: Path) -> Config:
                 domestic=DomesticSection(),
             ),
         ),
+        buzzer=BuzzerSection(enabled=True),
     )
 
 
@@ -250,6 +252,14 @@ async def test_a_plug_in_the_domestic_socket_is_seen_and_its_current_goes_throug
     assert not seen.domestic_plug
     with pytest.raises(RpcError, match="no domestic socket"):
         await bench.call("plug", evse=1, connector=2)
+
+
+async def test_the_buzzer_is_heard_and_its_tones_are_counted(bench: Bench) -> None:
+    assert (await bench.call("show"))["buzzer"] == {"sounding": False, "tones": 0}
+    bench.board.write_buzzer(True)
+    assert (await bench.call("show"))["buzzer"] == {"sounding": True, "tones": 1}
+    bench.board.write_buzzer(False)
+    assert (await bench.call("show"))["buzzer"] == {"sounding": False, "tones": 1}
 
 
 async def test_bay_and_building_can_be_moved(bench: Bench) -> None:

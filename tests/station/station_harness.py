@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from chargepoint.config import Config
-from chargepoint.evse.messages import Done, Fault, Lamps, Permit, PointReport, Sample, Trace
+from chargepoint.evse.messages import Buzz, Done, Fault, Lamps, Permit, PointReport, Sample, Trace
 from chargepoint.journal import outbox
 from chargepoint.journal.journal import Journal
 from chargepoint.meter.reading import Reading
@@ -87,6 +87,7 @@ class FakeLink:
         self.cars = {evse: Car() for evse in evses}
         self.listener: Listener | None = None
         self.shown: dict[int, Lamps] = {}
+        self.heard: list[tuple[int, tuple[int, ...]]] = []
         self.unlocked: list[int] = []
         self.stuck = False
         self._turns = 0
@@ -134,6 +135,9 @@ class FakeLink:
 
     def lamps(self, lamps: Lamps) -> None:
         self.shown[lamps.evse] = lamps
+
+    def buzz(self, buzz: Buzz) -> None:
+        self.heard.append((buzz.evse, buzz.steps))
 
     async def unlock(self, evse: int, timeout_s: float) -> Done:
         self.unlocked.append(evse)

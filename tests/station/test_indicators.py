@@ -138,3 +138,44 @@ async def test_a_cable_without_a_badge_shows_that_it_waits_for_one(tmp_path: Pat
 async def until_shown(h: Harness, row: str) -> Any:
     h.station.tick()
     await h.until(lambda: h.link.shown[1].steps == steps(row))
+
+
+TONES = {"enabled": True, "accepted": "100", "refused": "50 60 70", "fault": "900"}
+
+
+@pytest.mark.asyncio
+async def test_the_buzzer_tells_a_badge_taken_refused_and_a_fault_once_each(tmp_path: Path) -> None:
+    async with station(tmp_path, buzzer=TONES) as h:
+        h.badge("NOBODY")
+        await h.until(lambda: h.link.heard)
+        assert set(h.link.heard) == {(1, (50, 60, 70)), (2, (50, 60, 70))}  # both points' reader; one buzzer sounds
+        h.link.heard.clear()
+        h.advance(5)
+        await h.charge()
+        assert h.link.heard == [(1, (100,))]
+        h.fault(1, "diode")
+        await h.until_status("Faulted")
+        h.station.tick()
+        assert h.link.heard == [(1, (100,)), (1, (900,))]
+
+
+@pytest.mark.asyncio
+async def test_without_a_buzzer_nothing_is_sounded(tmp_path: Path) -> None:
+    async with station(tmp_path) as h:
+        await h.charge()
+        h.fault(1, "diode")
+        await h.until_status("Faulted")
+        assert h.link.heard == [] and not h.station.test_buzzer()
+
+
+@pytest.mark.asyncio
+async def test_a_technician_hears_all_tones_one_after_the_other_and_none_that_is_switched_off(tmp_path: Path) -> None:
+    async with station(tmp_path, buzzer={**TONES, "refused": ""}) as h:
+        assert h.station.test_buzzer()
+        assert h.link.heard == [(1, (100, 800, 900))]
+
+
+@pytest.mark.parametrize("row", ["80 80", "1000", "loud", "80 80 80 80 80 80 80 80 80 80 80"])
+def test_a_row_of_tones_that_cannot_be_is_a_mistake(row: str) -> None:
+    with pytest.raises(ConfigError, match="milliseconds sounding, silent, sounding"):
+        parse(BORNE + f'[buzzer]\nfault = "{row}"\n')

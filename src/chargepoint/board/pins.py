@@ -107,6 +107,7 @@ WIEGAND_SIGNALS: Mapping[str, Signal] = {
     "wiegand_zero": Signal(Kind.INPUT, active_high=False, header_only=True, pull="up"),
     "wiegand_one": Signal(Kind.INPUT, active_high=False, header_only=True, pull="up"),
 }
+BUZZER_SIGNALS: Mapping[str, Signal] = {"buzzer": _OUT}
 
 SIGNALS: Mapping[str, Signal] = {
     **BORNE_SIGNALS,
@@ -114,6 +115,7 @@ SIGNALS: Mapping[str, Signal] = {
     **SOCKET_SIGNALS,
     **DOMESTIC_SIGNALS,
     **WIEGAND_SIGNALS,
+    **BUZZER_SIGNALS,
 }
 """All of them; a point's carry its number in the map: `contactor_1`."""
 
@@ -157,6 +159,10 @@ class PinMap:
     def text(self, signal: str, point: int | None = None) -> str:
         return self._lines[signal_name(signal, point)]
 
+    def has(self, signal: str) -> bool:
+        """This borne is built with it."""
+        return signal in self._lines
+
     def items(self) -> list[tuple[str, str]]:
         return sorted(self._lines.items())
 
@@ -199,7 +205,7 @@ def load_pins(config: Config) -> PinMap:
     table = _numbered(carrier.lines, [evse.id for evse in config.evse])
     pulls = carrier.pulls | config.board.pulls
     wanted = _wanted(config)
-    known = {*BORNE_SIGNALS, *WIEGAND_SIGNALS}
+    known = {*BORNE_SIGNALS, *WIEGAND_SIGNALS, *BUZZER_SIGNALS}
     for evse in config.evse:
         known |= {signal_name(name, evse.id) for name in {**POINT_SIGNALS, **SOCKET_SIGNALS, **DOMESTIC_SIGNALS}}
     mistakes = [f"board.pins.{name}: there is no such signal" for name in config.board.pins if name not in known]
@@ -230,6 +236,7 @@ def _wanted(config: Config) -> dict[str, Signal]:
     wanted: dict[str, Signal] = {}
     if not config.external_pilots:
         wanted |= BORNE_SIGNALS
+        wanted |= BUZZER_SIGNALS if config.buzzer.enabled else {}
         for evse in config.evse:
             wanted |= {signal_name(name, evse.id): signal for name, signal in signals_of_point(evse).items()}
     if any(reader.kind == "wiegand" for reader in config.reader):

@@ -286,6 +286,8 @@ class GpioBoard:
         self._grid = tuple(
             _SlowInput(self._devices.input(name), True, hardware.errors) for name in ("grid_a", "grid_b")
         )
+        built = pins.has("buzzer")
+        self._buzzer = _SlowOutput(self._devices.output("buzzer"), hardware.errors) if built else None
         self._passes = 0
         self._errors = hardware.errors
         self.make_safe()
@@ -317,14 +319,20 @@ class GpioBoard:
         for output, on in zip(self._points[evse_id].lamps, (red, green, blue), strict=True):
             output.set(on)
 
+    def write_buzzer(self, on: bool) -> None:
+        if self._buzzer is not None:
+            self._buzzer.set(on)
+
     def heartbeat(self) -> None:
         self._beat = not self._beat
         self._heartbeat.state = self._beat
 
     def make_safe(self) -> None:
-        with contextlib.ExitStack() as every:
+        with contextlib.ExitStack() as last_first:  # what only sounds stands behind I2C and keeps no contactor waiting
+            if self._buzzer is not None:
+                last_first.callback(self._buzzer.off)
             for point in self._points.values():
-                every.callback(point.make_safe)
+                last_first.callback(point.make_safe)
 
     def close(self) -> None:
         with contextlib.ExitStack() as last_first:

@@ -101,6 +101,9 @@ class Board(Protocol):
 
     def write_lamps(self, evse_id: int, red: bool, green: bool, blue: bool) -> None: ...
 
+    def write_buzzer(self, on: bool) -> None:
+        """Nothing where there is no buzzer."""
+
     def heartbeat(self) -> None:
         """Toggle the coil watchdog's heartbeat line. Called by the safety loop itself and by nothing else."""
 

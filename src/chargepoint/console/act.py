@@ -85,7 +85,7 @@ ACT = (
     Command(
         "test",
         USAGE,
-        "self-tests of a point out of service, without a car; reader, meter, modem: do they answer",
+        "self-tests of a point out of service, without a car; buzzer; reader, meter, modem: do they answer",
         test,
         action=True,
         live=True,

@@ -60,6 +60,9 @@ def _checks(session: Session) -> Iterator[Check]:
     names = ", ".join(fault["name"] for fault in status.get("faults", []))
     yield Check(t("faults of the borne"), names or "-", t("none"), not names)
     yield from _readers(session)
+    if session.config.buzzer.enabled:
+        passed, said = selftests.buzzer(session)
+        yield Check(t("buzzer"), said, t("all tones heard"), passed)
     reports = session.borne.reports()[0]
     for evse in status["evses"]:
         yield from _point(session, evse, reports.get(evse["id"]))

@@ -7,6 +7,7 @@ FRENCH: dict[str, str] = {
     "badge": "badge",
     "begun": "début",
     "borne": "borne",
+    "buzzer": "avertisseur sonore",
     "bound": "limite admise",
     "central system": "système central",
     "charging": "en charge",
@@ -179,6 +180,10 @@ FRENCH: dict[str, str] = {
     "PASSED": "RÉUSSI",
     "Lamp {evse}: red, green, blue, white, dark, a second each. Seen?":
         "Voyant {evse} : rouge, vert, bleu, blanc, éteint, une seconde chacun. Vu ?",
+    "Buzzer: badge accepted, badge refused, fault. Heard?":
+        "Avertisseur : badge accepté, badge refusé, défaut. Entendu ?",
+    "all tones heard": "tous les sons entendus",
+    "not all tones heard": "pas tous les sons entendus",
     "all colours seen": "toutes les couleurs vues",
     "not all colours seen": "pas toutes les couleurs vues",
     "answers": "répond",
@@ -274,8 +279,8 @@ FRENCH: dict[str, str] = {
     "the configuration and where each value comes from": "la configuration et l'origine de chaque valeur",
     "the link to the central system": "le lien avec le système central",
     "contactor closings, trips, wake-ups, ...": "fermetures de contacteur, déclenchements, réveils, ...",
-    "self-tests of a point out of service, without a car; reader, meter, modem: do they answer":
-        "autotests d'un point hors service, sans véhicule ; reader, meter, modem : répondent-ils",
+    "self-tests of a point out of service, without a car; buzzer; reader, meter, modem: do they answer":
+        "autotests d'un point hors service, sans véhicule ; buzzer ; reader, meter, modem : répondent-ils",
     "take a point, or one connector of it, out of service, or back":
         "mettre un point, ou l'un de ses connecteurs, hors service ou en service",
     "end the session and release the plug": "terminer la session et libérer la fiche",

@@ -8,7 +8,7 @@ from chargepoint.console.rpc import Refused
 from chargepoint.console.session import Lines, Session, Usage
 from chargepoint.text import clean, clean_all
 
-USAGE = "rcd|lock|contactor|pilot|lamps|all EVSE[.CONNECTOR] | reader|meter|modem"
+USAGE = "rcd|lock|contactor|pilot|lamps|all EVSE[.CONNECTOR] | buzzer|reader|meter|modem"
 SWITCHED = ("rcd", "lock", "contactor", "pilot")
 """What the safety process does by itself, in this order; `all` is these and the lamps."""
 SHARED = ("rcd", "contactor")
@@ -22,6 +22,8 @@ def test(session: Session, words: list[str]) -> Lines:
     what = words[0] if words else ""
     if what in LISTENED:
         return _listen(session, what)
+    if what == "buzzer":
+        return _buzzer(session)
     if what not in (*SWITCHED, "lamps", "all"):
         raise Usage(f"test {USAGE}")
     evse, connector = session.place(words[1:])
@@ -69,6 +71,19 @@ def lamps(session: Session, evse: int) -> tuple[bool, str]:
     question = session.t("Lamp {evse}: red, green, blue, white, dark, a second each. Seen?", evse=evse)
     seen = session.sure(question + session.t(" (yes/no) "))
     return seen, session.t("all colours seen") if seen else session.t("not all colours seen")
+
+
+def _buzzer(session: Session) -> Iterator[str]:
+    passed, said = buzzer(session)
+    yield f"{session.t('buzzer')}: {session.t('PASSED') if passed else session.t('FAILED')}: {said}"
+
+
+def buzzer(session: Session) -> tuple[bool, str]:
+    """The tones for a badge, a refusal and a fault, and the person says whether they were heard."""
+    session.audit("self-test buzzer")
+    session.borne.station.ask("test_buzzer")
+    heard = session.sure(session.t("Buzzer: badge accepted, badge refused, fault. Heard?") + session.t(" (yes/no) "))
+    return heard, session.t("all tones heard") if heard else session.t("not all tones heard")
 
 
 def _listen(session: Session, what: str) -> Iterator[str]:

@@ -20,6 +20,7 @@ from chargepoint.evse.messages import (
     SOCKET_NAME,
     Acknowledge,
     BorneReport,
+    Buzz,
     Done,
     Dump,
     Lamps,
@@ -254,8 +255,8 @@ class PilotBorne:
             case Dump():
                 why = "there is no recorder: the pilot is the external controller's"
                 self._server.send(client, Done(message.id, message.evse, False, why))
-            case Lamps() | Trace():
-                pass  # it has neither lamps of ours nor a pilot to be sampled
+            case Lamps() | Buzz() | Trace():
+                pass  # it has neither lamps nor a buzzer of ours, nor a pilot to be sampled
 
     async def _acknowledge(self, point: ControlledPoint, message: Acknowledge, client: Client) -> None:
         refused = ""

@@ -5,12 +5,14 @@ from collections.abc import Callable
 
 from chargepoint.board.types import BorneInputs, LockDrive, PointInputs, PointOutputs
 from chargepoint.config import Config
+from chargepoint.evse.buzzer import BuzzPlayer
 from chargepoint.evse.lamps import LampPlayer
 from chargepoint.evse.lock import MotorArbiter
 from chargepoint.evse.memory import PointMemory, Remembered
 from chargepoint.evse.messages import (
     Acknowledge,
     BorneReport,
+    Buzz,
     Done,
     Dump,
     Fault,
@@ -57,6 +59,7 @@ class Borne:
         self.inputs: dict[int, PointInputs] = {}
         self.borne_inputs = BorneInputs(emergency_stop=False, door_open=False, coil_watchdog_armed=True)
         self.lamps = {evse: LampPlayer() for evse in self.points}
+        self.buzzer = BuzzPlayer()
         self._unlocks: dict[int, Pending] = {}
         self._tests: dict[int, Pending] = {}
         self._keys: dict[int, tuple[object, ...]] = {}
@@ -137,6 +140,8 @@ class Borne:
                 self._unlock(point, message.id, answer, now)
             case Lamps():
                 self.lamps[message.evse].play(message.steps, now)
+            case Buzz():
+                self.buzzer.play(message.steps, now)
             case SelfTest():
                 self._self_test(point, message, answer, now)
             case Acknowledge():

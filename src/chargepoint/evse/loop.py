@@ -96,6 +96,9 @@ class Loop:
             colour = player.step(now)
             if colour is not None:
                 board.write_lamps(evse, *colour)
+        sounds = borne.buzzer.step(now)
+        if sounds is not None:
+            board.write_buzzer(sounds)
         self._tell(now)
 
     def close(self) -> None:

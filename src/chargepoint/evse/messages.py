@@ -54,6 +54,13 @@ class Lamps(msgspec.Struct, tag="lamps", tag_field="type", frozen=True):
     steps: tuple[tuple[bool, bool, bool, int], ...]
 
 
+class Buzz(msgspec.Struct, tag="buzz", tag_field="type", frozen=True):
+    """Sound the borne's buzzer once, for a point: milliseconds sounding, silent, sounding and so on."""
+
+    evse: int
+    steps: tuple[int, ...]
+
+
 class SelfTest(msgspec.Struct, tag="self-test", tag_field="type", frozen=True):
     """Run a self-test (`rcd`, `lock`, `contactor`, `pilot`, `all`); refused with a car plugged. Answered by `Done`,
     whose `detail` has what was measured, or what is wrong."""
@@ -188,7 +195,7 @@ class BorneReport(msgspec.Struct, tag="borne", tag_field="type", frozen=True):
     """The grid operator's contacts, `input-1` and `input-2`; a broken wire reads as open."""
 
 
-ToEvse = Permit | Unlock | Lamps | SelfTest | Acknowledge | Dump | Trace
+ToEvse = Permit | Unlock | Lamps | Buzz | SelfTest | Acknowledge | Dump | Trace
 FromEvse = PointReport | BorneReport | Done | Sample
 
 encode = msgspec.json.Encoder().encode

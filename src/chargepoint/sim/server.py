@@ -194,6 +194,7 @@ class SimulatedBorne:
             "door_open": borne.door_open,
             "coil_watchdog": borne.coils_armed,
             "inputs": list(borne.grid_closed),
+            "buzzer": {"sounding": self._wiring.sounds, "tones": self._wiring.tones},
             "speed": borne.speed,
             "grid": self._grid(),
         }

@@ -165,6 +165,10 @@ class Wiring:
         self._stop = _Input(self._wires, "emergency_stop", pins.line("emergency_stop"))
         self._door = _Input(self._wires, "door", pins.line("door"))
         self._grid = [_Input(self._wires, name, pins.line(name)) for name in ("grid_a", "grid_b")]
+        self._buzzer = line_index(pins.line("buzzer")) if pins.has("buzzer") else None
+        self.tones = 0
+        """How often the buzzer has begun to sound."""
+        self._sounded = False
         self._watchdog = _Input(self._wires, "coil_watchdog", pins.line("coil_watchdog"))
 
     def exchange(self, now: float) -> bool:
@@ -179,6 +183,9 @@ class Wiring:
                 changed = True
         beat = self._wires.stamps[self._heartbeat]
         borne.advance(now, beat / 1e9 if beat else None)
+        sounds = self.sounds
+        self.tones += sounds and not self._sounded
+        self._sounded = sounds
         silent = "adc-silent" in borne.faults
         for number, wires in self._points.items():
             wires.write(borne.points[number], silent)
@@ -190,6 +197,11 @@ class Wiring:
         for index in self._expanders:
             self._wires.absent[index] = "expander-silent" in borne.faults
         return changed
+
+    @property
+    def sounds(self) -> bool:
+        """The buzzer, where there is one, sounds now."""
+        return self._buzzer is not None and self._wires.levels[self._buzzer] == 1
 
     def lamps(self, evse: int) -> tuple[bool, bool, bool]:
         return self._points[evse].lamps()

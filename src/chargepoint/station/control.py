@@ -52,6 +52,7 @@ class Control:
                 "acknowledge": self.acknowledge,
                 "self_test": self.self_test,
                 "test_lamps": self.test_lamps,
+                "test_buzzer": self.test_buzzer,
                 "dump": self.dump,
                 "trace": self.trace,
                 "meters": self.meters,
@@ -186,6 +187,12 @@ class Control:
         """Show every lamp of the point in turn (red, green, blue, all, none: a second each), for some seconds."""
         self._station.test_lamps(self._point(evse))
         return {"ok": True, "seconds": TEST_S}
+
+    def test_buzzer(self) -> dict[str, bool]:
+        """Sound every row of tones of the buzzer, one after the other."""
+        if not self._station.test_buzzer():
+            raise RpcError("this borne has no buzzer; one that is fitted needs enabled = true in [buzzer]")
+        return {"ok": True}
 
     async def dump(self, evse: int) -> dict[str, Any]:
         self._point(evse)

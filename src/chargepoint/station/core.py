@@ -133,7 +133,7 @@ class StationCore:
             spawn=self._spawn,
             changed=self._settle,
             step=self._step,
-            indicators=Indicators.of(self.config.lamps),
+            indicators=Indicators.of(self.config.lamps, self.config.buzzer),
             signer=signer,
         )
         volts = self.config.supply.voltage

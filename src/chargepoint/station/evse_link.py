@@ -21,6 +21,7 @@ from chargepoint.evse.messages import (
     RENEW_S,
     Acknowledge,
     BorneReport,
+    Buzz,
     Done,
     Dump,
     FromEvse,
@@ -71,6 +72,9 @@ class Link(Protocol):
         """Hold this permission for the point, from now on and renewed, until another replaces it."""
 
     def lamps(self, lamps: Lamps) -> None: ...
+    def buzz(self, buzz: Buzz) -> None:
+        """Sound now, or not at all."""
+
     async def unlock(self, evse: int, timeout_s: float) -> Done: ...
     async def self_test(self, evse: int, what: str, timeout_s: float) -> Done: ...
     async def acknowledge(self, evse: int, fault: str, timeout_s: float) -> Done: ...
@@ -121,6 +125,10 @@ class EvseLink:
         if self._lamps.get(lamps.evse) != lamps:
             self._lamps[lamps.evse] = lamps
             self.send(lamps)
+
+    def buzz(self, buzz: Buzz) -> None:
+        """Sound now, or not at all."""
+        self.send(buzz)
 
     def send(self, message: ToEvse) -> bool:
         """Send one packet; False when the link is down or the other side does not read."""

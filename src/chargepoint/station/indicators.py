@@ -6,7 +6,7 @@ The safety process plays the steps over and over.
 from dataclasses import dataclass
 from typing import Final
 
-from chargepoint.config import LampsSection
+from chargepoint.config import BuzzerSection, LampsSection
 from chargepoint.station.api import ConnectorStatus
 
 Step = tuple[bool, bool, bool, int]
@@ -45,6 +45,7 @@ ASKING_S: Final = 2.0
 TEST: Final[tuple[Step, ...]] = tuple((*COLOURS[name], 1000) for name in ("red", "green", "blue", "white", "off"))
 """Every lamp alone, then all, then none: what a technician looks at."""
 TEST_S: Final = 15.0
+BETWEEN_TONES_MS: Final = 800
 
 
 def steps(row: str) -> tuple[Step, ...]:
@@ -64,6 +65,15 @@ def waits_for(limit: str) -> str:
     return "waiting_grid" if name in _GRID else "waiting_schedule" if name in _SCHEDULE else ""
 
 
+def _tones(buzzer: BuzzerSection) -> dict[str, tuple[int, ...]]:
+    if not buzzer.enabled:
+        return {}
+    rows = {name: tuple(int(ms) for ms in getattr(buzzer, name).split()) for name in ("accepted", "refused", "fault")}
+    heard = [row for row in rows.values() if row]
+    every = tuple(ms for row in heard for ms in (*row, BETWEEN_TONES_MS))[:-1]
+    return {**rows, "understood": rows["accepted"], "all": every}
+
+
 @dataclass(frozen=True, slots=True)
 class Indicators:
     """The table, ready to be shown."""
@@ -72,19 +82,21 @@ class Indicators:
     moments: dict[str, tuple[Step, ...]]
     waiting: dict[str, tuple[Step, ...]]
     """Those rows of `WAITING` that the configuration has."""
+    tones: dict[str, tuple[int, ...]]
+    """What the buzzer sounds at a moment (of `MOMENTS`), at a `fault`, or for a technician to hear (`all`):
+    milliseconds on, off, on. Empty without a buzzer."""
 
     def shown(self, status: ConnectorStatus, row: str) -> tuple[Step, ...]:
         """The steps of a status; `row` of `WAITING` says more about it, or is empty."""
         return self.waiting.get(row) or self.by_status[status]
 
     @classmethod
-    def of(cls, section: LampsSection) -> "Indicators":
+    def of(cls, section: LampsSection, buzzer: BuzzerSection | None = None) -> "Indicators":
         by_status = {status: steps(getattr(section, name)) for status, name in ROWS.items()}
         moments = {name: steps(getattr(section, name)) for name in MOMENTS}
         rows = {name: getattr(section, name) for name in WAITING}
-        return cls(
-            by_status, {**moments, "test": TEST}, {name: steps(row) for name, row in rows.items() if row is not None}
-        )
+        waiting = {name: steps(row) for name, row in rows.items() if row is not None}
+        return cls(by_status, {**moments, "test": TEST}, waiting, _tones(buzzer or BuzzerSection()))
 
     def moment_s(self, kind: str, repeat: int) -> float:
         """How long a moment is shown: it blinks `repeat` times; while an answer is awaited, as long as that takes."""

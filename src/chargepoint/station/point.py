@@ -12,7 +12,7 @@ import structlog
 from chargepoint.config import EvseSection
 from chargepoint.connectors import DOMESTIC, TYPE_2
 from chargepoint.energy.limits import Limit, Limits
-from chargepoint.evse.messages import Lamps, Permit, PointReport
+from chargepoint.evse.messages import Buzz, Lamps, Permit, PointReport
 from chargepoint.journal.stamp import Stamp
 from chargepoint.journal.transactions import OpenTransaction
 from chargepoint.meter.reading import Reading
@@ -395,6 +395,14 @@ class Point:
         """Show something for a moment (one of `indicators.MOMENTS`, or `test`)."""
         seconds = self._shared.indicators.moment_s(kind, self._shared.settings.blink_repeat)
         self._moment = (kind, self._shared.clock.monotonic() + seconds)
+        self.sound(kind)
+
+    def sound(self, kind: str) -> bool:
+        """Sound the borne's buzzer (one of `indicators.Indicators.tones`); False when there is nothing to hear."""
+        tones = self._shared.indicators.tones.get(kind)
+        if tones:
+            self._shared.link.buzz(Buzz(self.id, tones))
+        return bool(tones)
 
     def lamps(self, now: float, waits_for: str = "") -> Lamps:
         """What to show; `waits_for`: one of `indicators.WAITING`, where that says more than the status."""
@@ -422,6 +430,8 @@ class Point:
         for connector in self.connectors.values():
             derived = self._derive(connector, now, station_operative)
             if derived is not connector.status:
+                if derived is ConnectorStatus.FAULTED:
+                    self.sound("fault")
                 connector.status, connector.status_at = derived, now
             told = (derived, self._error())
             if told != connector.told:

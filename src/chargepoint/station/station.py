@@ -89,6 +89,10 @@ class Station(StationCore):
         point.moment("test")
         self._settle()
 
+    def test_buzzer(self) -> bool:
+        """Sound every row of tones, one after the other; False when there is nothing to hear."""
+        return next(iter(self.points.values())).sound("all")
+
     async def unlock(self, evse: int, connector: int = TYPE_2) -> Outcome:
         point = self.points.get(evse)
         if point is None or connector not in point.connectors:
