@@ -70,15 +70,16 @@ async def looks(rig: Rig) -> None:
 
 
 async def draws(rig: Rig) -> None:
-    page, whole = rig.root / "session.svg", rig.root / "day.svg"
+    page, pixels, whole = rig.root / "session.svg", rig.root / "session.png", rig.root / "day.svg"
     said = await console(
-        rig, "sessions show 1", f"sessions plot 1 {page}", f"day {whole}", "day 2001-01-01", "log tx=1"
+        rig, "sessions show 1", f"sessions plot 1 {page} {pixels}", f"day {whole}", "day 2001-01-01", "log tx=1"
     )
     assert "still open" in said
     for track in ("pilot (V)", "duty (%)", "current (A)", "power (kW)", "energy (Wh)", "temperature (°C)"):
         assert track in said, said
         assert track in page.read_text()
     assert "Charging" in page.read_text()
+    assert pixels.read_bytes().startswith(b"\x89PNG")
     assert "waits for current" in said
     assert "point 2 (A)" in whole.read_text()
     assert "Nothing is kept of that day." in said

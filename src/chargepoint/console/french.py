@@ -148,8 +148,10 @@ FRENCH: dict[str, str] = {
     "Which point? This borne has {points}.": "Quel point ? Cette borne a {points}.",
     "{word} must be a number from {least} to {most}.": "{word} doit être un nombre de {least} à {most}.",
     "-- more: any key, or q --": "-- suite : une touche, ou q --",
-    "A picture is written to a file whose name ends in .svg.":
-        "Un dessin s'écrit dans un fichier dont le nom finit par .svg.",
+    "A picture is written to a file whose name ends in .svg or .png.":
+        "Un dessin s'écrit dans un fichier dont le nom finit par .svg ou .png.",
+    "A PNG needs the packages python3-pil and fonts-dejavu-core; .svg needs nothing.":
+        "Un PNG demande les paquets python3-pil et fonts-dejavu-core ; .svg ne demande rien.",
     "Nothing is kept of that day.": "Rien n'est gardé de ce jour.",
     "A day is written like 2026-01-31.": "Un jour s'écrit comme 2026-01-31.",
     "register at the start, Wh": "index au début, Wh",

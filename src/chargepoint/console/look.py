@@ -347,14 +347,14 @@ LOOK = (
     Command("log", "[-f] [LEVEL] [EVSE] [tx=N]", "what happened; -f: as it happens", log, live=True),
     Command(
         "sessions",
-        "[COUNT | show N | plot N [FILE.svg]]",
+        "[COUNT | show N | plot N [FILE.svg|FILE.png]]",
         "the last sessions; one of them; its picture",
         pages.sessions,
     ),
-    Command("day", "[YYYY-MM-DD] [FILE.svg]", "a day of the borne: points, supply, who waited", pages.day),
+    Command("day", "[YYYY-MM-DD] [FILE.svg|FILE.png]", "a day of the borne: points, supply, who waited", pages.day),
     Command(
         "trace",
-        "EVSE [SECONDS] [FILE.csv] [FILE.svg]",
+        "EVSE [SECONDS] [FILE.csv] [FILE.svg|FILE.png]",
         "pilot, duty, contactor, currents, live",
         tracing.trace,
         live=True,

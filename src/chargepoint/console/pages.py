@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from chargepoint.console.drawing import SUFFIXES, can_png
 from chargepoint.console.picture import Event, Picture, Series, Track
 from chargepoint.console.rpc import Refused, Unreachable
 from chargepoint.console.session import Lines, Session, Usage
@@ -71,12 +72,19 @@ def _one_session(session: Session, words: list[str]) -> Lines:
     return [*lines, "", *_drawn(session, _session_page(session, entry), words[2:])]
 
 
+def check_files(session: Session, files: Sequence[str]) -> None:
+    """Whether pictures can be written so, before one is recorded for nothing. Raises Usage."""
+    if not all(file.endswith(SUFFIXES) for file in files):
+        raise Usage(session.t("A picture is written to a file whose name ends in .svg or .png."))
+    if any(file.endswith(".png") for file in files) and not can_png():
+        raise Usage(session.t("A PNG needs the packages python3-pil and fonts-dejavu-core; .svg needs nothing."))
+
+
 def _drawn(session: Session, picture: Picture, files: list[str]) -> Lines:
     lines: list[str] = []
+    check_files(session, files)
     for file in files:
-        if not file.endswith(".svg"):
-            raise Usage(session.t("A picture is written to a file whose name ends in .svg."))
-        Path(file).write_text(picture.svg(), encoding="utf-8")
+        picture.write(Path(file))
         lines.append(session.t("Drawn to {file}.", file=clean(file)))
     return [*lines, *picture.sketch(session.terminal.size[0] - 2)]
 
@@ -174,7 +182,7 @@ def draw(title: str, samples: list[tuple[float, list[dict[str, Any]]]]) -> Pictu
 
 def day(session: Session, words: list[str]) -> Lines:
     """Both points, the supply and who waited, from midnight to midnight (UTC)."""
-    files = [word for word in words if word.endswith(".svg")]
+    files = [word for word in words if word.endswith(SUFFIXES)]
     dates = [word for word in words if word not in files]
     begin = _midnight(session, dates)
     picture = _day_page(session, begin)

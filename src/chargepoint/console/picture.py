@@ -1,4 +1,4 @@
-"""Pictures of what happened over time: tracks one below the other on a common time axis, as SVG and in characters.
+"""Pictures of what happened over time: tracks one below the other on a common time axis, drawn and in characters.
 
 A session is a few hundred points on a few tracks; a plotting library would cost more memory than the rest of the
 program. Times are seconds from any origin; values None leave a gap.
@@ -8,8 +8,15 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from xml.sax.saxutils import escape
+from pathlib import Path
+from typing import Final, Literal
 
+from chargepoint.console import drawing
+from chargepoint.console.drawing import Line, Point, Shape, Text, box
+
+GREY: Final = "#555555"
+BLACK: Final = "#333333"
+Anchor = Literal["start", "middle", "end"]
 Points = Sequence[tuple[float, float | None]]
 Scale = Callable[[float], float]
 """From a time or a value to a coordinate."""
@@ -19,7 +26,7 @@ COLOURS = ("#0b6fa4", "#c8501e", "#2f8f4e", "#7a4fa0", "#8a6d1d", "#555555")
 DASHES = ("", "7 3", "2 3", "9 3 2 3", "1 4", "12 4")
 
 _LEFT, _RIGHT, _TOP, _TRACK, _GAP = 74, 16, 62, 110, 30
-"""Layout of the SVG, in its user units."""
+"""Layout of a drawing, in its units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,36 +78,42 @@ class Picture:
         return f"{at - start:.1f} s" if end - start < 100 else f"{at - start:.0f} s"
 
     def svg(self, width: int = 1000) -> str:
-        """The whole page as an SVG document of its own: no script, no outside font or file."""
+        """The whole page as an SVG document of its own."""
+        return drawing.svg(self._shapes(width), width, self._height)
+
+    def png(self, width: int = 1000) -> bytes:
+        """The same in pixels. Raises `drawing.NoPng`."""
+        return drawing.png(self._shapes(width), width, self._height)
+
+    def write(self, file: Path) -> None:
+        """To a file whose name ends in one of `drawing.SUFFIXES`. Raises OSError and `drawing.NoPng`."""
+        file.write_bytes(self.png() if file.suffix == ".png" else self.svg().encode())
+
+    @property
+    def _height(self) -> int:
+        return _TOP + len(self.tracks) * (_TRACK + _GAP) + 20 + 15 * len(self.events)
+
+    def _shapes(self, width: int) -> list[Shape]:
         start, end = _span(self)
-        height = _TOP + len(self.tracks) * (_TRACK + _GAP) + 20 + 15 * len(self.events)
-        out = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
-            ' font-family="sans-serif" font-size="12">',
-            f'<rect width="{width}" height="{height}" fill="white"/>',
-            f'<text x="{_LEFT}" y="24" font-size="17">{escape(self.title)}</text>',
-        ]
 
         def x(at: float) -> float:
             return _LEFT + (at - start) / (end - start) * (width - _LEFT - _RIGHT)
 
+        out: list[Shape] = [box(0, 0, width, self._height, fill="white"), Text((_LEFT, 24), self.title, size=17)]
         for index, track in enumerate(self.tracks):
-            out += _svg_track(track, x, _TOP + index * (_TRACK + _GAP), start, end)
+            out += _track(track, x, _TOP + index * (_TRACK + _GAP), start, end)
         bottom = _TOP + len(self.tracks) * (_TRACK + _GAP)
         for fifth in range(6):
-            at_time = start + (end - start) * fifth / 5
-            anchor = "start" if fifth == 0 else "end" if fifth == 5 else "middle"
-            place = f'x="{x(at_time):.1f}" y="{_TOP - 20}" text-anchor="{anchor}"'
-            out.append(f'<text {place} fill="#555">{self.time(at_time)}</text>')
+            at = start + (end - start) * fifth / 5
+            anchor: Anchor = "start" if fifth == 0 else "end" if fifth == 5 else "middle"
+            out.append(Text((x(at), _TOP - 20), self.time(at), GREY, anchor=anchor))
         for number, event in enumerate(self.events, 1):
-            at = f"{x(event.at):.1f}"
-            out.append(
-                f'<line x1="{at}" x2="{at}" y1="{_TOP}" y2="{bottom - _GAP}" stroke="#999" stroke-dasharray="3 3"/>'
-            )
-            out.append(f'<text x="{at}" y="{bottom - _GAP + 14}" text-anchor="middle" fill="#555">{number}</text>')
-            text = escape(f"{number}  {self.time(event.at)}  {event.text}")
-            out.append(f'<text x="{_LEFT}" y="{bottom + 8 + 15 * (number - 1)}" fill="#333">{text}</text>')
-        return "\n".join([*out, "</svg>\n"])
+            across = ((x(event.at), _TOP), (x(event.at), bottom - _GAP))
+            out.append(Line(across, "#999999", dash="3 3"))
+            out.append(Text((x(event.at), bottom - _GAP + 14), str(number), GREY, anchor="middle"))
+            text = f"{number}  {self.time(event.at)}  {event.text}"
+            out.append(Text((_LEFT, bottom + 8 + 15 * (number - 1)), text, BLACK))
+        return out
 
     def sketch(self, width: int = 78, height: int = 5) -> list[str]:
         """The tracks in plain ASCII, for a terminal of `width` columns; each line of a track has its own character."""
@@ -159,43 +172,41 @@ def _value_at(series: Series, at: float) -> float | None:
     return found
 
 
-def _svg_track(track: Track, x: Scale, top: float, start: float, end: float) -> list[str]:
+def _track(track: Track, x: Scale, top: float, start: float, end: float) -> list[Shape]:
     low, high = _range(track)
     left, right, bottom = x(start), x(end), top + _TRACK
 
     def y(value: float) -> float:
         return bottom - (min(max(value, low), high) - low) / (high - low) * _TRACK
 
-    title = f"{escape(track.title)} ({escape(track.unit)})"
-    out = [f'<text x="{left}" y="{top - 6}">{title}</text>']
+    out: list[Shape] = [Text((left, top - 6), f"{track.title} ({track.unit})")]
     for value in _ticks(low, high):
-        out.append(f'<line x1="{left}" x2="{right}" y1="{y(value):.1f}" y2="{y(value):.1f}" stroke="#e4e4e4"/>')
-        out.append(f'<text x="{left - 6}" y="{y(value) + 4:.1f}" text-anchor="end" fill="#555">{value:g}</text>')
-    out.append(f'<rect x="{left}" y="{top}" width="{right - left:.1f}" height="{_TRACK}" fill="none" stroke="#bbb"/>')
+        out.append(Line(((left, y(value)), (right, y(value))), "#e4e4e4"))
+        out.append(Text((left - 6, y(value) + 4), f"{value:g}", GREY, anchor="end"))
+    out.append(box(left, top, right - left, _TRACK, "#bbbbbb"))
     for index, series in enumerate(track.series):
         colour, dash = COLOURS[index % len(COLOURS)], DASHES[index % len(DASHES)]
-        style = f'fill="none" stroke="{colour}" stroke-width="1.6" stroke-dasharray="{dash}"'
-        out += [f'<polyline {style} points="{line}"/>' for line in _polylines(series, x, y)]
+        out += [Line(line, colour, 1.6, dash) for line in _polylines(series, x, y)]
         if len(track.series) > 1:
             at = right - 130 * (len(track.series) - index)
-            out.append(f'<line x1="{at:.0f}" x2="{at + 24:.0f}" y1="{top - 10}" y2="{top - 10}" {style}/>')
-            out.append(f'<text x="{at + 30:.0f}" y="{top - 6}" fill="#333">{escape(series.name)}</text>')
+            out.append(Line(((at, top - 10), (at + 24, top - 10)), colour, 1.6, dash))
+            out.append(Text((at + 30, top - 6), series.name, BLACK))
     return out
 
 
-def _polylines(series: Series, x: Scale, y: Scale) -> list[str]:
+def _polylines(series: Series, x: Scale, y: Scale) -> list[list[Point]]:
     """One list of coordinates per stretch without a gap."""
-    stretches: list[list[str]] = [[]]
+    stretches: list[list[Point]] = [[]]
     before: float | None = None
     for at, value in series.points:
         if value is None:
             stretches.append([])
         else:
             if series.step and before is not None:
-                stretches[-1].append(f"{x(at):.1f},{y(before):.1f}")
-            stretches[-1].append(f"{x(at):.1f},{y(value):.1f}")
+                stretches[-1].append((x(at), y(before)))
+            stretches[-1].append((x(at), y(value)))
         before = value
-    return [" ".join(stretch) for stretch in stretches if len(stretch) > 1]
+    return [stretch for stretch in stretches if len(stretch) > 1]
 
 
 def _ticks(low: float, high: float) -> list[float]:

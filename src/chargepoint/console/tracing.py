@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from chargepoint.console import pages
+from chargepoint.console.drawing import SUFFIXES
 from chargepoint.console.picture import Event, Picture, Series, Track
 from chargepoint.console.rpc import Refused, Unreachable
 from chargepoint.console.session import Lines, Session
@@ -30,7 +32,8 @@ class Line:
 
 
 def trace(session: Session, words: list[str]) -> Lines:
-    files = [word for word in words if word.endswith((".csv", ".svg"))]
+    files = [word for word in words if word.endswith((".csv", *SUFFIXES))]
+    pages.check_files(session, [file for file in files if not file.endswith(".csv")])
     words = [word for word in words if word not in files]
     evse = session.evse(words)
     seconds = session.number(words, 1, 10, 0.1, 3600)
@@ -51,7 +54,7 @@ def _trace(session: Session, evse: int, seconds: float, files: list[str]) -> Ite
         if file.endswith(".csv"):
             _write(Path(file), lines)
         else:
-            Path(file).write_text(_picture(session, evse, lines).svg(), encoding="utf-8")
+            _picture(session, evse, lines).write(Path(file))
         yield session.t("Written to {file}.", file=clean(file))
     if lines:
         yield from _picture(session, evse, lines).sketch(session.terminal.size[0] - 2)
