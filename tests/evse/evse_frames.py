@@ -119,7 +119,6 @@ Frame = tuple[Any, ...]
 ACTIVE, SPENT, DUTY = 0, 1, 2
 """Places in a frame of the active faults, the faults whose recoveries are spent, and the lock's rated duty (0: moves
 are left, 1: only those for opening, 2: none)."""
-_FIRST = 3
 
 
 class Frames:
@@ -137,6 +136,7 @@ class Frames:
         self._pool = {name: Active(row, 0.0, "", True) for name, row in FAULTS.items()}
         self._collect(point, still)
         self._calm = self.names.index("Point._calm_until")
+        self._read, self._write = self._straight()
 
     def _collect(self, thing: Any, still: frozenset[str]) -> None:
         for name in list(getattr(thing, "__slots__", ())) or list(vars(thing)):
@@ -189,27 +189,49 @@ class Frames:
 
     def take(self) -> Frame:
         """The point's state; what does not matter is made the same in it."""
-        point = self.point
-        for thing, name, dead, value in self._dead:
-            if dead(thing, point):
-                setattr(thing, name, value)
-        for thing, name, cap, bound in self._capped:
-            value = getattr(thing, name)
-            if value > cap:
-                setattr(thing, name, cap if bound is None or value < bound else bound)
-        for thing, name, kind, runs in self._tidy:
-            value = getattr(thing, name)
-            if kind == "since":
-                if value is not None and value != OVER and (value < NOW or not runs(thing, point)):
-                    setattr(thing, name, OVER)
-            elif value is not None and value not in (PAST, AHEAD, FAR):
-                setattr(thing, name, PAST if value <= NOW or not runs(thing, point) else AHEAD)
-            elif value == AHEAD and not runs(thing, point):
-                setattr(thing, name, PAST)
-        faults = point.faults
-        active = tuple(sorted([(n, a.present, not a.present and self._waits(a)) for n, a in faults.active.items()]))
+        faults = self.point.faults
+        active: Any = ()
+        if faults.active:
+            told = [(n, a.present, not a.present and self._waits(a)) for n, a in faults.active.items()]
+            active = tuple(sorted(told))
         spent = tuple(sorted([n for n, c in faults._recoveries.items() if FAULTS[n].count and c >= FAULTS[n].count]))
-        return (active, spent, self._duty_of(point.lock._recent), *[getattr(t, n) for t, n in self._fields])
+        recent = self.point.lock._recent
+        return self._read(active, spent, self._duty_of(recent) if recent else 0)
+
+    def _straight(self) -> tuple[Callable[[Any, Any, int], Frame], Callable[[Frame], None]]:
+        """Reading and writing all fields as straight code, made from the tables: a walk does both millions of times."""
+        space: dict[str, Any] = {"p": self.point, "OVER": OVER, "NOW": NOW, "PAST": PAST, "AHEAD": AHEAD, "FAR": FAR}
+        names: dict[int, str] = {}
+
+        def called(thing: Any) -> str:
+            name = names.setdefault(id(thing), f"t{len(names)}")
+            space[name] = thing
+            return name
+
+        lines = []
+        for number, (thing, name, dead, value) in enumerate(self._dead):
+            space[f"dead{number}"], space[f"value{number}"] = dead, value
+            lines.append(f"if dead{number}({called(thing)}, p): {called(thing)}.{name} = value{number}")
+        for thing, name, cap, bound in self._capped:
+            full = f"{called(thing)}.{name}"
+            capped = cap if bound is None else f"{cap} if {full} < {bound} else {bound}"
+            lines.append(f"if {full} > {cap}: {full} = {capped}")
+        for number, (thing, name, kind, runs) in enumerate(self._tidy):
+            space[f"runs{number}"] = runs
+            full, asked = f"{called(thing)}.{name}", f"runs{number}({called(thing)}, p)"
+            lines.append(f"v = {full}")
+            if kind == "since":
+                lines.append(f"if v is not None and v != OVER and (v < NOW or not {asked}): {full} = OVER")
+            else:
+                lines.append("if v is None or v == PAST or v == FAR: pass")
+                lines.append("elif v == AHEAD:")
+                lines.append(f"    if not {asked}: {full} = PAST")
+                lines.append(f"else: {full} = AHEAD if v > NOW and {asked} else PAST")
+        fields = ", ".join(f"{called(thing)}.{name}" for thing, name in self._fields)
+        body = "".join(f"    {line}\n" for line in lines)
+        exec(f"def read(a, s, d):\n{body}    return (a, s, d, {fields})\n", space)
+        exec(f"def write(f):\n    _, _, _, {fields} = f\n", space)
+        return space["read"], space["write"]
 
     @staticmethod
     def _waits(active: Active) -> bool:
@@ -224,8 +246,7 @@ class Frames:
     def put(self, frame: Frame) -> None:
         """Make the point be in that state."""
         point = self.point
-        for (thing, name), value in zip(self._fields, frame[_FIRST:], strict=True):
-            setattr(thing, name, value)
+        self._write(frame)
         faults = point.faults
         faults.active.clear()
         for name, present, waits in frame[ACTIVE]:

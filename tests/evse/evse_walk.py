@@ -152,10 +152,11 @@ class Walk:
             yield owner, closed, self._frames.take()
 
     def after_a_pass(self, node: Node) -> Iterator[Node]:
-        """Every input combination."""
-        for world, borne in self._worlds:
+        """Every input combination; those that look the same to the point in this state only once."""
+        self._restore(node)
+        for seen, borne in dict.fromkeys((inputs_of(w, self._point, node[1]), borne) for w, borne in self._worlds):
             self._restore(node)
-            yield self._pass(node, inputs_of(world, self._point, node[1]), borne)
+            yield self._pass(node, seen, borne)
 
     def settled(self) -> Node:
         """Some passes after the start: the front end has settled, the self-tests are done."""

@@ -6,6 +6,7 @@ walks them to the end and prints the figures; the tests walk the small ones whol
 """
 
 import argparse
+import gc
 import sys
 import time
 
@@ -117,6 +118,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help=f"of {', '.join(ALPHABETS)}, two points; default all")
     parser.add_argument("--limit", type=int, default=10**9, help="stop at so many states")
     options = parser.parse_args()
+    gc.disable()  # nothing here goes round in a circle, and looking through a million states takes its time
     for name in options.names or [*ALPHABETS, "two points"]:
         begun = time.monotonic()
         if name == "two points":
