@@ -56,6 +56,17 @@ def test_after_the_last_profile_charging_is_as_if_none_were_installed() -> None:
     assert starts(schedule([profile(1, Purpose.TX_DEFAULT, (0, 10), duration=60)])) == [(0, 10), (60, 32)]
 
 
+@pytest.mark.parametrize(
+    "kind", [{"kind": Kind.ABSOLUTE}, {"kind": Kind.RECURRING, "recurrency": Recurrency.DAILY}], ids=str
+)
+def test_a_limit_of_the_station_holds_although_the_clock_lost_time_since_it_was_installed(
+    kind: dict[str, object],
+) -> None:
+    kept = Profiles((profile(1, Purpose.STATION_MAX, (0, 20), start=None, installed=NOON, **kind),))
+    level = station_limit(kept, NOON - 1200).level
+    assert level is not None and level.limit == 20
+
+
 def test_a_transactions_profile_overrules_the_default_even_when_higher() -> None:
     items = [profile(1), profile(2, Purpose.TX, (0, 25), evse=1, duration=1800)]
     assert starts(schedule(items)) == [(0, 25), (1800, 16)]

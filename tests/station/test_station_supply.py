@@ -360,6 +360,26 @@ async def test_a_profile_that_came_with_a_remote_start_is_for_that_transaction(t
         assert limits(borne)["ocpp-transaction"] == 8
 
 
+async def test_a_transactions_profile_holds_after_a_power_cut_in_which_the_clock_lost_time(tmp_path: Path) -> None:
+    async with station(tmp_path) as borne:
+        await borne.charge()
+        tx = borne.station.points[1].session.tx
+        own = replace(PROFILE, purpose=Purpose.TX, evse=1, kind=Kind.RELATIVE, start=None, transaction=str(tx))
+        assert await borne.station.set_profile(own) is Outcome.ACCEPTED
+        borne.advance(6)
+        assert offered(borne)[0] == 10
+
+    def plugged(harness: Harness) -> None:
+        harness.link.cars.update(borne.link.cars)
+
+    borne.time.utc_shift -= 1200
+    async with station(tmp_path, time=borne.time, prepare=plugged) as again:
+        await again.until_state("running")
+        assert again.station.points[1].session.tx == tx
+        again.advance(6)
+        assert offered(again)[0] == 10
+
+
 async def test_a_technicians_limit_holds_for_its_time(tmp_path: Path) -> None:
     async with station(tmp_path) as borne:
         control = Control(borne.station, tmp_path / "station.sock")

@@ -159,7 +159,7 @@ def paint(chain: Sequence[Profile], begin: int, end: int, started: int | None) -
 
 def runs(profile: Profile, begin: int, end: int, started: int | None) -> Iterator[tuple[int, int, int]]:
     """Each run of a profile's schedule that touches the window: where it is based, begins and ends, clipped to it."""
-    base = profile.base(started)
+    base = profile.base(started, begin)
     if base is None:
         return
     begin = max(begin, base, begin if profile.valid_from is None else profile.valid_from)

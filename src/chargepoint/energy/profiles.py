@@ -78,16 +78,17 @@ class Profile:
     connector: int = 1
     """The connector of the evse whose sessions it is for."""
 
-    def base(self, started: int | None) -> int | None:
-        """Where its schedule begins; None: it cannot be placed.
+    def base(self, started: int | None, at: int) -> int | None:
+        """Where its schedule begins, looked at from `at` on; None: it cannot be placed.
 
         Relative schedules, and absolute ones without a start (7.13: "relative to start of charging"), begin with the
-        transaction; a limit of the whole station knows no transaction and begins when it was installed.
+        transaction; a limit of the whole station knows no transaction and begins when it was installed. That is never
+        ahead: a clock that lost time in a power cut must not lift a limit that was in force before.
         """
         if self.kind is not Kind.RELATIVE and self.start is not None:
             return self.start
         if self.purpose is Purpose.STATION_MAX or self.kind is Kind.RECURRING:
-            return self.installed
+            return min(self.installed, at)
         return started
 
 

@@ -138,7 +138,8 @@ class ChargingProfiles:
                 ended.append(point.id)
             if tx is not None and (known is None or tx != known[0]):
                 resumed = self._recovered.pop(tx, None)
-                begin = now if resumed is None else resumed
+                # A clock that lost time in a power cut tells a start still to come: the profile would not count yet.
+                begin = now if resumed is None else min(now, resumed)
                 self._running[point.id] = (tx, begin, point.session.connector)
                 if resumed is None:
                     begun.append(point)
