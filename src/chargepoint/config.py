@@ -75,8 +75,8 @@ class BuildingMeterSection(_Section, frozen=True, kw_only=True):
     """TCP: name or address of the meter or its gateway."""
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 502
     """TCP port."""
-    interval: Annotated[float, msgspec.Meta(ge=0.2, le=10)] = 1.0
-    """Seconds between two readings."""
+    interval: Annotated[float, msgspec.Meta(ge=0.2, le=5)] = 1.0
+    """Seconds between two readings; a meter not heard for ten seconds counts as silent."""
     phase_rotation: Literal["RST", "RTS", "SRT", "STR", "TRS", "TSR"] = "RST"
     """Which phase of the supply is on the meter's L1, L2, L3."""
     max_current: Amps | None = None
@@ -231,8 +231,9 @@ class OcppSection(_Section, frozen=True, kw_only=True):
 class AuthorisationSection(_Section, frozen=True, kw_only=True):
     pairing_window: Annotated[float, msgspec.Meta(ge=5, le=600)] = 120
     """Seconds a badge waits for a plug, unless ConnectionTimeOut has been set."""
-    free_vend_tag: str = ""
-    """A dedicated bay: a plug-in alone starts a session with this tag; empty means off."""
+    free_vend_tag: Annotated[str, msgspec.Meta(max_length=20)] = ""
+    """A dedicated bay: a plug-in alone starts a session with this tag; empty means off. OCPP's idTag has 20 characters:
+    a central system would never take a transaction with a longer one."""
     free_vend_evses: tuple[int, ...] = ()
     fleet_group: str = ""
     """Offline, badges of this group may start at a point that a reservation keeps for the group; empty means off."""

@@ -10,6 +10,7 @@ names, and is for the process that will read them.
 """
 
 import os
+import re
 import tomllib
 import types
 from collections.abc import Iterator, Mapping
@@ -20,7 +21,13 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 import msgspec
 
 from chargepoint.config import LAMP_PATTERN, TONE_PATTERN, Config, EvseSection
-from chargepoint.config_hardware import check_buzzer, check_controllers, check_wiegand
+from chargepoint.config_hardware import (
+    check_buzzer,
+    check_controllers,
+    check_meters,
+    check_serial_lines,
+    check_wiegand,
+)
 from chargepoint.config_lines import closest, key_lines
 
 MIN_CURRENT_A = 6.0
@@ -29,6 +36,7 @@ MIN_CURRENT_A = 6.0
 S = TypeVar("S", bound=msgspec.Struct)
 
 _PACKAGE = Path(__file__).parent
+_URL = re.compile(r"wss?://([^\s/?#@]+@)?(\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]]+)(:\d{1,5})?([/?]\S*)?")
 _SOCKET_PATH_MAX = 107
 """Bytes in the path of a Unix socket (Linux, `sun_path` less its terminator)."""
 
@@ -311,8 +319,8 @@ def _example(kind: Any, name: str) -> str:
 def _check_together(config: Config, found: _Findings) -> None:
     wrong = {mistake.path for mistake in found.mistakes}
     rules = (
-        _check_station, _check_points, check_controllers, _check_devices, _check_tariffs, _check_lamps, check_buzzer,
-        _check_backend,
+        _check_station, _check_points, check_controllers, check_meters, check_serial_lines, _check_devices,
+        _check_tariffs, _check_lamps, check_buzzer, _check_backend,
     )  # fmt: skip
     for rule in rules:
         for path, text in rule(config):
@@ -459,6 +467,8 @@ def _check_backend(config: Config) -> Iterator[tuple[str, str]]:
     profile = ocpp.security_profile
     if not ocpp.url.startswith(("ws://", "wss://")):
         yield "ocpp.url", f'is "{ocpp.url}", but must begin with ws:// or wss://'
+    elif not _URL.fullmatch(ocpp.url):
+        yield "ocpp.url", f'is "{ocpp.url}", which names no host: write it like wss://central.system/ocpp'
     elif profile >= 2 and not ocpp.url.startswith("wss://"):
         yield "ocpp.url", f'is "{ocpp.url}", but security profile {profile} is TLS: write wss://'
     if profile == 0 and not (config.simulated or ocpp.allow_insecure):

@@ -1,17 +1,81 @@
-"""What the configuration says of external pilot controllers and of readers on pins, and what of it cannot be."""
+"""What the configuration says of devices, and what of it cannot be: meters that cannot see what they are to watch,
+one serial line for two, external pilot controllers, readers on pins."""
 
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from chargepoint.config import Config
 from chargepoint.config_lines import closest
 
 _MAPS = Path(__file__).parent / "controller" / "maps"
+_METER_MAPS = Path(__file__).parent / "meter" / "maps"
+SLOWEST_S = 2.0
+"""Readings of the points' meters further apart make the borne's own ramps look like the building's (`energy.supply`
+bears three seconds and the time of a reading)."""
 
 
 def controller_models() -> list[str]:
     """Names of the pilot controllers' register maps that the program brings."""
     return sorted(file.stem for file in _MAPS.glob("*.toml"))
+
+
+def _meter_map(model: str) -> dict[str, Any]:
+    """The file of a meter model; empty when there is none, of which another rule complains."""
+    file = _METER_MAPS / f"{model}.toml"
+    return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def check_meters(config: Config) -> Iterator[tuple[str, str]]:
+    """Every meter sees all that it is there for."""
+    for index, evse in enumerate(config.evse):
+        phases = _meter_map(evse.meter.model).get("phases", 3) if evse.meter and evse.meter.model else 3
+        if phases < evse.phases:
+            remedy = "two thirds of the energy would be billed to nobody, name a three-phase meter or write phases = 1"
+            yield f"evse[{index}].meter.model", f"measures one phase, but the point has {evse.phases}: {remedy}"
+    meter, supply = config.building_meter, config.supply.phases
+    if meter is not None and meter.model:
+        rows = _meter_map(meter.model).get("registers")
+        seen = 3 if rows is None else sum(f"current_l{phase}" in rows for phase in range(1, supply + 1))
+        if seen < supply:
+            remedy = "what the building draws could not be seen, name a meter that tells the current of every phase"
+            yield "building_meter.model", f"tells {seen} currents, but the supply has {supply} phases: {remedy}"
+        if supply == 1 and meter.phase_rotation[0] != "R":
+            remedy = "its only phase is R, write RST"
+            yield (
+                "building_meter.phase_rotation",
+                f'is "{meter.phase_rotation}", but the supply has one phase: {remedy}',
+            )
+    follows = meter is not None or (config.tic is not None and config.tic.limits)
+    if follows and config.meter_bus.interval > SLOWEST_S and any(evse.meter for evse in config.evse):
+        remedy = f"the currents would swing up and down, write at most {SLOWEST_S:g}"
+        yield (
+            "meter_bus.interval",
+            f"is {config.meter_bus.interval:g} s, but the borne follows a meter of the connection: {remedy}",
+        )
+
+
+def check_serial_lines(config: Config) -> Iterator[tuple[str, str]]:
+    """A serial line is for one: who comes second would never be able to open it. `check_controllers` has its own."""
+    building = config.building_meter
+    own_line = building is not None and building.transport == "rtu" and bool(building.device)
+    shared = building is not None and building.transport == "rtu" and not building.device
+    users: list[tuple[str, str]] = []
+    if shared or any(evse.meter for evse in config.evse):
+        users.append(("meter_bus.port", config.meter_port()))
+    if own_line and building is not None:
+        users.append(("building_meter.device", building.device))
+    readers = [(index, reader) for index, reader in enumerate(config.reader) if reader.kind != "wiegand"]
+    users += [(f"reader[{index}].port", config.reader_port(reader)) for index, reader in readers]
+    if config.tic is not None:
+        users.append(("tic.port", config.tic_port()))
+    controllers = {evse.controller.device for evse in config.evse if evse.controller is not None}
+    taken: dict[str, str] = dict.fromkeys(controllers - {"", config.meter_port()}, "a pilot controller")
+    for path, device in users:
+        if device in taken:
+            yield path, f'is "{device}", the line of {taken[device]}: name another, two cannot open it'
+        taken.setdefault(device, path)
 
 
 def check_controllers(config: Config) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chargepoint.config_check import ConfigError, load, meter_models, missing_files, parse
+from chargepoint.meter.maps import load as load_map
 from chargepoint.reader.reader import KINDS
 
 GOOD = """\
@@ -98,6 +99,42 @@ def test_a_wrong_type_does_not_hide_what_does_not_fit_together() -> None:
             "building_meter.host",
             "name or address",
         ),
+        (
+            'model = "eastron-sdm630", unit = 2',
+            'model = "eastron-sdm120", unit = 2',
+            "evse[1].meter.model",
+            "three-phase meter or write phases = 1",
+        ),
+        ("[ocpp]", '[building_meter]\nmodel = "abb-b21"\nunit = 3\n[ocpp]', "building_meter.model", "tells 1 currents"),
+        (
+            "[ocpp]",
+            '[building_meter]\nmodel = "eastron-sdm72d-m-v1"\nunit = 3\n[ocpp]',
+            "building_meter.model",
+            "tells 0 currents",
+        ),
+        (
+            "[ocpp]",
+            '[building_meter]\nmodel = "abb-b23"\nunit = 3\ninterval = 10\n[ocpp]',
+            "building_meter.interval",
+            "to 5",
+        ),
+        ("[ocpp]", "[meter_bus]\ninterval = 5\n[tic]\n[ocpp]", "meter_bus.interval", "at most 2"),
+        ("[ocpp]", '[meter_bus]\nport = "/dev/a"\n[tic]\nport = "/dev/a"\n[ocpp]', "tic.port", "meter_bus.port"),
+        (
+            "[ocpp]",
+            '[[reader]]\nport = "/dev/a"\n[[reader]]\nid = 2\nport = "/dev/a"\n[ocpp]',
+            "reader[1].port",
+            "reader[0].port",
+        ),
+        (
+            "[ocpp]",
+            '[meter_bus]\nport = "/dev/a"\n[building_meter]\nmodel = "abb-b23"\ndevice = "/dev/a"\n[ocpp]',
+            "building_meter.device",
+            "meter_bus.port",
+        ),
+        ("127.0.0.1:9000", "", "ocpp.url", "names no host"),
+        ("127.0.0.1:9000", "central system", "ocpp.url", "names no host"),
+        ("[ocpp]", f'[authorisation]\nfree_vend_tag = "{"x" * 21}"\n[ocpp]', "authorisation.free_vend_tag", "to 20"),
         ("[ocpp]", f"{SIGNAL}[ocpp]", "grid_signal[0].source", "add the table [tic]"),
         (
             "[ocpp]",
@@ -117,6 +154,26 @@ def test_a_wrong_type_does_not_hide_what_does_not_fit_together() -> None:
 def test_a_value_that_cannot_be_is_refused(old: str, new: str, path: str, says: str) -> None:
     found = mistakes(GOOD.replace(old, new))
     assert says in found[path]
+
+
+def test_a_building_meter_of_one_phase_counts_on_the_only_phase_there_is() -> None:
+    one = GOOD.replace("phases = 3", "phases = 1").replace("max_current = 32", "max_current = 32\nphases = 1")
+    one = one.replace('"STR"', '"R"')
+    meter = '[building_meter]\nmodel = "abb-b21"\nunit = 3\n'
+    assert parse(one + meter).building_meter is not None
+    assert "write RST" in mistakes(f'{one}{meter}phase_rotation = "STR"\n')["building_meter.phase_rotation"]
+
+
+@pytest.mark.parametrize(
+    "url", ["ws://[::1]:9000/ocpp", "wss://central.system", "wss://a/b?key=value", "ws://user:word@host:80/x"]
+)
+def test_an_address_of_a_central_system_is_accepted(url: str) -> None:
+    assert parse(GOOD.replace("ws://127.0.0.1:9000/ocpp", url)).ocpp.url == url
+
+
+def test_readers_on_lines_of_their_own_are_accepted() -> None:
+    extra = '[meter_bus]\nport = "/dev/m"\n[tic]\n[[reader]]\n[[reader]]\nid = 2\n[[reader]]\nid = 3\nport = "/dev/r"\n'
+    assert len(parse(GOOD + extra).reader) == 3
 
 
 def test_no_points_is_a_mistake() -> None:
@@ -206,7 +263,8 @@ def test_external_pilot_controllers_are_one_for_each_point() -> None:
 def test_every_meter_model_is_accepted() -> None:
     assert "abb-b23" in meter_models()
     for model in meter_models():
-        parse(GOOD.replace("eastron-sdm630", model))
+        phases = load_map(model).phases
+        parse(GOOD.replace("eastron-sdm630", model).replace("max_current = 32", f"max_current = 32\nphases = {phases}"))
 
 
 VALUES = st.one_of(
