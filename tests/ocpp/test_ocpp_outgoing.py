@@ -67,6 +67,7 @@ def test_a_day_of_samples_fits_into_a_stop():
         ("2026-01-01T00:00:00.1234567Z", datetime(2026, 1, 1, 0, 0, 0, 123456, tzinfo=UTC)),
         ("2026-01-01t00:00:00.5z", datetime(2026, 1, 1, 0, 0, 0, 500000, tzinfo=UTC)),
         ("2026-01-01T00:00:00", datetime(2026, 1, 1, tzinfo=UTC)),
+        ("9999-12-31T23:59:59.9999999Z", datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
     ],
 )
 def test_times_are_read_with_any_fraction_and_offset_and_written_in_utc(text, expected):

@@ -162,3 +162,20 @@ def test_a_badge_shown_before_the_first_link_waits_for_it(tmp_path: Path) -> Non
             await h.until(lambda: h.backend.asked == ["TAG", "STRANGER"])
 
     asyncio.run(main())
+
+
+def test_a_badge_that_never_expires_is_known_again_at_the_next_charge(tmp_path: Path) -> None:
+    """Central systems write "never" as the last instant there is; as a float it rounds into the year 10000."""
+
+    async def main() -> None:
+        async with station(tmp_path) as h:
+            h.backend.tokens["TAG"] = Authorization(AuthStatus.ACCEPTED, datetime.max.replace(tzinfo=UTC))
+            await h.charge()
+            h.badge()
+            await h.until_state("finished")
+            h.unplug()
+            await h.until_state("idle")
+            h.advance(60)
+            await h.charge()
+
+    asyncio.run(main())

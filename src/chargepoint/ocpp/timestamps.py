@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 
 MAX_TEXT = 64
+LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+"""A fraction later there is (many write "never" so), but as a number of seconds it rounds into the year 10000."""
 
 
 def to_text(at: datetime) -> str:
@@ -16,6 +18,6 @@ def from_text(text: str) -> datetime:
         raise ValueError(f"{str(text)[:MAX_TEXT]!r} is not a date-time; write it as 2026-01-31T12:00:00Z")
     try:
         at = datetime.fromisoformat(text.strip().upper())
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        return min(at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC), LAST)
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{text!r} is not a date-time; write it as 2026-01-31T12:00:00Z") from error

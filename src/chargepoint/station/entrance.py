@@ -40,6 +40,8 @@ FRESH_START_S: Final = 15.0
 FIRST_LINK_S: Final = 5.0
 """How long a badge waits for it."""
 _POLL_S: Final = 0.1
+_NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+"""The very last instant of that year, which means "never" to many, is as a float one of the year 10000."""
 AGAIN_S: Final = 10.0
 """A start without a badge that failed is tried again after this time."""
 
@@ -373,7 +375,7 @@ class Entrance:
 def _authorization(entry: tokens.Entry | None) -> Authorization | None:
     if entry is None:
         return None
-    expiry = None if entry.expiry is None else datetime.fromtimestamp(entry.expiry, UTC)
+    expiry = None if entry.expiry is None else datetime.fromtimestamp(min(entry.expiry, _NEVER), UTC)
     return Authorization(AuthStatus(entry.status), expiry, entry.group)
 
 
