@@ -171,6 +171,25 @@ async def test_a_short_status_is_not_told(borne, central):
     assert [r.payload["connectorId"] for r in central.received[mark:]] == [2]
 
 
+@pytest.mark.parametrize("silent", [1, 2])
+async def test_a_status_that_is_not_answered_is_told_again_and_keeps_none_of_the_next_from_being_told(
+    start, central, silent
+):
+    borne = await start(central, configuration={"MessageTimeout": 1})
+    await borne.accepted()
+    mark = central.mark()
+    central.answers["StatusNotification"] = lambda payload: SILENCE if told() <= silent else None
+
+    def told():
+        return sum(r.action == "StatusNotification" for r in central.received[mark:])
+
+    borne.backend.notify(changed(1, ConnectorStatus.PREPARING))
+    borne.backend.notify(changed(1, ConnectorStatus.CHARGING))
+    await central.wait_for("StatusNotification", lambda p: p["status"] == "Charging", after=mark, timeout_s=20)
+    assert [p["status"] for p in central.calls("StatusNotification")][-3:] == ["Preparing", "Preparing", "Charging"]
+    assert len(central.handshakes) == 1
+
+
 async def test_start_and_stop_leave_before_the_status_that_follows_them(borne, central):
     mark = central.mark()
     central.delays["StartTransaction"] = 0.05

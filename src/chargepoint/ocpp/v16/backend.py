@@ -63,6 +63,8 @@ FAILURES: Final = (CallFailed, AnswerTimeout, AnswerUnusable, LinkLost)
 """Every way a call may fail that is not a mistake of this program."""
 ORDER_WAIT_S: Final = 2.0
 """A status waits so long, at most, for the transaction messages that came before it."""
+STATUS_ATTEMPTS: Final = 2
+"""At a status that the central system does not answer although it answers other calls."""
 STARTING_S: Final = 5.0
 ACCEPTANCE_WAIT_S: Final = 3.0
 RECONNECT_AFTER_S: Final = 1.0
@@ -483,20 +485,29 @@ class Backend:
         self._sender.wake()
 
     async def _send_status(self, event: StatusChanged, mark: int) -> bool:
+        """True: taken, or not worth another attempt; False: the link is lost, and the next one is to be told."""
         await self._sender.delivered_up_to(mark, ORDER_WAIT_S)
-        try:
-            await self._call(outgoing.status_notification(event, self._connectors))
-        except (LinkLost, AnswerTimeout):
-            return False
-        except (CallFailed, AnswerUnusable, NotSendable) as failure:
-            log.warning(
-                "status not taken",
-                evse=event.evse,
-                connector=event.connector,
-                status=event.status.value,
-                reason=str(failure),
-            )
+        for _ in range(STATUS_ATTEMPTS):
+            self._status.lookout.turns += 1
+            try:
+                await self._call(outgoing.status_notification(event, self._connectors))
+                return True
+            except LinkLost:
+                return False
+            except AnswerTimeout as failure:
+                # Not answered although the link stands: nothing would make a new one, so it is not waited for.
+                self._status.lookout.turns += 1
+                if not await self.alive():
+                    return False
+                self._log_not_taken(event, failure)
+            except (CallFailed, AnswerUnusable, NotSendable) as failure:
+                self._log_not_taken(event, failure)
+                return True
         return True
+
+    def _log_not_taken(self, event: StatusChanged, failure: Exception) -> None:
+        where = {"evse": event.evse, "connector": event.connector}
+        log.warning("status not taken", **where, status=event.status.value, reason=str(failure))
 
     async def _send_loose(self, request: Any) -> None:
         """Send what is not worth keeping: a failure is logged, no more."""
