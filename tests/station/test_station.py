@@ -314,6 +314,47 @@ def test_a_scheduled_availability_comes_with_the_end_and_survives_a_restart(tmp_
     play(tmp_path, after)
 
 
+def test_an_availability_scheduled_for_a_session_a_restart_ends_comes_with_that_end(tmp_path: Path) -> None:
+    time = FakeTime()
+
+    async def body(h: Harness) -> None:
+        await h.charge()
+        assert await h.station.set_availability(1, False) is Outcome.SCHEDULED
+
+    async def after(h: Harness) -> None:
+        await h.until(lambda: h.station.points[1].pending is None)
+        await h.until_status("Unavailable")
+        assert h.station.in_service() == ((2, 1),)
+        assert await h.station.remote_start("TAG", 1) is Outcome.REJECTED
+
+    play(tmp_path, body, time=time)
+    time.mono += 20
+    play(tmp_path, after, time=time)
+
+
+def test_an_availability_that_is_written_while_the_session_ends_comes_at_once(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+        slow, write = asyncio.Event(), h.journal.write
+
+        async def held(work: Callable[[Any], Any]) -> Any:
+            done = await write(work)
+            await slow.wait()
+            return done
+
+        h.journal.write = held  # type: ignore[method-assign,assignment]
+        order = asyncio.create_task(h.station.set_availability(1, False))
+        await asyncio.sleep(0)
+        h.journal.write = write  # type: ignore[method-assign]
+        h.badge()
+        await h.until_state("finished")
+        slow.set()
+        assert await order is Outcome.ACCEPTED
+        await h.until_status("Unavailable")
+
+    play(tmp_path, body)
+
+
 def test_what_is_taken_out_of_service_during_an_update_stays_out_after_it(tmp_path: Path) -> None:
     async def body(h: Harness) -> None:
         await h.charge()
@@ -380,6 +421,34 @@ def test_a_refused_token_gets_no_energy_after_a_restart_either(tmp_path: Path) -
         assert h.state() == "running"
 
     play(tmp_path, body, settings, time=time)
+    play(tmp_path, after, settings, time=time, prepare=plugged)
+
+
+@pytest.mark.parametrize("stop", [True, False])
+def test_a_token_refused_while_its_transaction_waits_for_its_car_gets_no_energy(tmp_path: Path, stop: bool) -> None:
+    time = FakeTime()
+    settings = Settings(stop_on_invalid=stop)
+
+    async def body(h: Harness) -> None:
+        await h.charge()
+
+    def plugged(h: Harness) -> None:
+        h.link.cars[1].plugged = h.link.cars[1].connected = True
+        h.link.cars[1].count = 1
+        h.link.boot = "boot-2"  # is believed after half a second
+
+    async def after(h: Harness) -> None:
+        assert h.station.points[1].pending is not None
+        await h.station.transaction_answered(1, "1", Authorization(AuthStatus.INVALID))
+        h.advance(1)
+        if stop:
+            await h.until_state("finished")
+            assert (await h.entries())[-1].payload["reason"] == "DeAuthorized"
+        else:
+            await h.until_status("SuspendedEVSE")
+
+    play(tmp_path, body, settings, time=time)
+    time.mono += 5
     play(tmp_path, after, settings, time=time, prepare=plugged)
 
 

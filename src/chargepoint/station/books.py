@@ -179,6 +179,7 @@ class Books:
         log.info("transaction ended by a restart", evse=point.id, tx=pending.tx, meter_stop_wh=wh)
         await self._write_end(pending.tx, pending.last, wh, StopReason.POWER_LOSS, None)
         point.pending = None
+        point.availability_due()
         shared.backend.outbox_changed()
         shared.changed()
 

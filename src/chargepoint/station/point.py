@@ -297,6 +297,10 @@ class Point:
         self.ended_by = reason
         self.session.ended(self._shared.clock.monotonic())
         self.withheld, self.more_wh = "", None
+        self.availability_due()
+
+    def availability_due(self) -> None:
+        """No transaction is open any more: what was scheduled for its end comes."""
         for connector in self.connectors.values():
             if connector.scheduled is not None:
                 connector.set(connector.scheduled, busy=False)

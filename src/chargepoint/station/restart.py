@@ -14,6 +14,7 @@ from chargepoint.connectors import TYPE_2
 from chargepoint.evse.messages import PointReport
 from chargepoint.journal.transactions import OpenTransaction
 from chargepoint.station import connectors
+from chargepoint.station.api import StopReason
 from chargepoint.station.session import Grant
 from chargepoint.station.shared import Shared
 
@@ -106,6 +107,8 @@ class Restart:
         if pending.invalid:
             # How much was delivered since the refusal is not known any more: nothing further is.
             point.withheld = "invalid-token"
+            if self._shared.settings.stop_on_invalid:
+                point.session.stop(StopReason.DEAUTHORIZED, None, now)
 
     def _stay(self, pending: OpenTransaction, report: PointReport, now: float) -> Stay:
         if pending.car == connectors.identity(report, pending.connector):

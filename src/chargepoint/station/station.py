@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -140,15 +141,13 @@ class Station(StationCore):
 
     async def _set_one(self, point: Point, connector: Connector, operative: bool, for_update: bool) -> Outcome:
         number = connector.number
-        pending = point.pending is not None and point.pending.connector == number
-        busy = pending or (point.session.state in _BUSY and point.session.connector == number)
         kept_out = not operative and not for_update
         value: dict[str, Any] = {"operative": operative, "kept_out": kept_out}
-        if busy:
+        if _busy(point, number):
             value |= {"operative": connector.operative, "scheduled": operative}
         await self.journal.write(lambda db: store.put(db, AVAILABILITY[number], str(point.id), value))
         connector.kept_out = kept_out
-        if connector.set(operative, busy):
+        if connector.set(operative, _busy(point, number)):  # a session may have ended while it was written
             return Outcome.SCHEDULED
         if point.session.state == "waiting_car" and not point.usable:
             point.session.stop(StopReason.OTHER, None, self.clock.monotonic())
@@ -245,9 +244,14 @@ class Station(StationCore):
         token = await self.journal.write(write)
         if token is not None:
             await self.entrance.learn(token, authorization)
+        if authorization.accepted:
+            return
+        for waiting in self.points.values():
+            if waiting.pending is not None and waiting.pending.tx == tx:
+                waiting.pending = replace(waiting.pending, invalid=True)  # it was read before this was known
         point = next((p for p in self.points.values() if p.session.tx == tx), None)
         after = authorisation.after_start(authorization, self.settings)
-        if point is None or authorization.accepted:
+        if point is None:
             return
         log.warning("token refused after the start", evse=point.id, tx=tx, status=authorization.status.value)
         if after.stop:
@@ -276,3 +280,10 @@ class Station(StationCore):
         before = self.clock.now()
         if self.clock.offer(utc.timestamp()):
             self._clock_set(before)
+
+
+def _busy(point: Point, connector: int) -> bool:
+    """A transaction runs at this connector, begins or ends, or is to go on after a restart."""
+    if point.pending is not None and point.pending.connector == connector:
+        return True
+    return point.session.state in _BUSY and point.session.connector == connector
