@@ -1,6 +1,7 @@
 """Devices that give bytes, for asyncio: what came, or the time that came first. Serial ports by pyserial."""
 
 import asyncio
+import termios
 import time
 from abc import ABC, abstractmethod
 
@@ -107,15 +108,18 @@ class SerialLine(ByteLine):
         self._device: serial.Serial | None = None
 
     def _open_device(self) -> int:
-        self._device = serial.Serial(
-            self.port,
-            self.baudrate,
-            bytesize=self._bits,
-            parity=self._parity,
-            timeout=0,
-            write_timeout=0,
-            exclusive=True,
-        )
+        try:
+            self._device = serial.Serial(
+                self.port,
+                self.baudrate,
+                bytesize=self._bits,
+                parity=self._parity,
+                timeout=0,
+                write_timeout=0,
+                exclusive=True,
+            )
+        except termios.error as error:  # no OSError: the device went away while it was being set up
+            raise OSError(*error.args) from error
         return int(self._device.fileno())
 
     def _read_device(self) -> bytes:

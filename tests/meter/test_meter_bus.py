@@ -1,6 +1,7 @@
 """The driver against simulated meters on a real pseudo-terminal."""
 
 import asyncio
+import termios
 import time
 from contextlib import asynccontextmanager
 
@@ -132,6 +133,21 @@ async def test_the_port_may_vanish_and_come_back(tmp_path):
         told.readings.clear()
         await sim.start()
         await until(lambda: told.readings)
+
+
+@pytest.mark.asyncio
+async def test_a_port_that_vanishes_while_it_is_being_opened_is_tried_again(tmp_path, monkeypatch):
+    def vanished(*_):
+        raise termios.error(5, "Input/output error")
+
+    meter = SimMeter("eastron-sdm630", lambda: CHARGING)
+    with monkeypatch.context() as broken:
+        broken.setattr(termios, "tcflush", vanished)
+        async with line(tmp_path, {1: meter}) as (_sim, _bus, told):
+            await until(lambda: told.lost)
+            assert "cannot be opened" in told.lost[-1][1]
+            broken.undo()
+            await until(lambda: told.readings)
 
 
 @pytest.mark.asyncio

@@ -71,6 +71,14 @@ def test_values_no_meter_shows_are_named(address, value, named):
         to_reading(maps.load("eastron-sdm630"), registers, 0.0)
 
 
+@pytest.mark.parametrize("power", [400, -400, 30_000])
+def test_an_exponent_that_no_counter_has_is_implausible_and_no_crash(power):
+    iskra = maps.load("iskra-wm3m4c")
+    row = iskra.registers["energy_import"]
+    with pytest.raises(Implausible, match="exponent register 414"):
+        to_reading(iskra, {row.exponent: power & 0xFFFF, row.address: 0, row.address + 1: 5}, 0.0)
+
+
 def test_a_dead_phase_is_a_value_and_not_a_mistake():
     reading = to_reading(maps.load("eastron-sdm630"), dict.fromkeys(range(0x50), 0), 5.0)
     assert reading.voltage_v == (0, 0, 0) and reading.energy_wh == 0 and reading.at == 5.0

@@ -1,6 +1,7 @@
 """The listener against a simulated Linky on a real pseudo-terminal."""
 
 import asyncio
+import termios
 import time
 from contextlib import asynccontextmanager
 
@@ -95,6 +96,19 @@ async def test_what_comes_instead_of_good_frames_is_told_in_both_languages(tmp_p
         assert french in sentences.translate(states[-1][1], "fr")
         monkeypatch.undo()
         await until(lambda: states[-1][0])
+
+
+@pytest.mark.asyncio
+async def test_a_device_that_vanishes_while_it_is_being_opened_is_tried_again(tmp_path, monkeypatch):
+    def vanished(*_):
+        raise termios.error(5, "Input/output error")
+
+    monkeypatch.setattr(termios, "tcflush", vanished)
+    async with linky(tmp_path) as (_, _driver, readings, states):
+        await until(lambda: states and not states[-1][0])
+        assert "cannot be opened" in states[-1][1]
+        monkeypatch.undo()
+        await until(lambda: readings and states[-1][0])
 
 
 @pytest.mark.asyncio

@@ -10,6 +10,8 @@ MAX_VOLTAGE_V = 500.0
 """Phase to neutral; more is a wrong word order or a shifted answer, not a supply."""
 MAX_CURRENT_A = 10_000.0
 MAX_ENERGY_WH = 10**13
+MAX_EXPONENT = 12
+"""A counter's power of ten; more is another model's register."""
 
 
 class Implausible(ValueError):
@@ -64,8 +66,10 @@ def _value(regmap: RegisterMap, row: Register, registers: Mapping[int, int]) -> 
     if number is None:
         return None
     if row.exponent is not None:
-        power = decode([registers[row.exponent]], "i16")
-        number *= 10.0 ** (power or 0.0)
+        power = decode([registers[row.exponent]], "i16") or 0.0
+        if abs(power) > MAX_EXPONENT:
+            raise Implausible(f"exponent register {row.exponent} reads {power:g}")
+        number *= 10.0**power
     return round(number * row.scale, 6)
 
 

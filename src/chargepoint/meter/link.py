@@ -7,6 +7,7 @@ thrown away, until it has been silent for `quiet_s`; only then is anything asked
 
 import asyncio
 import logging
+import termios
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -180,7 +181,7 @@ class ModbusLink:
         if self._client.connected:
             return self._client
         await asyncio.sleep(max(0.0, self._retry_at - time.monotonic()))
-        if not await self._client.connect():
+        if not await self._opened(self._client):
             self._retry_at = time.monotonic() + self._retry_s
             self._retry_s = min(2 * self._retry_s, RECONNECT_MAX_S)
             raise NoLine(f"{self.name} cannot be opened; is it there, and free?")
@@ -188,6 +189,12 @@ class ModbusLink:
         self.counters.reconnects += 1
         await asyncio.sleep(0)  # pymodbus finishes its set-up in the next turn of the loop
         return self._client
+
+    async def _opened(self, client: AsyncModbusSerialClient | AsyncModbusTcpClient) -> bool:
+        try:
+            return bool(await client.connect())
+        except termios.error:  # no OSError: the device went away while it was being set up
+            return False
 
     def _make_client(self) -> AsyncModbusSerialClient | AsyncModbusTcpClient:
         # Opening again is done here (reconnect_delay=0), so that there is one place that waits and counts.
