@@ -75,6 +75,15 @@ async def test_a_three_phase_meter_is_read_whole(tmp_path, model):
 
 
 @pytest.mark.asyncio
+async def test_a_phase_that_passes_a_points_meter_backwards_is_not_taken_for_unused(tmp_path):
+    backwards = SimReading(CHARGING.voltage_v, (16.0, 15.5, -15.75), (3696.0, 3557.25, -3626.5), 1_234_567.0)
+    meter = SimMeter("carlo-gavazzi-em340", lambda: backwards)
+    async with line(tmp_path, {1: meter}) as (_, _bus, told):
+        await until(lambda: told.readings)
+        assert told.readings[0][1].current_a == (16.0, 15.5, 15.75)
+
+
+@pytest.mark.asyncio
 async def test_a_single_phase_meter_has_no_second_phase(tmp_path):
     now = SimReading(current_a=(10.0, 0, 0), power_w=(2300.0, 0, 0), energy_wh=500)
     async with line(tmp_path, {9: SimMeter("eastron-sdm230", lambda: now)}) as (_, bus, told):

@@ -168,6 +168,16 @@ async def test_a_buildings_meter_counts_by_its_own_rotation(tmp_path: Path) -> N
         assert borne.station.power.supply.limit_a == pytest.approx((9.0, 29.0, 19.0))
 
 
+async def test_what_the_building_feeds_in_is_not_drawn_however_its_meter_signs_it(tmp_path: Path) -> None:
+    async with station(tmp_path, building_meter={"model": "eastron-sdm630", "unit": 9, "production": True}) as borne:
+        for _ in range(90):
+            borne.advance(1.0)
+            reading = Reading(borne.time.mono, 1, None, (230.0,) * 3, (-20.0, 20.0, 20.0), (-1.0, -1.0, 1.0))
+            borne.station.meter_read(BUILDING, reading)
+            borne.station.tick()
+        assert borne.station.power.supply.limit_a == pytest.approx((51.0, 51.0, 31.0))
+
+
 @pytest.mark.parametrize(
     ("seen", "power", "english", "french"),
     [

@@ -16,7 +16,7 @@ import structlog
 
 from chargepoint.config import MeterRef
 from chargepoint.meter import maps
-from chargepoint.meter.decode import EnergyGuard, Implausible, to_reading
+from chargepoint.meter.decode import EnergyGuard, Implausible, to_reading, without_direction
 from chargepoint.meter.identity import code, judge, without_supply
 from chargepoint.meter.link import Counters, ModbusLink, NoAnswer, NoLine, Refused, heed_cancellation
 from chargepoint.meter.plan import Block, plan
@@ -208,6 +208,8 @@ class MeterBus:
             words = await self._link.read(meter.unit, meter.map.function, block, meter.map.gap_ms / 1000)
             meter.registers.update(enumerate(words, block.address))
         reading = to_reading(meter.map, meter.registers, asked)
+        if meter.evse != BUILDING:
+            reading = without_direction(reading)
         if not meter.identified:
             await self._identify(meter, reading)
         meter.guard.check(reading.energy_wh)

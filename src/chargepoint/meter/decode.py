@@ -1,6 +1,7 @@
 """From the registers of a meter to a `Reading`, and what makes a reading unbelievable. Pure."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from chargepoint.meter.maps import QUANTITIES, Register, RegisterMap
 from chargepoint.meter.reading import Phases, Reading
@@ -47,6 +48,12 @@ def to_reading(regmap: RegisterMap, registers: Mapping[int, int], at: float) -> 
     )
     _check(reading)
     return reading
+
+
+def without_direction(reading: Reading) -> Reading:
+    """For a point: a car only draws, and a phase that passes through its meter backwards must not look unused."""
+    l1, l2, l3 = (None if amps is None else abs(amps) for amps in reading.current_a)
+    return replace(reading, current_a=(l1, l2, l3))
 
 
 def _total(phases: Phases, value: Callable[[str], float | None]) -> float | None:

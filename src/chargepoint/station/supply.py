@@ -105,7 +105,8 @@ class SupplyWatch:
         drawn = [0.0, 0.0, 0.0]
         for i, line in enumerate(wiring(section.phase_rotation, self._config.supply.phases)):
             amps, power = reading.current_a[i] or 0.0, reading.power_phases_w[i]
-            drawn[line] = -amps if power is not None and power < 0 else amps
+            # Some meters tell a magnitude, others sign the current itself.
+            drawn[line] = -abs(amps) if power is not None and power < 0 else amps
         most = section.max_current or self._config.supply.max_current
         limit = (most, most, most) if self._config.supply.phases == 3 else (most, 0.0, 0.0)
         source.reading(reading.at, (drawn[0], drawn[1], drawn[2]), limit)
