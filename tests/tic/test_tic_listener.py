@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from chargepoint import sentences
+from chargepoint.sim import wire_tic
 from chargepoint.sim.wire_tic import SimLinky, SimTic
 from chargepoint.tic import listener as listener_module
-from chargepoint.tic.frames import Mode
+from chargepoint.tic.frames import Mode, make_frame
 from chargepoint.tic.listener import TicListener
 
 
@@ -74,6 +75,40 @@ async def test_damaged_frames_are_counted_and_not_used(tmp_path):
         sim.noise = True
         await until(lambda: driver.damaged_groups >= 3)
         assert {r.current_a for r in readings} == {(5, 6, 7)}
+
+
+@pytest.mark.parametrize("lost", ["IRMS1", "IRMS2", "IRMS3", "ADSC"])
+@pytest.mark.asyncio
+async def test_an_overload_in_a_damaged_frame_counts_only_with_all_phases_and_the_meters_number(
+    tmp_path, monkeypatch, lost
+):
+    now = [SimLinky(current_a=(5.0, 6.0, 7.0))]
+    async with linky(tmp_path, source=lambda: now[0]) as (_, driver, readings, states):
+        await until(lambda: readings)
+
+        def damaged(mode, groups):
+            return make_frame(mode, groups).replace(lost.encode(), b"x" + lost.encode()[1:])
+
+        monkeypatch.setattr(wire_tic, "make_frame", damaged)
+        now[0] = SimLinky(current_a=(60.0, 60.0, 60.0))
+        await until(lambda: driver.damaged_groups >= 3)
+        assert {reading.current_a for reading in readings} == {(5, 6, 7)}
+        assert states == [(True, "")]
+
+
+@pytest.mark.asyncio
+async def test_an_overload_is_heard_although_another_group_is_damaged(tmp_path, monkeypatch):
+    now = [SimLinky(current_a=(5.0, 6.0, 7.0))]
+    async with linky(tmp_path, source=lambda: now[0]) as (_, _driver, readings, _states):
+        await until(lambda: readings)
+
+        def damaged(mode, groups):
+            return make_frame(mode, groups).replace(b"SINSTS1", b"xINSTS1")
+
+        monkeypatch.setattr(wire_tic, "make_frame", damaged)
+        now[0] = SimLinky(current_a=(60.0, 10.0, 10.0))
+        await until(lambda: readings[-1].overload)
+        assert readings[-1].current_resolved_a() == pytest.approx((60, 10, 10), abs=0.1)
 
 
 @pytest.mark.parametrize(

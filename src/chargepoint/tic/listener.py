@@ -86,9 +86,12 @@ class TicListener:
         self.mode = None
 
     def _usable(self, reading: TicReading, damaged: int) -> bool:
-        """Whole, and of our meter. With a group missing a three-phase meter would look like a single-phase one."""
-        if damaged and not reading.overload:
-            return False
+        """Whole, and of our meter. With a group missing a three-phase meter would look like a single-phase one: only an
+        overload notice is worth a frame that still tells all phases and whose it is."""
+        if damaged:
+            known = self.last is not None and reading.phases == self.last.phases and None not in reading.currents_a
+            if not reading.overload or not known or reading.serial is None:
+                return False
         if self._serial and reading.serial != self._serial:
             self.foreign_frames += 1
             if self._told is None or "serial" not in self._told:

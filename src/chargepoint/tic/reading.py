@@ -124,7 +124,12 @@ class TicReading:
     @property
     def phases(self) -> int:
         """Phases the meter measures."""
-        return 3 if self.current_a[1] is not None else 1
+        return 3 if self.current_a[1] is not None or self.current_a[2] is not None else 1
+
+    @property
+    def currents_a(self) -> tuple[float | None, ...]:
+        """Of the phases it measures."""
+        return self.current_a[: self.phases]
 
     def current_resolved_a(self) -> Trio:
         """Currents from apparent power and voltage where that is finer than whole amperes."""
@@ -152,15 +157,16 @@ def _standard(frame: Frame, at: float) -> TicReading:
     status = _hex(frame.text("STGE"))
     register = None if status is None else StatusRegister(status)
     total = frame.number("SINSTS")
+    currents = _trio(frame, "IRMS1", "IRMS2", "IRMS3")
     powers = _trio(frame, "SINSTS1", "SINSTS2", "SINSTS3")
-    if powers[0] is None:
+    if currents[1] is None and currents[2] is None:
         powers = (total, None, None)
     reference, cut_off = frame.number("PREF"), frame.number("PCOUP")
     return TicReading(
         at=at,
         mode=frame.mode,
         serial=_stripped(frame.text("ADSC")),
-        current_a=_trio(frame, "IRMS1", "IRMS2", "IRMS3"),
+        current_a=currents,
         apparent_va=powers,
         apparent_total_va=total,
         injected_va=frame.number("SINSTI"),
