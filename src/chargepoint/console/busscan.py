@@ -43,10 +43,10 @@ async def _with_line(config: Config, work: Callable[[ModbusLink], Awaitable[T]])
         line.close()
 
 
-def may_change(config: Config, unit: int, new: int) -> RegisterMap:
+def may_change(config: Config, unit: int, new: int, model: str = "") -> RegisterMap:
     """The map of the meter whose unit number may be changed. Raises OSError, `NotChanged`."""
     _free(config)
-    return asyncio.run(_with_line(config, lambda line: bus.unit_register(line, unit, new)))
+    return asyncio.run(_with_line(config, lambda line: bus.unit_register(line, unit, new, model)))
 
 
 def change(config: Config, unit: int, new: int, known: RegisterMap) -> bool:

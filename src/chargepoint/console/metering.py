@@ -6,7 +6,7 @@ from typing import Any
 from chargepoint.console.session import Lines, Session, Usage, tree
 from chargepoint.text import clean, clean_all, table
 
-USAGE = "[registers EVSE | frames [COUNT] | scan [FROM-TO] | address UNIT NEW]"
+USAGE = "[registers EVSE | frames [COUNT] | scan [FROM-TO] | address UNIT NEW [MODEL]]"
 ACTING = ("scan", "address")
 """What needs the PIN."""
 _UNITS = {"voltage": "V", "current": "A", "power": "W", "energy": "Wh", "frequency": "Hz"}
@@ -25,6 +25,8 @@ def meters(session: Session, words: list[str]) -> Lines:
             return _scan(session, rest[0] if rest else "1-32")
         case ["address", unit, new]:
             return _address(session, unit, new)
+        case ["address", unit, new, model]:
+            return _address(session, unit, new, model)
         case _:
             raise Usage(f"meters {USAGE}")
 
@@ -80,7 +82,7 @@ def _scan(session: Session, text: str) -> Lines:
     return [session.t.said(line) for line in busscan.scan(session.config, wanted)] or [session.t("Nothing answers.")]
 
 
-def _address(session: Session, unit: str, new: str) -> Iterator[str]:
+def _address(session: Session, unit: str, new: str, model: str = "") -> Iterator[str]:
     """Another unit number for a meter: what it is, a question, the change, and whether it took."""
     from chargepoint.console import busscan
     from chargepoint.meter.link import NoAnswer, Refused
@@ -88,7 +90,7 @@ def _address(session: Session, unit: str, new: str) -> Iterator[str]:
 
     old_unit, new_unit = (int(session.number([word], 0, 0, 1, 247)) for word in (unit, new))
     try:
-        known = busscan.may_change(session.config, old_unit, new_unit)
+        known = busscan.may_change(session.config, old_unit, new_unit, model)
         yield session.t(
             "Unit {unit} is a {title}; it would answer as unit {new}.",
             unit=old_unit,

@@ -75,6 +75,13 @@ class UnitRegister(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The new number may hold only once the meter has been without power."""
 
 
+class AtMeter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The maker has the unit number set by hand."""
+
+    at: Literal["display", "buttons"]
+    source: str
+
+
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: str
     source: str
@@ -90,6 +97,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gap_ms: float = 0.0
     signing: Literal["", "iskra"] = ""
     unit: UnitRegister | None = None
+    unit_by_hand: AtMeter | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -119,7 +127,9 @@ class RegisterMap:
     """How the meter signs transactions (`meter.signing`); empty: it does not."""
     source: str
     unit: UnitRegister | None = None
-    """Where its unit number can be changed; None: at the meter itself."""
+    """Where its unit number can be written; None: it is set by hand, or nobody has told us where."""
+    unit_by_hand: AtMeter | None = None
+    """Where it is known to be set by hand."""
     notes: tuple[str, ...] = field(default=())
 
 
@@ -162,6 +172,8 @@ def _check(model: str, raw: _File) -> None:
         refuse(f"max_registers = {raw.max_registers}; Modbus allows 125, and an energy register may take 4")
     if "energy_import" not in raw.registers:
         refuse("there is no energy_import row, and the register is the truth for energy")
+    if raw.unit is not None and raw.unit_by_hand is not None:
+        refuse("the unit number is either written to a register or set by hand")
     taken: dict[int, str] = {}
     for name, row in raw.registers.items():
         if name not in _NAMES:

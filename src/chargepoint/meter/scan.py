@@ -89,17 +89,48 @@ class NotChanged(Exception):
     """A unit number stays what it was; the text says why."""
 
 
-async def unit_register(link: ModbusLink, unit: int, new: int) -> RegisterMap:
-    """The map of a meter whose unit number can be changed to `new`; asks only. Raises NotChanged."""
+async def unit_register(link: ModbusLink, unit: int, new: int, model: str = "") -> RegisterMap:
+    """The map of a meter whose unit number can be changed to `new`; asks only. Raises NotChanged.
+
+    `model`: as the technician reads it on the meter, for those that read the same as another one.
+    """
     if await _present(link, new):
         raise NotChanged(f"unit {new} answers already: two meters of one number would both be lost")
     found = await identify(link, unit) if await _present(link, unit) else ()
     if not found:
         raise NotChanged(f"unit {unit} does not answer as a known meter")
-    known = maps.load(found[0].model)
+    known = _told_apart(unit, new, found, model)
     if known.unit is None:
-        raise NotChanged(f"the unit number of {known.title} is set at the meter itself")
+        raise NotChanged(_by_hand(known))
     return known
+
+
+def _told_apart(unit: int, new: int, found: tuple[Match, ...], model: str) -> RegisterMap:
+    """The one map that it is. A write meant for one meter may mean anything to another. Raises NotChanged."""
+    names = [match.model for match in found]
+    if model and model not in names:
+        raise NotChanged(f"unit {unit} does not read like a {model}, but like {', '.join(names)}")
+    first = maps.load(model or names[0])
+    others = [maps.load(name) for name in names if not model]
+    if any(_place(other) != _place(first) for other in others):
+        raise NotChanged(
+            f"unit {unit} reads the same as {', '.join(names)}: see which it is and name it, "
+            f"like meters address {unit} {new} {names[0]}"
+        )
+    return first
+
+
+def _place(known: RegisterMap) -> tuple[int, str] | None:
+    return None if known.unit is None else (known.unit.address, known.unit.type)
+
+
+def _by_hand(known: RegisterMap) -> str:
+    """Why the number of this model is not written."""
+    if known.unit_by_hand is None:
+        return f"no source that we trust says where {known.title} keeps its unit number: set it by its maker's manual"
+    if known.unit_by_hand.at == "display":
+        return f"the unit number of {known.title} is set at its display"
+    return f"the unit number of {known.title} is set with its buttons"
 
 
 async def change_unit(link: ModbusLink, unit: int, new: int, known: RegisterMap) -> bool:
