@@ -74,6 +74,54 @@ def test_a_version_on_trial_goes_back_to_the_one_before(tmp_path: Path, slots: S
         slots.roll_back()
 
 
+def test_a_switch_in_the_middle_of_a_trial_leads_back_to_the_version_that_had_proved_itself(
+    tmp_path: Path, slots: Slots
+) -> None:
+    for version in ("1.1.0", "1.2.0"):
+        slots.install(packed(tmp_path, version), TRUSTED, "ARD-0001")
+        slots.switch(version)
+    assert slots.roll_back() == "1.0.0"
+
+
+def test_a_switch_back_to_the_version_before_the_trial_is_no_trial_of_it(tmp_path: Path, slots: Slots) -> None:
+    slots.install(packed(tmp_path, "1.1.0"), TRUSTED, "ARD-0001")
+    slots.switch("1.1.0")
+    slots.switch("1.0.0")
+    assert (slots.current(), slots.trial()) == ("1.0.0", None)
+
+
+def test_a_trial_that_a_power_cut_parted_from_its_switch_is_dropped_at_the_next_start(
+    tmp_path: Path, slots: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(version: str) -> None:
+        raise KeyboardInterrupt
+
+    slots.install(packed(tmp_path, "1.1.0"), TRUSTED, "ARD-0001")
+    with monkeypatch.context() as power:
+        power.setattr(slots, "_point", cut)
+        with pytest.raises(KeyboardInterrupt):
+            slots.switch("1.1.0")
+    assert slots.trial() is not None
+    assert slots.started() is None
+    assert (slots.current(), slots.trial()) == ("1.0.0", None)
+
+
+def test_a_bundle_that_is_exchanged_after_it_was_checked_is_refused(
+    tmp_path: Path, slots: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, other = packed(tmp_path, "1.1.0"), packed(tmp_path, "1.1.0", borne="ARD-0002")
+    check = slots.check
+
+    def exchanged(*words: object) -> None:
+        check(*words)  # type: ignore[arg-type]
+        other.replace(good)
+
+    monkeypatch.setattr(slots, "check", exchanged)
+    with pytest.raises(BundleError, match="exchanged"):
+        slots.install(good, TRUSTED, "ARD-0001")
+    assert slots.installed() == ["1.0.0"]
+
+
 @pytest.mark.parametrize(
     ("make", "why"),
     [
@@ -260,6 +308,49 @@ def test_a_version_that_never_survives_the_start_of_the_machine_is_taken_back(
     assert command.main(["--root", str(tmp_path / "opt"), "trial", "--boot"], file) == 1
     assert slots.current() == "1.0.0"
     assert "did not survive" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("before", "broken", "told"),
+    [(Step.TRIAL, "", Step.INSTALLED), (Step.TRIAL, "1.1.0", Step.FAILED), (Step.FAILED, "", Step.FAILED)],
+)
+def test_who_asked_is_told_the_end_of_a_trial_that_a_power_cut_interrupted(
+    tmp_path: Path, slots: Slots, config: Config, borne: Borne, before: Step, broken: str, told: Step
+) -> None:
+    slots.install(packed(tmp_path, "1.1.0"), TRUSTED, "ARD-0001")
+    slots.switch("1.1.0")
+    exchange = Exchange(config.station.state_dir)
+    exchange.say(command.Progress(before, "", "1.1.0", 7))
+    borne.broken = broken
+    file = tmp_path / "config.toml"
+    file.write_text(CONFIG.format(tmp_path))
+    command.main(["--root", str(tmp_path / "opt"), "trial", "--boot"], file)
+    assert (exchange.progress().step, exchange.progress().id) == (told, 7)
+
+
+def test_who_asked_is_told_that_a_power_cut_ended_the_laying_out(
+    tmp_path: Path, slots: Slots, config: Config, borne: Borne
+) -> None:
+    exchange = Exchange(config.station.state_dir)
+    exchange.say(command.Progress(Step.INSTALLING, "", "1.1.0", 7))
+    file = tmp_path / "config.toml"
+    file.write_text(CONFIG.format(tmp_path))
+    assert command.main(["--root", str(tmp_path / "opt"), "trial", "--boot"], file) == 0
+    assert exchange.progress().step is Step.FAILED
+    assert borne.restarts == 0
+
+
+@pytest.mark.parametrize("step", ["install", "switch"])
+def test_a_full_disk_ends_an_update_that_was_asked_for_with_a_sentence(
+    tmp_path: Path, slots: Slots, config: Config, borne: Borne, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def full(*_: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(slots, step, full)
+    done = served(tmp_path, slots, config, packed(tmp_path, "1.1.0")).progress()
+    assert done.step is Step.FAILED
+    assert "No space left" in done.text
 
 
 def test_the_command_line_refuses_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

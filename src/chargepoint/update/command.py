@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from chargepoint.config import Config
@@ -122,12 +123,28 @@ def _trial(arguments: argparse.Namespace, config_file: Path) -> int:
     slots = Slots(arguments.root)
     trial = slots.started() if arguments.boot else slots.trial()
     if trial is None:
+        if arguments.boot:
+            _tell_cut_off(load(config_file), Step.FAILED, "the machine was started again before the switch")
         return 0
     if trial.starts > TRIAL_STARTS:
-        print(f"version {trial.version} did not survive {TRIAL_STARTS} starts: back to {slots.roll_back()}")
+        failure = f"version {trial.version} did not survive {TRIAL_STARTS} starts"
+        print(f"{failure}: back to {slots.roll_back()}")
         _restart()
+        _tell_cut_off(load(config_file), Step.FAILED, failure)
         return 1
-    return _watch(slots, load(config_file), arguments.seconds, was_usable=True)
+    config = load(config_file)
+    status = _watch(slots, config, arguments.seconds, was_usable=True)
+    failure = f"version {trial.version} was not well and was taken back"
+    _tell_cut_off(config, Step.FAILED if status else Step.INSTALLED, failure if status else "")
+    return status
+
+
+def _tell_cut_off(config: Config, step: Step, text: str) -> None:
+    """Whoever asked for an update waits for its end, also when the machine was started anew in the middle of it."""
+    exchange = Exchange(config.station.state_dir)
+    progress = exchange.progress()
+    if progress.step in (Step.VERIFIED, Step.WAITING, Step.INSTALLING, Step.TRIAL):
+        exchange.say(replace(progress, step=step, text=text))
 
 
 def _watch(slots: Slots, config: Config, seconds: float, was_usable: bool) -> int:
@@ -178,14 +195,14 @@ def serve_one(slots: Slots, config: Config, exchange: Exchange, request: Request
         say(Step.WAITING, "until no car charges", version)
         if not request.at_once and not _wait_until_idle(config):
             raise BundleError("cars charged for a whole day")
-    except BundleError as error:
+    except (BundleError, OSError) as error:
         say(Step.FAILED, str(error), manifest.version)
         return 1
     say(Step.TRIAL, version=version)
     failure = f"version {version} was not well and was taken back"
     try:
         status = _switch_and_watch(slots, config, version, health.TRIAL_S)
-    except BundleError as error:
+    except (BundleError, OSError) as error:
         status, failure = 1, str(error)
     if status == 0:
         say(Step.INSTALLED, version=version)

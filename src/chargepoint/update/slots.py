@@ -95,7 +95,8 @@ class Slots:
         shutil.rmtree(laying, ignore_errors=True)
         laying.mkdir()
         try:
-            bundle.extract(path, keys, laying)
+            if bundle.extract(path, keys, laying) != manifest:  # the folder it lies in is the station's
+                raise BundleError(f"{path.name} was exchanged for another bundle while it was laid out")
             _try(laying / "bin" / "chargepoint", manifest.version)
             _compile(laying / "lib")
         except BundleError:
@@ -105,15 +106,26 @@ class Slots:
             if manifest.version == self.current():
                 shutil.rmtree(laying)
                 raise BundleError(f"version {manifest.version} is running; it cannot be replaced by itself")
-            shutil.rmtree(place)
+            # Aside first: half a version must never bear the name of a whole one.
+            aside = self._versions / f".{manifest.version}.aside"
+            shutil.rmtree(aside, ignore_errors=True)
+            place.rename(aside)
+            shutil.rmtree(aside, ignore_errors=True)
         laying.rename(place)
         _sync(self._versions)
         return manifest.version
 
     def switch(self, version: str) -> None:
-        """Make `version` the current one, on trial. The caller restarts the services. Raises BundleError."""
+        """Make `version` the current one, on trial. The caller restarts the services. Raises BundleError.
+
+        Beside a trial that is under way, the way back leads to the version before that: no other has proved itself.
+        """
         self._known(version)
-        previous = self.current()
+        trial = self.trial()
+        previous = trial.previous if trial is not None else self.current()
+        if trial is not None and previous == version:
+            self.roll_back()
+            return
         if previous is not None and previous != version:
             self._write_trial(Trial(version, previous))
         self._point(version)
@@ -136,9 +148,16 @@ class Slots:
         return trial.previous
 
     def started(self) -> Trial | None:
-        """Count one start of the machine with the version on trial; the caller rolls back when that is too many."""
+        """Count one start of the machine with the version on trial; the caller rolls back when that is too many.
+
+        A trial of a version that does not run is what a power cut left of a switch, to it or back: it is dropped.
+        """
         trial = self.trial()
         if trial is None:
+            return None
+        if trial.version != self.current():
+            self._trial.unlink()
+            _sync(self._root)
             return None
         trial = Trial(trial.version, trial.previous, trial.starts + 1)
         self._write_trial(trial)
