@@ -6,6 +6,7 @@ import json
 
 import pytest
 import pytest_asyncio
+from conftest import FakeStation, config
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from file_servers import IMAGE, Ftp, Web, serving, tls_context
@@ -15,7 +16,11 @@ from chargepoint.journal import transactions
 from chargepoint.journal.stamp import Stamp
 from chargepoint.ocpp import installer as installer_module
 from chargepoint.ocpp.installer import ExchangeInstaller, InstallFailed
+from chargepoint.ocpp.v16.backend import Backend
+from chargepoint.ocpp.v16.firmware import BEGINNING_S, LOOK_S
 from chargepoint.sim.central_system import CallFailed
+from chargepoint.station.api import Outcome
+from chargepoint.station.clock import Clock
 from chargepoint.update.request import Exchange, Progress, Step
 
 pytestmark = pytest.mark.asyncio
@@ -44,6 +49,14 @@ def secure(request, operator, tmp_path_factory):
 async def trusted(central, authority):
     request = {"certificateType": "CentralSystemRootCertificate", "certificate": authority.pem}
     assert (await central.call("InstallCertificate", request))["status"] == "Accepted"
+
+
+async def until(condition):
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never came to it")
 
 
 def slept(part):
@@ -362,6 +375,18 @@ async def test_an_installation_that_fails_is_told_and_the_points_come_back(updat
     assert ("set_availability", 2, True, "update") in updated.station.asked
 
 
+async def test_an_update_that_breaks_off_for_want_of_a_disk_is_told_and_the_points_come_back(
+    updated, central, web, maker, installer, monkeypatch
+):
+    async def install(image):
+        raise OSError("read-only file system")
+
+    installer.install = install
+    await central.call("SignedUpdateFirmware", signed(maker, web))
+    await told(central, "InstallationFailed")
+    await until(lambda: ("set_availability", 2, True, "update") in updated.station.asked)
+
+
 async def test_installation_waits_for_the_transactions(updated, central, web, maker, installer, monkeypatch):
     monkeypatch.setattr("chargepoint.ocpp.v16.firmware.LOOK_S", 0.01)
     updated.station.transaction_of = lambda evse: 5 if evse == 2 else None
@@ -371,6 +396,17 @@ async def test_installation_waits_for_the_transactions(updated, central, web, ma
     assert installer.images == []
     updated.station.transaction_of = lambda evse: None
     await told(central, "Installed")
+
+
+async def test_a_session_that_is_just_beginning_is_seen_before_anything_is_installed(
+    updated, central, web, maker, installer
+):
+    waits = slept(updated.backend._firmware)
+    updated.station.outcome = Outcome.SCHEDULED
+    updated.station.transaction_of = lambda evse: 5 if len(waits) in (1, 2) else None
+    await central.call("SignedUpdateFirmware", signed(maker, web))
+    await told(central, "Installed")
+    assert waits == [BEGINNING_S, LOOK_S, LOOK_S]
 
 
 async def test_a_new_update_cancels_one_that_waits(updated, central, web, maker, installer):
@@ -400,6 +436,60 @@ async def test_an_update_that_needs_a_restart_is_told_after_it(
     installer.running = running
     await start(central, installer=installer)
     assert (await told(central, status))[-1] == status
+
+
+async def test_an_update_goes_on_after_a_restart_when_the_station_knows_again_what_was_out_of_service(
+    updated, central, web, maker, installer, tmp_path
+):
+    updated.station.transaction_of = lambda evse: 5
+    await central.call("SignedUpdateFirmware", signed(maker, web))
+    await told(central, "SignatureVerified")
+    updated.backend._firmware._task.cancel()
+    updated.task.cancel()
+    await asyncio.gather(updated.task, return_exceptions=True)
+    station = FakeStation()
+    clock = Clock(updated.journal.boot)
+    backend = Backend(config(central.url, tmp_path), updated.journal, clock, station, installer)
+    await backend.load()
+    await asyncio.sleep(0.05)
+    assert station.asked == []
+    running = asyncio.create_task(backend.run())
+    await told(central, "Installed")
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert [one[2] for one in station.asked if one[0] == "set_availability"] == [False, False, True, True]
+
+
+async def test_points_come_back_though_the_power_was_cut_when_the_update_was_over(updated, start, central, web, maker):
+    async def cut(*what, **more):
+        updated.station.asked.append(("cut", what))
+        await asyncio.Event().wait()
+
+    updated.backend._firmware._installer.fail = True
+    shut = updated.station.set_availability
+
+    async def set_availability(evse, operative, connector=None, for_update=False):
+        return await (cut() if operative else shut(evse, operative, connector, for_update))
+
+    updated.station.set_availability = set_availability
+    await central.call("SignedUpdateFirmware", signed(maker, web))
+    await told(central, "InstallationFailed")
+    await until(lambda: updated.station.asked[-1][0] == "cut")
+    updated.task.cancel()
+    updated.backend._firmware._task.cancel()
+    await asyncio.gather(updated.task, updated.backend._firmware._task, return_exceptions=True)
+    updated.journal.close()
+    for reopened in (True, False):
+        mark = central.mark()
+        borne = await start(central)
+        await central.wait_for("BootNotification", after=mark)
+        await until(lambda: not borne.backend._firmware.busy)  # noqa: B023
+        assert [one[:3] for one in borne.station.asked if one[0] == "set_availability"] == (
+            [("set_availability", 1, True), ("set_availability", 2, True)] if reopened else []
+        )
+        borne.task.cancel()
+        await asyncio.gather(borne.task, return_exceptions=True)
+        borne.journal.close()
 
 
 async def test_an_image_changed_after_its_download_is_not_installed(

@@ -377,6 +377,42 @@ def test_what_is_taken_out_of_service_during_an_update_stays_out_after_it(tmp_pa
     play(tmp_path, after)
 
 
+def test_an_operators_order_to_open_during_an_update_comes_after_it(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        assert await h.station.set_availability(2, False) is Outcome.ACCEPTED
+        for evse in (1, 2):
+            await h.station.set_availability(evse, False, for_update=True)
+        assert await h.station.set_availability(0, True) is Outcome.SCHEDULED
+        assert h.station.in_service() == ()
+
+    async def after(h: Harness) -> None:
+        for evse in (1, 2):
+            await h.until_status("Unavailable", evse)
+            await h.station.set_availability(evse, True, for_update=True)
+            await h.until_status("Available", evse)
+
+    play(tmp_path, body)
+    play(tmp_path, after)
+
+
+def test_an_update_that_goes_on_after_a_restart_sees_the_transaction_that_waits_for_its_car(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+
+    async def after(h: Harness) -> None:
+        assert h.station.points[1].pending is not None
+        assert h.station.transaction_of(1) == h.station.transaction_of(1, 1) == 1
+        assert h.station.transaction_of(1, 2) is None
+
+    def plugged(h: Harness) -> None:
+        h.link.cars[1].plugged = h.link.cars[1].connected = True
+        h.link.boot = "boot-2"  # is believed after half a second
+
+    time = FakeTime()
+    play(tmp_path, body, time=time)
+    play(tmp_path, after, time=time, prepare=plugged)
+
+
 def test_a_session_goes_on_after_a_restart_when_the_car_never_left(tmp_path: Path) -> None:
     time = FakeTime()
 

@@ -49,7 +49,10 @@ class ExchangeInstaller:
 
     async def install(self, image: Path) -> bool:
         number = int(time.time())
-        await asyncio.to_thread(self._ask, image, number)
+        try:
+            await asyncio.to_thread(self._ask, image, number)
+        except OSError as error:
+            raise InstallFailed(f"the image cannot be handed over: {error}") from error
         progress = await self._follow(number, (Step.TRIAL, Step.INSTALLED, *_FAILED))
         if progress is None or progress.step in _FAILED:
             raise InstallFailed(progress.text if progress else "no program took the image: is the update unit enabled?")

@@ -47,7 +47,9 @@ class Connector:
     scheduled: bool | None = None
     """Availability that comes with the end of the transaction."""
     kept_out: bool = False
-    """Out of service by somebody's order, not only for the time of an update."""
+    """Out of service by somebody's order."""
+    updating: bool = False
+    """Out of service for the time of an update, whatever anybody orders meanwhile."""
     came_at: float | None = None
     """When what is plugged there came: the cable, then the car at its end; None: nothing is."""
     _car: str | None = None

@@ -215,6 +215,7 @@ class StationCore:
         elif point is not None and number in point.connectors:
             connector = point.connectors[number]
             connector.kept_out = bool(value.get("kept_out", False))
+            connector.updating = bool(value.get("updating", not operative and not connector.kept_out))
             if point.pending is not None and point.pending.connector == number and "scheduled" in value:
                 connector.operative = bool(value.get("operative", True))
                 connector.scheduled = bool(value["scheduled"])

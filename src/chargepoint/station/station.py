@@ -131,7 +131,6 @@ class Station(StationCore):
         meant = [(p, c) for p in points for c in p.connectors.values() if connector in (None, c.number) or evse == 0]
         if not meant:
             return Outcome.REJECTED
-        meant = [(p, c) for p, c in meant if not (for_update and operative and c.kept_out)]
         outcomes = [await self._set_one(point, one, operative, for_update) for point, one in meant]
         if evse == 0:
             await self.journal.write(lambda db: store.put(db, AVAILABILITY[TYPE_2], "0", {"operative": True}))
@@ -141,17 +140,22 @@ class Station(StationCore):
 
     async def _set_one(self, point: Point, connector: Connector, operative: bool, for_update: bool) -> Outcome:
         number = connector.number
-        kept_out = not operative and not for_update
-        value: dict[str, Any] = {"operative": operative, "kept_out": kept_out}
+        kept_out, updating = connector.kept_out, connector.updating
+        if for_update:
+            updating = not operative
+        else:
+            kept_out = not operative
+        wanted = not kept_out and not updating
+        value: dict[str, Any] = {"operative": wanted, "kept_out": kept_out, "updating": updating}
         if _busy(point, number):
-            value |= {"operative": connector.operative, "scheduled": operative}
+            value |= {"operative": connector.operative, "scheduled": wanted}
         await self.journal.write(lambda db: store.put(db, AVAILABILITY[number], str(point.id), value))
-        connector.kept_out = kept_out
-        if connector.set(operative, _busy(point, number)):  # a session may have ended while it was written
+        connector.kept_out, connector.updating = kept_out, updating
+        if connector.set(wanted, _busy(point, number)):  # a session may have ended while it was written
             return Outcome.SCHEDULED
         if point.session.state == "waiting_car" and not point.usable:
             point.session.stop(StopReason.OTHER, None, self.clock.monotonic())
-        return Outcome.ACCEPTED
+        return Outcome.SCHEDULED if operative and not wanted and not for_update else Outcome.ACCEPTED
 
     async def reset(self, hard: bool) -> Outcome:
         self._spawn(self._reset(hard))
@@ -228,9 +232,11 @@ class Station(StationCore):
 
     def transaction_of(self, evse: int, connector: int | None = None) -> int | None:
         point = self.points.get(evse)
-        if point is None or connector not in (None, point.session.connector):
+        if point is None:
             return None
-        return point.session.tx
+        if point.pending is not None:  # of before a restart, until its car has been seen or missed
+            return point.pending.tx if connector in (None, point.pending.connector) else None
+        return point.session.tx if connector in (None, point.session.connector) else None
 
     async def transaction_answered(self, tx: int, backend_id: str | None, authorization: Authorization) -> None:
         def write(db: sqlite3.Connection) -> str | None:

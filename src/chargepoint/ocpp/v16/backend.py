@@ -256,6 +256,7 @@ class Backend:
         self._started = asyncio.get_running_loop().time()
         if not self._loaded:
             await self.load()
+        self._firmware.go_on()
         self._emit("StartupOfTheDevice", "")
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._link.run())

@@ -7,7 +7,8 @@ specification knows only Downloading, Downloaded, Installing and Installed. What
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+import sqlite3
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -24,13 +25,15 @@ from chargepoint.ocpp.rpc import Refusal, Reply, on
 from chargepoint.ocpp.timestamps import from_text
 from chargepoint.ocpp.transfer import Partial, TransferFailed, download
 from chargepoint.ocpp.truststore import TrustStore, Use
-from chargepoint.station.api import StationApi
+from chargepoint.station.api import Outcome, StationApi
 
 AREA: Final = "firmware"
 KEY: Final = "job"
 RETRIES: Final = 3
 RETRY_S: Final = 60
 LOOK_S: Final = 1.0
+BEGINNING_S: Final = 15.0
+"""A session that was just beginning when its point was closed has its transaction by then."""
 FILE_NAME: Final = "firmware.image"
 _UNSIGNED: Final = ("Downloading", "Downloaded", "DownloadFailed", "Installing", "Installed", "InstallationFailed")
 
@@ -55,7 +58,7 @@ class Job:
     status: str = "Idle"
     """Last reported."""
     closed: tuple[tuple[int, int], ...] = ()
-    """Evse and connector of those taken out of service for it."""
+    """What was taken out of service for it and is to come back: every evse, with its first connector."""
 
 
 class Firmware:
@@ -92,16 +95,34 @@ class Firmware:
         self._task: asyncio.Task[None] | None = None
 
     async def load(self) -> None:
-        """Go on with what a restart interrupted."""
+        """Read what a restart interrupted; `go_on` when the station has recovered."""
         kept = await self._journal.read(lambda db: store.get(db, AREA, KEY))
         if kept is None:
             return
         closed = tuple((c, 1) if isinstance(c, int) else (c[0], c[1]) for c in kept["closed"])  # once: points alone
         self._job = Job(**{**kept, "closed": closed})
+
+    def go_on(self) -> None:
+        """Go on with it. Not before the station knows again what is out of service and which transactions are open."""
+        if self._job is None:
+            return
         if self._job.phase == "restart":
-            self._task = asyncio.create_task(self._after_restart())
+            self._start(self._after_restart())
         elif self._job.phase in ("download", "install"):
-            self._task = asyncio.create_task(self._run())
+            self._start(self._run())
+        elif self._job.closed:
+            self._start(self._reopen())
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        self._task = asyncio.create_task(self._guarded(work))
+
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        """Whatever becomes of an update, the points come back."""
+        try:
+            await work
+        except (OSError, sqlite3.Error) as error:
+            log.error("the update broke off", phase=self._the.phase, reason=str(error))
+            await self._end("DownloadFailed" if self._the.phase == "download" else "InstallationFailed")
 
     @property
     def busy(self) -> bool:
@@ -149,8 +170,8 @@ class Firmware:
 
     def status(self) -> call.FirmwareStatusNotification:
         """For a trigger: Idle unless an update goes on."""
-        going = self.busy and self._job is not None and self._job.request_id is None
-        status = self._job.status if going and self._job is not None else "Idle"
+        going = self.busy and self._the.phase != "over" and self._the.request_id is None
+        status = self._the.status if going else "Idle"
         return call.FirmwareStatusNotification(status=FirmwareStatus(status))
 
     def signed_status(self) -> call.SignedFirmwareStatusNotification:
@@ -189,7 +210,7 @@ class Firmware:
             await self._reopen()
         self._job = job
         await self._keep()
-        self._task = asyncio.create_task(self._run())
+        self._start(self._run())
 
     async def _run(self) -> None:
         if self._the.phase == "download" and not await self._fetch():
@@ -282,19 +303,25 @@ class Firmware:
         await self._end("Installed")
 
     async def _clear_points(self) -> None:
-        """Take free points out of service and wait for the transactions of the others (L01.FR.06, L01.FR.07)."""
+        """Take the points out of service, the busy ones with the end of their transactions, and wait for these
+        (L01.FR.06, L01.FR.07)."""
         evses = self._station.evse_ids()
-        closed = self._station.in_service()
-        self._job = replace(self._the, closed=tuple(dict.fromkeys((*self._the.closed, *closed))))
+        self._job = replace(self._the, closed=tuple((evse, 1) for evse in evses))
         await self._keep()
-        for evse, connector in closed:
-            await self._station.set_availability(evse, False, connector, for_update=True)
+        outcomes = [await self._station.set_availability(evse, False, for_update=True) for evse in evses]
+        if Outcome.SCHEDULED in outcomes:
+            await self._sleep(BEGINNING_S)
         while any(self._station.transaction_of(evse) is not None for evse in evses):
             await self._sleep(LOOK_S)
 
     async def _reopen(self) -> None:
-        for evse, connector in self._the.closed:
-            await self._station.set_availability(evse, True, connector, for_update=True)
+        """Idempotent: what the operator wants out of service stays out."""
+        if not self._the.closed:
+            return
+        for evse in self._station.evse_ids():
+            await self._station.set_availability(evse, True, for_update=True)
+        self._job = replace(self._the, closed=())
+        await self._keep()
 
     async def _end(self, status: str) -> None:
         self._job = replace(self._the, phase="over")
