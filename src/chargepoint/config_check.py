@@ -51,6 +51,16 @@ class Mistake:
     """What is wrong and what to write instead."""
     line: int | None = None
 
+    def said(self, lang: str) -> str:
+        """As `str`, in English (`en`) or French (`fr`)."""
+        if lang != "fr":
+            return str(self)
+        from chargepoint.config_french import translate  # only needed once something is wrong
+
+        where = f"ligne {self.line} : " if self.line else ""
+        text = translate(self.text, lang)
+        return f"{where}{self.path} : {text}" if self.path else f"{where}{text}"
+
     def __str__(self) -> str:
         where = f"line {self.line}: " if self.line else ""
         return f"{where}{self.path}: {self.text}" if self.path else f"{where}{self.text}"
@@ -64,6 +74,13 @@ class ConfigError(Exception):
         super().__init__("\n".join([f"{file}: {count}", *(f"  {mistake}" for mistake in mistakes)]))
         self.file = file
         self.mistakes = mistakes
+
+    def said(self, lang: str) -> str:
+        """As `str`, in English (`en`) or French (`fr`)."""
+        if lang != "fr":
+            return str(self)
+        count = "1 erreur" if len(self.mistakes) == 1 else f"{len(self.mistakes)} erreurs"
+        return "\n".join([f"{self.file} : {count}", *(f"  {mistake.said(lang)}" for mistake in self.mistakes)])
 
 
 @dataclass(slots=True)

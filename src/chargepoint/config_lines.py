@@ -1,12 +1,14 @@
 """On which line of a TOML text each key stands: `tomllib` does not tell, and who looks for a mistake wants to know."""
 
 import re
+from pathlib import Path
 
 _KEY = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
 _PATH = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
 _TABLE = re.compile(rf"^\s*\[\s*({_PATH})\s*\]\s*(?:#.*)?$")
 _ARRAY = re.compile(rf"^\s*\[\[\s*({_PATH})\s*\]\]\s*(?:#.*)?$")
 _PAIR = re.compile(rf"^\s*({_PATH})\s*=\s*(.*)$")
+_LANGUAGE = re.compile(r"""^\s*language\s*=\s*["'](en|fr)["']""", re.MULTILINE)
 _INLINE = re.compile(rf"[{{,]\s*({_PATH})\s*=")
 
 
@@ -51,6 +53,15 @@ def _resolve(path: str, counts: dict[str, int]) -> str:
         if index < len(parts) - 1 and resolved in counts:
             resolved = f"{resolved}[{counts[resolved]}]"
     return resolved
+
+
+def written_language(file: Path) -> str:
+    """The language that a configuration names, however wrong it is elsewhere; English (`en`) when it names none."""
+    try:
+        found = _LANGUAGE.search(file.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return "en"
+    return "en" if found is None else found[1]
 
 
 def closest(word: str, known: list[str]) -> str:

@@ -7,7 +7,8 @@ sentence of this table itself is translated too. A test finds every such sentenc
 """
 
 import re
-from functools import cache
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Final
 
 FRENCH: Final[dict[str, str]] = {
@@ -124,6 +125,7 @@ FRENCH: Final[dict[str, str]] = {
     "{}, register {} kWh": "{}, index {} kWh",
     "{}; reads the same as {}": "{} ; se lit comme {}",
     "the meter says it is a {} (code 0x{}), configured is {}": "le compteur se dit {} (code 0x{}), la configuration dit {}",
+    "exponent register {} reads {}": "le registre d'exposant {} indique {}",
     "energy register reads {} Wh": "l'index d'énergie indique {} Wh",
     "energy register went back from {} Wh to {} Wh": "l'index d'énergie a reculé de {} Wh à {} Wh",
     "voltage of L{} reads {} V": "la tension de L{} indique {} V",
@@ -251,7 +253,6 @@ FRENCH: Final[dict[str, str]] = {
     "the answer to {} lacks what it must have: {}": "il manque l'essentiel à la réponse à {} : {}",
     "there is no accepted connection to the central system": "aucune connexion acceptée avec le système central",
     "the central system answered HTTP {}": "le système central a répondu HTTP {}",
-    "{} is not from {} to {}": "{} n'est pas compris entre {} et {}",
     "not granted: {}": "non accordé : {}",
     "the server answered HTTP {} {}": "le serveur a répondu HTTP {} {}",
     "the server answered strangely: {}": "le serveur a répondu étrangement : {}",
@@ -332,33 +333,57 @@ _LONGEST: Final = 500
 """Nothing longer is a sentence of ours: it is left as it is."""
 
 
+_QUOTED: Final = re.compile(r'"[^"]*"')
+"""Somebody's own text, which nobody translates."""
+
+
+class Catalogue:
+    """A table of sentences, applied to a sentence with its values, and to the sentences among these."""
+
+    def __init__(self, french: Mapping[str, str], whole: Mapping[str, str] | None = None) -> None:
+        """`whole`: another table, for values that are one of its sentences word for word."""
+        self._french = french
+        self._whole = {**(whole or {}), **french}
+
+    def translate(self, text: str, lang: str) -> str:
+        """The sentence in French when `lang` is `fr` and the table has it; else as it is."""
+        return text if lang != "fr" else self._translated(text, _DEPTH)
+
+    def knows(self, text: str) -> bool:
+        """Whether the table has the sentence (with any values), or says that it is the same in French."""
+        return text in self._french or any(pattern.fullmatch(text) for pattern, _ in self._patterns)
+
+    def _translated(self, text: str, depth: int) -> str:
+        if text in self._whole:
+            return self._whole[text]
+        if depth == 0 or len(text) > _LONGEST or _QUOTED.fullmatch(text):
+            return text
+        for pattern, french in self._patterns:
+            found = pattern.fullmatch(text)
+            if found is not None:
+                return french.format(*(self._translated(value, depth - 1) for value in found.groups()))
+        return text
+
+    @cached_property
+    def _patterns(self) -> tuple[tuple[re.Pattern[str], str], ...]:
+        """Templates as expressions, those with the most fixed words first."""
+        templates = sorted(
+            (text for text in self._french if "{}" in text), key=lambda text: -len(text.replace("{}", ""))
+        )
+        return tuple(
+            (re.compile("(.+?)".join(map(re.escape, template.split("{}"))), re.DOTALL), self._french[template])
+            for template in templates
+        )
+
+
+_TABLE: Final = Catalogue(FRENCH)
+
+
 def translate(text: str, lang: str) -> str:
     """The sentence in French when `lang` is `fr` and the table has it; else as it is."""
-    return text if lang != "fr" else _french(text, _DEPTH)
+    return _TABLE.translate(text, lang)
 
 
 def known(text: str) -> bool:
     """Whether the table has the sentence (with any values), or says that it is the same in French."""
-    return text in FRENCH or any(pattern.fullmatch(text) for pattern, _ in _patterns())
-
-
-def _french(text: str, depth: int) -> str:
-    if text in FRENCH:
-        return FRENCH[text]
-    if depth == 0 or len(text) > _LONGEST:
-        return text
-    for pattern, french in _patterns():
-        found = pattern.fullmatch(text)
-        if found is not None:
-            return french.format(*(_french(value, depth - 1) for value in found.groups()))
-    return text
-
-
-@cache
-def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
-    """Templates as expressions, those with the most fixed words first."""
-    templates = sorted((text for text in FRENCH if "{}" in text), key=lambda text: -len(text.replace("{}", "")))
-    return tuple(
-        (re.compile("(.+?)".join(map(re.escape, template.split("{}"))), re.DOTALL), FRENCH[template])
-        for template in templates
-    )
+    return _TABLE.knows(text)

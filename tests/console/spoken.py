@@ -19,6 +19,7 @@ NOT_FOR_PEOPLE = frozenset(
     {
         "AssertionError",
         "NotImplementedError",
+        "TooMuch",
         "ProfileError",  # answers to the central system
         "Refusal",
         "_Malformed",

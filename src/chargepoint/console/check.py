@@ -6,23 +6,30 @@ from pathlib import Path
 
 from chargepoint.config import Config
 from chargepoint.config_check import ConfigError, Mistake, load, missing_files
-from chargepoint.config_lines import closest
+from chargepoint.config_french import translate
+from chargepoint.config_lines import closest, written_language
 
 
 def run(path: Path) -> int:
     """Print what is wrong. Exit status 2 when something is, 0 when the file can be used."""
+    lang = written_language(path)
     try:
         config = load(path)
-        wrong = missing_files(config) + _pins(config) + list(_ocpp_values(config))
+        wrong = missing_files(config) + beyond_the_file(config)
         if wrong:
             raise ConfigError(path, wrong)
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        print(error.said(lang), file=sys.stderr)
         return 2
     for warning in warnings(config):
-        print(f"warning: {warning}")
-    print(f"{path}: {len(config.evse)} points, no mistakes")
+        print(f"{'avertissement : ' if lang == 'fr' else 'warning: '}{warning.said(lang)}")
+    print(translate(f"{path}: {len(config.evse)} points, no mistakes", lang))
     return 0
+
+
+def beyond_the_file(config: Config) -> list[Mistake]:
+    """What only shows beside the rest of the program: pins, and values of OCPP keys."""
+    return _pins(config) + list(_ocpp_values(config))
 
 
 def _pins(config: Config) -> list[Mistake]:

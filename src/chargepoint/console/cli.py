@@ -94,11 +94,12 @@ def complain(text: str) -> None:
 def _load(arguments: argparse.Namespace) -> Config | None:
     """The configuration, or None once its mistakes have been printed."""
     from chargepoint.config_check import ConfigError, load
+    from chargepoint.config_lines import written_language
 
     try:
         return load(arguments.config)
     except ConfigError as error:
-        complain(str(error))
+        complain(error.said(written_language(arguments.config)))
         return None
 
 
@@ -136,11 +137,12 @@ def _evse(config: Config, arguments: argparse.Namespace) -> int:
 def _station(config: Config, arguments: argparse.Namespace) -> int:
     from chargepoint import logs
     from chargepoint.config_check import missing_files
+    from chargepoint.config_lines import written_language
     from chargepoint.processes import guarded
 
     logs.configure("station", config.station.run_dir, config.log.level)
     for mistake in missing_files(config):
-        complain(str(mistake))
+        complain(mistake.said(written_language(arguments.config)))
     return guarded.main(config)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from chargepoint.config_check import ConfigError, load
-from chargepoint.console import metering, pages, status, tracing
+from chargepoint.console import check, metering, pages, status, tracing
 from chargepoint.console.borne import SafetySilent, when
 from chargepoint.console.rpc import Refused, Unreachable
 from chargepoint.console.session import Command, Lines, Session, Usage, tree, which
@@ -262,9 +262,11 @@ def config(session: Session, words: list[str]) -> Lines:
             return origins(session)
         case ["validate"]:
             try:
-                load(Path(session.config_file))
+                wrong = check.beyond_the_file(load(Path(session.config_file)))
+                if wrong:
+                    raise ConfigError(Path(session.config_file), wrong)
             except ConfigError as error:
-                return [clean(line) for line in str(error).splitlines()]
+                return [clean(line, 400) for line in error.said(session.t.name).splitlines()]
             return [session.t("No mistake in {file}.", file=clean(session.config_file))]
         case ["diff"]:
             return differences(session)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from chargepoint.config import Config
 from chargepoint.config_check import ConfigError, load
+from chargepoint.config_lines import written_language
 from chargepoint.update import bundle, health
 from chargepoint.update.bundle import BundleError, Manifest
 from chargepoint.update.request import Exchange, Progress, Request, Step
@@ -35,7 +36,7 @@ def main(words: Sequence[str], config_file: Path) -> int:
         print(f"chargepoint update: {error}", file=sys.stderr)
         return 1
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        print(error.said(written_language(config_file)), file=sys.stderr)
         return 2
     return status
 
