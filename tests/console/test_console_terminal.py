@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import sys
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from chargepoint.console import terminal as console_terminal
 from chargepoint.console.access import Access
 from chargepoint.journal import store
 from chargepoint.journal.journal import FILE_NAME, Journal
@@ -237,3 +240,15 @@ async def test_a_live_screen_is_drawn_anew_in_place_and_any_key_or_ctrl_c_ends_i
         assert terminal.screen.display[0].startswith("The business process is not running")
         terminal.type(key)
         await terminal.until(lambda: terminal.raw.endswith(PROMPT.encode()), "the prompt")
+
+
+def test_a_key_typed_between_two_looks_of_a_live_screen_counts() -> None:
+    master, slave = os.openpty()
+    with os.fdopen(slave, "r") as keys, os.fdopen(os.dup(slave), "w") as screen:
+        terminal = console_terminal.Terminal(keys, screen)
+        assert not terminal.pressed(0)
+        os.write(master, b"q")
+        time.sleep(0.05)  # the line discipline takes it
+        assert terminal.pressed(5)
+        assert not terminal.pressed(0)
+    os.close(master)

@@ -81,20 +81,21 @@ class Terminal:
         if not self.interactive:
             select.select([], [], [], seconds)
             return False
-        return self._raw_key(seconds) is not None
+        return self._raw_key(seconds, termios.TCSADRAIN) is not None
 
     def _key(self, prompt: str) -> str:
         self._out.write(fold(prompt) if self._folded else prompt)
         self._out.flush()
-        key = self._raw_key(None)
+        key = self._raw_key(None, termios.TCSAFLUSH)
         self._out.write("\r" + " " * len(prompt) + "\r")
         return key or ""
 
-    def _raw_key(self, seconds: float | None) -> str | None:
+    def _raw_key(self, seconds: float | None, when: int) -> str | None:
+        """`when`: TCSAFLUSH forgets what was typed before, TCSADRAIN takes it."""
         descriptor = self._in.fileno()
         before = termios.tcgetattr(descriptor)
         try:
-            tty.setcbreak(descriptor)
+            tty.setcbreak(descriptor, when)
             ready, _, _ = select.select([descriptor], [], [], seconds)
             return os.read(descriptor, 64).decode(errors="replace") if ready else None
         finally:
