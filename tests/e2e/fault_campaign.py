@@ -217,7 +217,7 @@ def cases() -> list[Case]:
             2.0,
             lambda stage: stage.borne.sim("ev", evse=stage.evse, ventilation=False),
         ),
-        Case("rcd-test-fails", _test_fails, None, 3.0, lambda stage: stage.fault("rcd-test-fails", False)),
+        Case("rcd-test-fails", _test_fails, None, 8.0, lambda stage: stage.fault("rcd-test-fails", False)),
         Case("self-test-failed", _lock_test_fails, None, 12.0, _repair_the_lock),
         before("contactor-stuck-open", 15.0),
         before("lock-jam", 10.0),

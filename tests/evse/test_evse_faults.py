@@ -187,7 +187,7 @@ def test_an_unarmed_coil_watchdog_keeps_the_point_from_charging() -> None:
 def test_an_rcd_that_fails_its_test_takes_the_point_out_of_service() -> None:
     rig = Rig()
     rig.world.rcd_test_works = False
-    rig.run(3.0)
+    rig.run(6.0)
     assert rig.faults == {"rcd-test-fails"}
     assert rig.point.state == "F"
     rig.permit().plug(pilot="C").run(5.0)
@@ -280,13 +280,13 @@ def test_a_car_that_asks_for_ventilation_again_and_again_is_left_alone_until_it_
 def test_an_acknowledged_test_failure_is_tested_again() -> None:
     rig = Rig()
     rig.world.rcd_test_works = False
-    rig.run(4.0)
+    rig.run(6.0)
     assert rig.point.acknowledge("rcd-test-fails", rig.now) == ""
-    rig.run(4.0)
+    rig.run(6.0)
     assert rig.faults == {"rcd-test-fails"}
     rig.world.rcd_test_works = True
     assert rig.point.acknowledge("rcd-test-fails", rig.now) == ""
-    rig.run(4.0)
+    rig.run(6.0)
     assert rig.faults == set()
     assert rig.point.self_tests.in_date(rig.now)
 

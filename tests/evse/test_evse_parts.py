@@ -46,7 +46,7 @@ def test_the_numbers_are_the_chosen_ones() -> None:
     assert (watch.REFERENCE_V, watch.REFERENCE_TOLERANCE_V, watch.ADC_BAD_RESULTS) == (2.5, 0.1, 3)
     assert (watch.START_S, watch.START_LIMIT_S, watch.OVER_RESULTS, watch.GAP_RESULTS) == (0.5, 5.0, 3, 50)
     assert (watch.DUTY_TOLERANCE, watch.DUTY_SETTLE_S, watch.DUTY_BAD_S, watch.WATCHDOG_GRACE_S) == (3.0, 0.3, 0.2, 1.0)
-    assert (selftest.TRIP_S, selftest.RELEASE_S, selftest.RCD_TRIES, selftest.PILOT_DUTY) == (0.5, 1.0, 2, 10.0)
+    assert (selftest.TRIP_S, selftest.RELEASE_S, selftest.RCD_TRIES, selftest.PILOT_DUTY) == (2.0, 1.0, 2, 10.0)
     assert (selftest.PILOT_S, selftest.LOCK_S, selftest.RETRY_S) == (0.6, 8.0, 60.0)
     assert (connectors.TYPE_2, connectors.DOMESTIC, domestic.PLUG_S, domestic.SETTLED_PASSES) == (1, 2, 0.5, 15)
 

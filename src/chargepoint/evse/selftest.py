@@ -11,8 +11,9 @@ from enum import Enum
 from chargepoint.evse.watch import DUTY_TOLERANCE
 from chargepoint.iec61851.timing import SELF_TEST_PERIOD_S
 
-TRIP_S = 0.5
-"""Both residual current devices must trip within so long of the test output."""
+TRIP_S = 2.0
+"""Both residual current devices must trip within so long of the test output. A 6 mA sensor takes its time: others have
+measured 1.2 s with the RCM14-03 of the carrier's bill of materials."""
 RELEASE_S = 1.0
 """Both must be quiet again within so long after it."""
 RCD_TRIES = 2
