@@ -33,6 +33,10 @@ RAILS = frozenset(RAILS_EVERYWHERE | RAILS_OF_A_LOCK)
 OPEN = "-"
 
 
+CHECKED = ("sheet", "seen", "coded")
+"""How an ordering code was checked, strongest first; `checked.toml` says what each means."""
+
+
 class BoardError(Exception):
     """The board's files contradict themselves; the text names reference, pin or net."""
 
@@ -202,7 +206,7 @@ AT_REST = {
     "mirror": "reads main contacts closed until 24 V is there: no closing",
     "load_live": "reads dead unless there is mains behind the contactor",
     "rcd": "reads tripped until 24 V is there",
-    "rdc": "reads not tripped; the self-test at start finds a dead sensor",
+    "rdc": "reads tripped until the sensor has its 12 V and is sound",
     "pe": "reads lost until mains is there",
     "rcd_test": "no test",
     "lamp_red": "dark",
