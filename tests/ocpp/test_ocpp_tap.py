@@ -44,3 +44,22 @@ def test_badges_and_passwords_are_not_kept() -> None:
     text = '[2,"1","ChangeConfiguration",{"key":"AuthorizationKey","value":"se\\"cret"}]'
     assert "cret" not in redacted(text)
     assert redacted('{"idTag":"04A1B2C3","parentIdTag" : "GROUP1"}') == '{"idTag":"04A***","parentIdTag" : "GRO***"}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[2,"1","ChangeConfiguration",{"key":"authorizationkey","value":"secret"}]',
+        '[2,"1","ChangeConfiguration",{"value":"secret","key":"AuthorizationKey"}]',
+        '[2,"1","GetDiagnostics",{"location":"ftp://user:secret@files.example/in"}]',
+        '[2,"1","UpdateFirmware",{"location":"https://secret@files.example/fw","retrieveDate":"x"}]',
+    ],
+)
+def test_no_way_of_writing_a_secret_is_kept(text: str) -> None:
+    assert "secret" not in redacted(text)
+    assert redacted(text).startswith('[2,"1",') and redacted(text).endswith("]")
+
+
+def test_an_address_without_a_password_is_kept_whole() -> None:
+    text = '{"location":"https://files.example/a@b","key":"HeartbeatInterval","value":"60"}'
+    assert redacted(text) == text

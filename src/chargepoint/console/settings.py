@@ -1,5 +1,6 @@
 """Where each value of the configuration comes from: the file, the journal (set by the operator), or the program."""
 
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from chargepoint.console.session import Lines, Session
 from chargepoint.text import clean, table
 
 _SECRET = ("password", "key", "pin")
+_USER = re.compile(r'(://)[^/?#@\s"]*@')
+"""Name and password in an address."""
 
 
 def values(section: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -77,14 +80,33 @@ def _kept(session: Session) -> list[tuple[str, Any]]:
 
 
 def redacted(text: str) -> str:
-    """A configuration file's text with the values of secrets replaced; broken TOML gives nothing at all."""
+    """A configuration file's text with the values of secrets replaced; broken TOML gives nothing at all.
+
+    Line by line, comments too; and then wherever a secret stands all the same: in a table on one line, over several.
+    """
     try:
-        tomllib.loads(text)
+        data = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         return "# not valid TOML, left out\n"
     lines = []
     for line in text.splitlines():
         name, equals, _ = line.partition("=")
         secret = any(word in name.lower() for word in _SECRET) and "file" not in name.lower()
-        lines.append(f'{name}= "***"' if equals and secret and not name.strip().startswith("#") else line)
-    return "\n".join(lines) + "\n"
+        lines.append(f'{name}= "***"' if equals and secret else line)
+    shown = "\n".join(lines) + "\n"
+    for value in sorted(_secrets(data), key=len, reverse=True):
+        shown = shown.replace(value, "***")
+    return _USER.sub(r"\1***@", shown)
+
+
+def _secrets(value: Any, key: str = "") -> Iterator[str]:
+    """The lines of every text under a key that could be a secret's."""
+    match value:
+        case dict():
+            for name, item in value.items():
+                yield from _secrets(item, f"{key}.{name}".lower())
+        case list():
+            for item in value:
+                yield from _secrets(item, key)
+        case str() if "file" not in key and ("password" in key or "key" in key):
+            yield from (line for line in map(str.strip, value.splitlines()) if len(line) > 3)  # less would be anything

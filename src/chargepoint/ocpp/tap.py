@@ -11,10 +11,16 @@ KEPT = 200
 MAX_TEXT = 600
 """Characters of a message that are kept."""
 
+_TEXT = r'"(?:[^"\\]|\\.)*"'
 _TOKEN = re.compile(r'("(?:idTag|parentIdTag)"\s*:\s*")([^"]{3})[^"]*(")')
-_SECRET = re.compile(
-    r'("key"\s*:\s*"(?:AuthorizationKey|[^"]*[Pp]assword[^"]*)"\s*,\s*"value"\s*:\s*")(?:[^"\\]|\\.)*(")'
+_SECRET_KEY = r'"key"\s*:\s*"(?:AuthorizationKey|[^"]*password[^"]*)"'
+_SECRET = (
+    re.compile(rf'({_SECRET_KEY}\s*,\s*"value"\s*:\s*){_TEXT}', re.IGNORECASE),
+    re.compile(rf'("value"\s*:\s*){_TEXT}(?=\s*,\s*{_SECRET_KEY})', re.IGNORECASE),
 )
+"""Names of keys know no upper and lower case, and the members of a JSON object no order."""
+_USER = re.compile(r'(://)[^/?#@\s"]*@')
+"""Name and password in the address of a server for firmware or diagnostics."""
 
 
 class Tap:
@@ -54,4 +60,7 @@ class _Tapped:
 
 def redacted(text: str) -> str:
     """Badges cut short, passwords left out."""
-    return _SECRET.sub(r"\1***\2", _TOKEN.sub(r"\1\2***\3", text))
+    text = _USER.sub(r"\1***@", _TOKEN.sub(r"\1\2***\3", text))
+    for secret in _SECRET:
+        text = secret.sub(r'\1"***"', text)
+    return text

@@ -160,7 +160,8 @@ def _translated(work: Callable[[Progress], Any], progress: Progress) -> Any:
 def _parts(url: str) -> SplitResult:
     parts = urlsplit(url)
     if parts.scheme not in SCHEMES or not parts.hostname:
-        raise TransferFailed(Failure.UNSUPPORTED, f"{url!r} is not a URL of {', '.join(SCHEMES)}")
+        shown = url.rpartition("@")[2]  # it is logged: never with a name and a password
+        raise TransferFailed(Failure.UNSUPPORTED, f"{shown!r} is not a URL of {', '.join(SCHEMES)}")
     return parts
 
 
@@ -281,7 +282,8 @@ def _http_download(url: str, roots: str, sink: _Sink, partial: Partial, progress
         if answer.status in (301, 302, 303, 307, 308) and redirects < MAX_REDIRECTS:
             further = urljoin(url, answer.getheader("Location", ""))
             if parts.scheme == "https" and not further.startswith("https:"):
-                raise TransferFailed(Failure.PERMISSION, f"the server leads away from https, to {further!r}")
+                shown = further.rpartition("@")[2]
+                raise TransferFailed(Failure.PERMISSION, f"the server leads away from https, to {shown!r}")
             _http_download(further, roots, sink, partial, progress, redirects + 1)
             return
         _judge(answer.status, answer.reason)
