@@ -134,6 +134,11 @@ def execute(session: Session, line: str) -> None:
         session.terminal.write(clean(session.t.said(error), 400))
     except (ValueError, OSError, sqlite3.Error) as error:
         session.terminal.write(session.t("It failed: {why}", why=clean(session.t.said(error), 300)))
+    except (LookupError, TypeError, AttributeError) as error:
+        why = clean(f"{type(error).__name__}: {error}", 300)
+        session.terminal.write(
+            session.t("The answer is not what was expected; is it of another version? {why}", why=why)
+        )
 
 
 def _completions(session: Session, text: str) -> list[str]:
@@ -181,6 +186,6 @@ def run(config: Config, file: Path) -> int:
         line = _read(session)
         if line is None:
             break
-        with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C ends the command, not the console
+        with contextlib.suppress(KeyboardInterrupt, EOFError):  # Ctrl-C or Ctrl-D ends the command, not the console
             execute(session, line)
     return 0

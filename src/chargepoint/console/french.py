@@ -231,6 +231,9 @@ FRENCH: dict[str, str] = {
     "it runs, on trial for five minutes at most": "elle tourne, à l'essai cinq minutes au plus",
     "it is well and stays": "elle va bien et reste",
     "It failed: {why}": "Échec : {why}",
+    "The answer is not what was expected; is it of another version? {why}": (
+        "La réponse n'est pas celle attendue ; vient-elle d'une autre version ? {why}"
+    ),
     "Sessions end. Type yes: ": "Les sessions prennent fin. Tapez oui : ",
     "It starts again.": "Elle redémarre.",
     # commissioning

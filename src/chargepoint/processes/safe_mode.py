@@ -161,6 +161,8 @@ class SafeStation:
         return {
             "id": evse,
             "status": "Unavailable",
+            "operative": False,
+            "connectors": [],
             "session": "idle",
             "pilot": report.state if report is not None else None,
             "plugged": report.plugged if report is not None else None,
