@@ -251,6 +251,23 @@ def test_remote_start_without_a_point_takes_the_one_that_is_plugged(tmp_path: Pa
     play(tmp_path, body)
 
 
+def test_remote_start_without_a_point_starts_nothing_at_a_strangers_finished_plug(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge("TAG", 1)
+        h.badge("TAG")
+        await h.until_status("Finishing")
+        assert await h.station.remote_start("TAG2", None) is Outcome.ACCEPTED
+        await h.until_state("waiting_car", 2)
+        h.plug(2)
+        await h.until_status("Charging", 2)
+        assert h.state(1) == "finished"
+        assert await h.station.remote_start("TAG3", None) is Outcome.REJECTED
+        assert await h.station.remote_start("TAG", None) is Outcome.ACCEPTED
+        await h.until_state("running", 1)
+
+    play(tmp_path, body)
+
+
 def test_remote_start_is_authorised_first_when_configured_so(tmp_path: Path) -> None:
     async def body(h: Harness) -> None:
         h.plug(1)

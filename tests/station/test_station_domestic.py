@@ -450,6 +450,21 @@ async def test_a_badge_beside_a_strangers_finished_plug_is_for_the_free_socket(t
         assert [(b["token"], b["connector"]) for b in begun] == [("TAG", 2), ("TAG2", 1)]
 
 
+async def test_a_remote_start_of_no_connector_is_for_the_free_socket_beside_a_strangers_finished_plug(
+    tmp_path: Path,
+) -> None:
+    async with domestic(tmp_path, evse=EVSES[:1]) as h:
+        await charge(h)
+        h.badge("TAG")
+        await h.until_state("finished")
+        h.advance(20)
+        assert await h.station.remote_start("TAG2", None) is Outcome.ACCEPTED
+        await h.until_state("waiting_car")
+        h.plug()
+        await h.until(lambda: h.link.cars[1].closed)
+        assert [e.payload["connector"] for e in await h.entries() if e.kind == "started"] == [2, 1]
+
+
 async def test_a_finished_plug_is_started_again_by_its_own_badge_and_one_of_nobody_by_any(tmp_path: Path) -> None:
     async with domestic(tmp_path, reader=ONE_READER) as h:
         await charge(h)

@@ -14,13 +14,15 @@ A table, tried from the top; the first row that fits decides. "Own" is the same 
 | a transaction of the own group runs                              | stop it (the youngest)                   |
 | a cable is retained for the own group                            | release it                               |
 | something plugged is finished, which was nobody's, own or the    |                                          |
-| group's, or leaves no other connector of its point free          | start again there (the latest)           |
+| group's                                                          | start again there (the latest)           |
 | a point is free, reserved for the token, or several              | wait for the plug, the reserved one first|
+| a stranger's plug is finished, and nothing else is free          | start again there (the latest)           |
 | nothing of these                                                 | refused: no free point                   |
 
 Stopping one's own session goes before starting at a car that waits: the other way round, a driver who wants to leave
 would pay for the stranger who has just plugged in. Starting goes before stopping for a group mate, for the same
-reason: it touches nobody else's session. Beside a stranger's finished plug the badge is for the free connector.
+reason: it touches nobody else's session. Beside a stranger's finished plug the badge is for what is free: its holder
+would pay for the stranger's car.
 A point reserved for somebody else, out of service or faulted counts as neither waiting nor free.
 """
 
@@ -81,6 +83,10 @@ def _youngest(views: Iterable[View]) -> View | None:
     return max(views, key=lambda v: (v.plugged_at, v.evse), default=None)
 
 
+def _latest(views: Iterable[View]) -> View | None:
+    return max(views, key=lambda v: (v.ended_at, v.plugged_at), default=None)
+
+
 def own(token: str, views: Iterable[View], now: float) -> Decision:
     """The rows that need no authorisation, else AUTHORISE."""
     mine = [v for v in views if same(v.token, token)]
@@ -98,9 +104,9 @@ def own(token: str, views: Iterable[View], now: float) -> Decision:
     return Decision(Meaning.AUTHORISE)
 
 
-def _concerns(view: View, token: str, group: str | None) -> bool:
-    """What is finished there may be started again by this badge; it may be a stranger's who has not come back."""
-    return view.spare is None or view.token is None or same(view.token, token) or same(view.group, group)
+def strangers(view: View, token: str, group: str | None) -> bool:
+    """What is finished there is somebody else's, who has not come back."""
+    return view.token is not None and not same(view.token, token) and not same(view.group, group)
 
 
 def accepted(token: str, group: str | None, views: Iterable[View], now: float) -> Decision:
@@ -120,15 +126,17 @@ def accepted(token: str, group: str | None, views: Iterable[View], now: float) -
     retained = [v for v in mates if v.retained]
     if retained:
         return Decision(Meaning.RELEASE, (retained[0].evse,))
-    again = max(
-        (v for v in usable if v.state == "finished" and v.connected and not v.retained and _concerns(v, token, group)),
-        key=lambda v: (v.ended_at, v.plugged_at),
-        default=None,
-    )
+    plugged = [v for v in usable if v.state == "finished" and v.connected and not v.retained]
+    again = _latest(v for v in plugged if not strangers(v, token, group))
     if again is not None:
         return Decision(Meaning.START, (again.evse,))
+    taken = [v for v in plugged if v.spare is None]
     free = [v for v in usable if v.state in ("idle", "waiting_auth") or (v.state == "finished" and not v.retained)]
+    free = [v for v in free if v not in taken]
     reserved = [v for v in free if v.reserved]
     if free:
         return Decision(Meaning.WAIT, tuple(v.evse for v in reserved or free))
+    last = _latest(taken)
+    if last is not None:
+        return Decision(Meaning.START, (last.evse,))
     return Decision(Meaning.REFUSE)

@@ -172,38 +172,47 @@ class Entrance:
         entry = authorisation.local(await self._known(token), self._shared.settings, self._shared.clock.utc())
         group = None if entry is None else entry.group
         grant = replace(grant, group=group)
-        if not self._startable(grant, evses):
+        # Where there is but one connector, there is nothing to be mistaken about.
+        named = evse is not None or sum(len(point.connectors) for point in self._points.values()) == 1
+        if not self._startable(grant, evses, named):
             return Outcome.REJECTED
         if self._shared.settings.authorize_remote_start:
-            self._shared.spawn(self._ask_for_remote(grant, evses))
+            self._shared.spawn(self._ask_for_remote(grant, evses, named))
         else:
-            self._place_remote(grant, evses)
+            self._place_remote(grant, evses, named)
         return Outcome.ACCEPTED
 
-    async def _ask_for_remote(self, grant: Grant, evses: tuple[int, ...]) -> None:
+    async def _ask_for_remote(self, grant: Grant, evses: tuple[int, ...], named: bool) -> None:
         token = grant.token
         answer = await self.authorize(token, evses)
         if answer.accepted:
-            self._place_remote(replace(grant, group=answer.group), evses)
+            self._place_remote(replace(grant, group=answer.group), evses, named)
         else:
             log.info("remote start refused", token=masked(token), status=answer.status.value)
             self._show("refused", evses)
             self._shared.changed()
 
-    def _place_remote(self, grant: Grant, evses: tuple[int, ...]) -> None:
-        views = self._startable(grant, evses)
-        plugged = [v for v in views if v.state in ("waiting_auth", "finished") and v.connected]
+    def _place_remote(self, grant: Grant, evses: tuple[int, ...], named: bool) -> None:
+        views = self._startable(grant, evses, named)
+        plugged = [
+            v
+            for v in views
+            if v.connected
+            and (v.state == "waiting_auth" or (v.state == "finished" and not self._beside(v, grant, named)))
+        ]
         waiting = [v for v in plugged if v.state == "waiting_auth"] or plugged
         chosen = [max(waiting, key=lambda v: v.plugged_at)] if waiting else views
+        if len(chosen) == 1 and self._beside(chosen[0], grant, named):
+            grant = replace(grant, connector=chosen[0].spare)
         if chosen:
             chosen_evses = tuple(v.evse for v in chosen)
             self.grant(grant, chosen_evses)
             self._show("accepted", chosen_evses)
         self._shared.changed()
 
-    def _startable(self, grant: Grant, evses: tuple[int, ...]) -> list[View]:
-        """Points at which this token may be started: usable (at the connector asked for), and neither in use nor
-        waiting for somebody else's car."""
+    def _startable(self, grant: Grant, evses: tuple[int, ...], named: bool) -> list[View]:
+        """Points at which this token may be started: usable (at the connector asked for), neither in use nor waiting
+        for somebody else's car, and not taken by a stranger's finished plug unless the order names the point."""
         token = grant.token
         return [
             v
@@ -212,7 +221,13 @@ class Entrance:
             and self._points[v.evse].takes(grant.connector)
             and v.state not in ("starting", "running", "stopping")
             and (v.state != "waiting_car" or badges.same(v.token, token))
+            and not (self._beside(v, grant, named) and v.spare is None)
         ]
+
+    @staticmethod
+    def _beside(view: View, grant: Grant, named: bool) -> bool:
+        """A stranger's finished plug is there, and nobody said that it is the one that is meant."""
+        return not named and view.state == "finished" and badges.strangers(view, grant.token, grant.group)
 
     def plugged(self, evse: int) -> None:
         """Plugged in: that is enough in a dedicated bay and, offline, for a fleet whose reservation holds the point."""
