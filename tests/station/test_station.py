@@ -605,9 +605,12 @@ def test_the_last_register_counts_when_the_meter_falls_silent(tmp_path: Path) ->
         h.advance(30, wh=444)
         h.meters.silent.add(1)
         h.station.meter_lost(1, "no answer")
+        h.advance(600)
         h.badge()
         await h.until_status("Finishing")
-        assert (await h.entries())[-1].payload["meter_stop_wh"] == 10_444
+        end = (await h.entries())[-1]
+        assert end.payload["meter_stop_wh"] == 10_444
+        assert end.stamp.mono == h.time.mono, "the session ends now, not when the meter was last heard"
 
     play(tmp_path, body)
 

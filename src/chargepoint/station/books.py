@@ -112,10 +112,13 @@ class Books:
         opened = await self._contactor_open()
         reading = await self._register_for_end(opened)
         wh = reading.energy_wh if reading is not None else point.meter_start_wh
-        at = shared.clock.stamp(reading.at if reading is not None else None)
+        at = shared.clock.stamp()  # not the reading's, which is an old one when the meter has fallen silent
         shared.step("end-read")
         if reading is not None:
-            last = self._values(reading, shared.settings.ended_sampled_measurands, "Transaction.End")
+            names = shared.settings.ended_sampled_measurands
+            if reading.at < opened:  # the last one heard: its register still counts, its currents do not
+                names = tuple(name for name in names if name.startswith("Energy."))
+            last = self._values(reading, names, "Transaction.End")
             last += await self._signed()
             if last:
                 await self._write("last values", lambda db: transactions.keep_sample(db, end.tx, at, last))
