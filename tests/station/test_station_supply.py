@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from station_harness import Harness, config, station
+from station_harness import FakeTime, Harness, config, station
 
-from chargepoint.energy.profiles import Kind, Period, Profile, ProfileError, Purpose
+from chargepoint.energy.profiles import Kind, Period, Profile, ProfileError, Purpose, Recurrency
+from chargepoint.journal import store
 from chargepoint.jsonrpc import RpcError
 from chargepoint.meter.reading import BUILDING, Reading
 from chargepoint.sentences import translate
 from chargepoint.station.api import Outcome
+from chargepoint.station.charging_profiles import AREA, LONGEST_COMPOSITE_S
 from chargepoint.station.control import Control
 from chargepoint.station.view import point_status
 from chargepoint.station.why import why
@@ -416,3 +418,38 @@ async def test_a_profile_that_cannot_be_is_refused(tmp_path: Path) -> None:
 async def test_the_configuration_knows_the_sections(tmp_path: Path) -> None:
     both = config(tmp_path, tic={"production": True}, sharing={"margin": 2}, building_meter={"model": "eastron-sdm630"})
     assert both.sharing.margin == 2 and both.tic is not None and both.tic.limits
+
+
+async def test_a_composite_schedule_of_a_lifetime_is_told_for_its_first_days(tmp_path: Path) -> None:
+    async with station(tmp_path) as borne:
+        hours = tuple(Period(3600 * hour, 10.0 + hour % 2) for hour in range(24))
+        daily = replace(PROFILE, kind=Kind.RECURRING, recurrency=Recurrency.DAILY, periods=hours, evse=1)
+        await borne.station.set_profile(daily)
+        for evse in (0, 1):
+            told = borne.station.composite(evse, 2**31 - 1, "A")
+            assert told is not None and told.duration == LONGEST_COMPOSITE_S == 7 * 86_400
+            assert 7 * 24 <= len(told.periods) <= 7 * 24 + 1
+
+
+async def test_a_profile_left_over_from_a_transaction_does_not_limit_the_next(tmp_path: Path) -> None:
+    time = FakeTime()
+    async with station(tmp_path, time=time) as borne:
+        await borne.charge()
+        profile = replace(PROFILE, purpose=Purpose.TX, evse=1)
+        assert await borne.station.set_profile(profile) is Outcome.ACCEPTED
+        left_over = await borne.journal.read(lambda db: store.get(db, AREA, "7"))
+        borne.badge()
+        await borne.until_state("finished")
+        borne.unplug()
+        borne.advance(60)
+        await borne.charge()
+        # The power was cut between the end of the first transaction and the deletion of its profile.
+        await borne.journal.write(lambda db: store.put(db, AREA, "7", left_over))
+
+    def plugged(borne: Harness) -> None:
+        borne.link.cars[1].plugged = borne.link.cars[1].connected = True
+        borne.link.cars[1].count = 2
+
+    async with station(tmp_path, time=time, prepare=plugged) as borne:
+        await borne.until_status("Charging")
+        assert borne.station.points[1].offered_a > 10.0

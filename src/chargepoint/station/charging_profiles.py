@@ -22,6 +22,8 @@ from chargepoint.station.point import Point
 log = structlog.get_logger()
 
 AREA: Final = "profiles"
+LONGEST_COMPOSITE_S: Final = 7 * 86_400
+"""A composite schedule is told no further ahead: years of it would stop everything else, and no frame would hold it."""
 _LIMIT_NAMES: Final = {Purpose.TX: "ocpp-transaction", Purpose.TX_DEFAULT: "ocpp-default"}
 
 
@@ -66,6 +68,8 @@ class ChargingProfiles:
             own = running is not None and profile.transaction in (None, str(running[0]))
             if running is None or not own or profile.connector != running[2]:
                 return Outcome.REJECTED
+            # One that a power cut leaves behind shall never be taken for the next transaction's.
+            profile = replace(profile, transaction=str(running[0]))
         await self._change(self.profiles.install(replace(profile, installed=int(self._clock.utc()))))
         return Outcome.ACCEPTED
 
@@ -198,5 +202,5 @@ class ChargingProfiles:
             for id, one in used.items()
             if (r := self.running(id)) is not None and self._running[id][2] == one.number
         }
-        at = int(self._clock.utc())
+        at, duration = int(self._clock.utc()), min(duration, LONGEST_COMPOSITE_S)
         return composite(self.profiles, evse, at, duration, unit=unit, volt=supply.voltage, caps=caps, running=running)
