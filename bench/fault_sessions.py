@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "e2e"))
 import structlog
 import virtual_time
 from common import save, table
-from fault_sessions import Account, Campaign
+from fault_account import Account
+from fault_sessions import Campaign
 
 
 def main() -> int:
@@ -47,7 +48,8 @@ def main() -> int:
             f"{len(shard.missed)} missed, {len(shard.violations)} violations",
             flush=True,
         )
-        for line in (*shard.stuck, *shard.missed[:20], *shard.violations[:5], *shard.deaths):
+        bad = (*shard.stuck, *shard.overloads[:5], *shard.misdated[:5], *shard.missed[:20], *shard.violations[:5])
+        for line in (*bad, *shard.deaths):
             print("   ", line, flush=True)
         if arguments.add:
             with arguments.add.open("a") as file:
@@ -69,7 +71,7 @@ def show(total: Account) -> None:
     if total.recovery_s:
         table("Recovery by fault, s of injected time", total.rows())
     plain = {k: v for k, v in vars(total).items() if isinstance(v, int | float)}
-    plain["stuck"] = len(total.stuck)
+    plain |= {name: len(getattr(total, name)) for name in ("stuck", "overloads", "misdated", "violations", "deaths")}
     for name, value in plain.items():
         print(f"{name:28} {value}")
     save("fault_sessions", [plain, *total.rows()])

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "e2e"))
 
 from common import save, table
 from fault_proxy import FaultProxy
-from fault_sessions import NETWORK
+from fault_weather import NETWORK
 from harness import Borne, RpcError
 
 from chargepoint.sim.central_system import SILENCE, CentralSystem

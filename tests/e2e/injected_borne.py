@@ -2,18 +2,23 @@
 
 Real: the safety machine of both points, stepped as its loop does; the electrical model of the simulated borne with its
 cars; the station with its SQLite journal; the meter bus with its decoding, against the simulated meters' registers;
-the protocol room with its WebSocket over a real TCP connection. Left out: processes, pins and pilot files, serial
-frames, the socket between the two processes (its messages are handed over), badge frames (a badge is a call).
+the protocol room with its WebSocket over a real TCP connection; the Linky's frames and their listener. Left out:
+processes, pins and pilot files, the meters' serial frames, the socket between the two processes (its messages are
+handed over), badge frames (a badge is a call). The disk and the clock are the machine's as far as they are told.
 """
 
 import asyncio
+import contextlib
 import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
+from injected_disk import CountedJournal, Disk
+from memory_lines import MemoryLine, MemoryWire
 from virtual_time import VirtualLoop
 
 from chargepoint.board.types import BorneInputs, PointInputs, PointOutputs
@@ -21,20 +26,23 @@ from chargepoint.config import Config
 from chargepoint.evse.borne import Borne as SafetyBorne
 from chargepoint.evse.memory import PointMemory, Remembered
 from chargepoint.evse.messages import RENEW_S, Acknowledge, Done, Dump, Lamps, Permit, Sample, SelfTest, Trace, Unlock
-from chargepoint.journal.journal import FILE_NAME, Journal
+from chargepoint.journal.journal import FILE_NAME
 from chargepoint.meter.bus import MeterBus
 from chargepoint.meter.link import QUIET_S, TIMEOUT_S, ModbusLink, NoAnswer, Refused
 from chargepoint.meter.plan import Block
 from chargepoint.ocpp.v16.backend import Backend
 from chargepoint.reader.badge import Badge
+from chargepoint.sim.devices import what_linky_shows
 from chargepoint.sim.electrics import Borne as Electrics
 from chargepoint.sim.electrics import Commands, Point
 from chargepoint.sim.server import make_borne
 from chargepoint.sim.wire_meters import SimMeter, SimReading
+from chargepoint.sim.wire_tic import SimTic
 from chargepoint.station.clock import Clock
 from chargepoint.station.evse_link import LinkLost, Listener
 from chargepoint.station.settings import Settings
 from chargepoint.station.station import Station
+from chargepoint.tic.listener import TicListener
 
 UTC0 = 1_800_000_000.0
 FINE_S, COARSE_S = 0.01, 0.25
@@ -42,12 +50,18 @@ CLOSE_LOOK_S = 1.0
 """Passes come every 10 ms for so long after anything has happened, then four times a second."""
 REPORT_S = 1.0
 ANSWER_S = 0.03
+TIC_PERIOD_S = 2.4
+"""Every second frame of a Linky in standard mode: half the work, and within every bound of the listener."""
+LOOK_AT_DISK_S = 1.0
 
 
-def config(directory: Path, url: str, keys: dict[str, Any] | None = None, **more: Any) -> Config:
-    """Two points of 32 A on 52 A, with a meter each."""
+def config(
+    directory: Path, url: str, keys: dict[str, Any] | None = None, socket: dict[str, Any] | None = None, **more: Any
+) -> Config:
+    """Two points of 32 A on 52 A, with a meter each. `socket`: the domestic one of point 1."""
+    first = {"id": 1, "max_current": 32, "meter": {"model": "eastron-sdm630", "unit": 1}}
     evses = [
-        {"id": 1, "max_current": 32, "meter": {"model": "eastron-sdm630", "unit": 1}},
+        first if socket is None else {**first, "domestic": socket},
         {"id": 2, "max_current": 32, "phase_rotation": "STR", "meter": {"model": "eastron-sdm630", "unit": 2}},
     ]
     tree = {
@@ -60,19 +74,6 @@ def config(directory: Path, url: str, keys: dict[str, Any] | None = None, **more
         **more,
     }
     return msgspec.convert(tree, Config)
-
-
-class CountedJournal(Journal):
-    """Time stands still while its threads are at work."""
-
-    async def _submit(self, works: Any, work: Any) -> Any:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, VirtualLoop)
-        loop.working += 1
-        try:
-            return await super()._submit(works, work)
-        finally:
-            loop.working -= 1
 
 
 class Controller:
@@ -132,7 +133,8 @@ class Controller:
         electrics.advance(now, self._beat_at)
         if safety is None:
             return
-        shared = BorneInputs(electrics.emergency_stop, electrics.door_open, electrics.coils_armed)
+        e = electrics
+        shared = BorneInputs(e.emergency_stop, e.door_open, e.coils_armed, e.grid_closed)
         silent = "adc-silent" in electrics.faults
         for evse, point in electrics.points.items():
             out = safety.step(evse, _inputs(point, silent), shared, now)
@@ -227,6 +229,8 @@ def _inputs(point: Point, silent: bool) -> PointInputs:
         temperature_c=point.sensor_c,
         reference_v=0.0 if silent else 2.5,
         duty_measured=0.0 if silent else point.generator_duty,
+        domestic_plug=point.domestic_current_a is not None and "domestic-lid" not in point.faults,
+        domestic_closed=point.domestic_contactor.closed,
     )
 
 
@@ -275,42 +279,95 @@ class InjectedBorne:
         self.electrics = make_borne(self.config)
         self.controller = Controller(self.config, self.electrics, loop.time)
         self.line = MeterLine(self.electrics)
+        self.tic: SimTic | None = None
+        self.tic_wire: MemoryWire | None = None
+        self.disk = Disk()
+        self.disciplined = True
+        """NTP keeps the system's clock."""
+        self.clock_shift = 0.0
+        """What the system's clock shows too much, s."""
+        self.boots = 1
         self.readers_silent = False
         self.station: Station
         self.backend: Backend
         self.starts = 0
         self.failure: BaseException | None = None
         """What ended the station when nobody asked for it."""
-        self._journal: Journal | None = None
+        self._journal: CountedJournal | None = None
         self._running: asyncio.Task[None] | None = None
-        self._life: asyncio.Task[None] | None = None
+        self._lives: list[asyncio.Task[None]] = []
+        self._stack = contextlib.ExitStack()
 
     async def begin(self) -> None:
-        self._life = asyncio.create_task(self.controller.live())
+        self._stack.enter_context(self.disk.mounted())
+        if self.config.tic is not None:
+            await self._begin_tic()
+        self._lives = [asyncio.create_task(life()) for life in (self.controller.live, self._look_at_disk)]
         self.start_station()
         await asyncio.sleep(2.0)
 
     async def end(self) -> None:
         await self.kill_station(stop=True)
-        if self._life is not None:
-            self._life.cancel()
+        for life in self._lives:
+            life.cancel()
+        if self.tic is not None:
+            await self.tic.close()
+        self._stack.close()
+
+    async def _begin_tic(self) -> None:
+        self._stack.enter_context(patch("chargepoint.tic.listener.SerialLine", MemoryLine))
+        with patch("chargepoint.sim.wire_tic.PtyWire", MemoryWire):
+            self.tic = SimTic(Path("linky"), lambda: what_linky_shows(self.electrics, self.config.supply.phases))
+        assert isinstance(self.tic.wire, MemoryWire)
+        self.tic_wire, self.tic.period_s = self.tic.wire, TIC_PERIOD_S
+        await self.tic.start()
+
+    async def _look_at_disk(self) -> None:
+        """The journal looks whether the disk is whole again at its next write: there is one in injected time."""
+        while True:
+            await asyncio.sleep(LOOK_AT_DISK_S)
+            if self._journal is not None and self._journal.trouble:
+                await self._journal.write(lambda db: None)
 
     # The station process
 
     def utc(self) -> float:
+        """The true time."""
         return UTC0 + self.loop.time()
+
+    async def power_cut(self, off_s: float) -> None:
+        """Everything is off for so long; both processes start anew, in another boot."""
+        await self.kill_station()
+        self.controller.kill()
+        for point in self.electrics.points.values():
+            point.commands = Commands(duty=0.0)
+        self.controller.happened()
+        await asyncio.sleep(off_s)
+        self.boots += 1
+        self.controller.start()
+        self.start_station()
 
     def start_station(self) -> None:
         """As its process starts."""
         self.starts += 1
-        journal = CountedJournal.open(self.config.station.state_dir / FILE_NAME, "boot-1")
-        clock = Clock(journal.boot, self.loop.time, self.utc, lambda: True)
+        journal = CountedJournal.open(self.config.station.state_dir / FILE_NAME, f"boot-{self.boots}")
+        journal.disk = self.disk  # type: ignore[attr-defined]
+        clock = Clock(
+            journal.boot,
+            self.loop.time,
+            lambda: self.utc() + self.clock_shift,
+            lambda: self.disciplined,
+            lambda: False,
+        )
         settings = Settings()
         station = Station(self.config, journal, clock, settings, self.controller)
         backend = Backend(self.config, journal, clock, station)
         meters = {e.id: e.meter for e in self.config.evse if e.meter is not None}
         bus = MeterBus("", 9600, "N", self.config.meter_bus.interval, meters, station, self.line)
-        station.attach(backend, bus, [backend.run])
+        runners = [backend.run]
+        if self.config.tic is not None:
+            runners.append(TicListener("linky", "", station.supply.tic_read, station.supply.tic_state).run)
+        station.attach(backend, bus, runners)
         if self.readers_silent:
             self._tell_readers(station)
         self.station, self.backend, self._journal = station, backend, journal
@@ -370,7 +427,10 @@ class InjectedBorne:
             meter = self.line.meters[evse]
             meter.silent, meter.noise = (on, meter.noise) if name == "meter-silent" else (meter.silent, on)
         else:
-            self.electrics.points[evse].set_fault(name, on)
+            point = self.electrics.points[evse]
+            point.set_fault(name, on)
+            if name == "over-current" and point.domestic_current_a:
+                point.domestic_current_a = 18.0 if on else 8.0
 
     def faults(self, evse: int) -> set[str]:
         return {f.name for f in (*self.station.points[evse].faults, *self.station.faults)}

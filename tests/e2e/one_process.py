@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from unittest.mock import patch
 
+from memory_lines import MemoryLine, MemoryWire, cable
 from websockets.asyncio.connection import Connection
 
 from chargepoint.board.pins import load_pins
@@ -61,55 +62,6 @@ LOST_S = 1.0
 STUCK_S = 20.0
 """Real time in which what is under way must come to rest."""
 
-_cables: dict[str, "MemoryWire"] = {}
-"""By path: the far ends of the lines of the borne that runs."""
-
-
-class MemoryWire:
-    """In place of `PtyWire`: the far end of a line."""
-
-    def __init__(self, link_path: Path, on_bytes: Callable[[bytes], None]) -> None:
-        self.path = str(link_path)
-        self.on_bytes = on_bytes
-        self.near: Callable[[bytes], None] | None = None
-
-    def open(self) -> None:
-        _cables[self.path] = self
-
-    def close(self) -> None:
-        _cables.pop(self.path, None)
-
-    def write(self, data: bytes) -> None:
-        if self.near is not None:
-            self.near(data)
-
-
-class MemoryLine:
-    """In place of `SerialLine`: the near end."""
-
-    def __init__(self, port: str, baudrate: int, *, bits: int = 8, parity: str = "N") -> None:
-        self.port = port
-        self._arrived: asyncio.Queue[bytes] = asyncio.Queue()
-
-    def open(self) -> None:
-        _cables[self.port].near = self._arrived.put_nowait
-
-    def close(self) -> None:
-        _cables[self.port].near = None
-
-    async def pause(self) -> None:
-        await asyncio.sleep(0.2)
-
-    async def read(self, until: float | None) -> bytes:
-        try:
-            async with asyncio.timeout(None if until is None else max(0.0, until - time.monotonic())):
-                return await self._arrived.get()
-        except TimeoutError:
-            return b""
-
-    def write(self, data: bytes) -> None:
-        _cables[self.port].on_bytes(data)
-
 
 class MemoryModbus(ModbusLink):
     """In place of the RTU client: whole frames with their CRC, answered at once or not at all."""
@@ -117,9 +69,9 @@ class MemoryModbus(ModbusLink):
     async def read(self, unit: int, function: int, block: Block, gap_s: float = 0.0) -> list[int]:
         body = bytes((unit, function)) + block.address.to_bytes(2, "big") + block.count.to_bytes(2, "big")
         answers: list[bytes] = []
-        cable = _cables[self.name]
-        cable.near = answers.append
-        cable.on_bytes(body + crc16(body))
+        wire = cable(self.name)
+        wire.near = answers.append
+        wire.on_bytes(body + crc16(body))
         self.counters.requests += 1
         frame = b"".join(answers)
         if not frame:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import virtual_time
 from fault_proxy import FaultProxy
-from fault_sessions import NETWORK
+from fault_weather import NETWORK
 from injected_borne import InjectedBorne
 
 from chargepoint.ocpp.connection import Endpoint, Link, LinkPolicy

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 import virtual_time
-from injected_borne import CountedJournal
+from injected_disk import CountedJournal
 
 from chargepoint.config import Config
 from chargepoint.journal import transactions

@@ -26,8 +26,9 @@ class SerialDevices:
         if building is not None and building.transport == "rtu" and not building.device:
             units[building.unit] = SimMeter(building.model, lambda: _building(borne, building.phase_rotation))
         self._bus = SimMeterBus(run_dir / "sim-meters", units) if units else None
-        linky = config.tic is not None
-        self._tic = SimTic(run_dir / "sim-tic", lambda: _linky(borne, config.supply.phases)) if linky else None
+        self._tic: SimTic | None = None
+        if config.tic is not None:
+            self._tic = SimTic(run_dir / "sim-tic", lambda: what_linky_shows(borne, config.supply.phases))
         self._readers = {
             reader.id: SimReader(run_dir / f"sim-reader-{reader.id}", reader.kind) for reader in config.reader
         }
@@ -71,7 +72,7 @@ def _source(point: Point) -> Callable[[], SimReading]:
     return lambda: SimReading(point.voltage_v, point.current_a, point.phase_power_w, point.register_wh)
 
 
-def _linky(borne: Borne, phases: int) -> SimLinky:
+def what_linky_shows(borne: Borne, phases: int) -> SimLinky:
     """What the building's Linky shows: the borne and everything else behind it."""
     return SimLinky(
         current_a=borne.grid_current_a[:phases],

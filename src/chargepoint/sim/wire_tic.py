@@ -45,7 +45,7 @@ class SimTic:
     """Sends frames of what `source` says, for ever."""
 
     def __init__(self, link_path: Path, source: Callable[[], SimLinky], mode: Mode = Mode.STANDARD) -> None:
-        self._wire = PtyWire(link_path, lambda data: None)
+        self.wire = PtyWire(link_path, lambda data: None)
         self._source = source
         self.mode = mode
         self.silent = False
@@ -58,13 +58,13 @@ class SimTic:
         self._timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
-        self._wire.open()
+        self.wire.open()
         self._send()
 
     async def close(self) -> None:
         if self._timer:
             self._timer.cancel()
-        self._wire.close()
+        self.wire.close()
 
     def _send(self) -> None:
         wait = PERIOD_S[self.mode] if self.period_s is None else self.period_s
@@ -78,7 +78,7 @@ class SimTic:
         if self.noise and self._frames % 2:
             middle = len(data) // 2
             data = data[:middle] + bytes((data[middle] ^ 0x11,)) + data[middle + 1 :]
-        self._wire.write(data)
+        self.wire.write(data)
 
 
 def standard_groups(now: SimLinky) -> list[Group]:
