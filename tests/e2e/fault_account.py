@@ -133,7 +133,7 @@ class Books:
             if booked.connector in places:
                 starts[booked.meter_start, booked.started, booked.id_tag, booked.connector].append(booked)
         at = 0
-        for (start_wh, started, _, _), booked in sorted(starts.items()):
+        for (start_wh, started, _, _), booked in sorted(starts.items(), key=_by_register):
             account.transactions += 1
             account.repeated_by_resend += len(booked) - 1
             ends = {(b.meter_stop, b.stopped) for b in booked if b.meter_stop is not None}
@@ -170,3 +170,9 @@ class Books:
         else:
             self.account.unbilled_wh += missing
             self.account.missed.append(f"{missing} Wh before {when} at point {evse}")
+
+
+def _by_register(start: tuple[tuple[Any, ...], list[Any]]) -> tuple[int, int]:
+    """Of those that began at the same register, one that took nothing was before the one that took something."""
+    ends = [b.meter_stop for b in start[1] if b.meter_stop is not None]
+    return start[0][0], min(ends, default=start[0][0])
