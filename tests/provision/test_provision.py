@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 
 from chargepoint.config_check import parse
 from chargepoint.console import access
-from chargepoint.provision import command, files, fleet
+from chargepoint.provision import command, files, fleet, labels
 from chargepoint.provision.fleet import FleetError
 from chargepoint.update import bundle
 from chargepoint.update.bundle import BundleError, Manifest
@@ -258,6 +258,16 @@ def test_a_label_for_each_point_says_its_id(office: Path) -> None:
     words = [text.text for text in label.iter("{http://www.w3.org/2000/svg}text")]
     assert words == ["1", "FR*ARD*E0002", "Charleville-Mézières, gare", "ARD-0002", "cable"]
     assert (office / "labels/ARD-0002-1.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_no_two_points_share_a_label_although_a_serial_has_dots(tmp_path: Path) -> None:
+    pytest.importorskip("segno")
+    bornes = fleet.read(listed(tmp_path, HEAD + GOOD.replace("ARD-0001,", "A.1,").replace("ARD-0002,", "A.2,")))
+    written = [path for borne in bornes for path in labels.write(tmp_path, borne, "{evse_id}")]
+    assert sorted(path.name for path in written) == [
+        f"A.{n}.{kind}" for n in ("1-1", "1-2", "2-1") for kind in ("pdf", "svg")
+    ]
+    assert len(set(written)) == 6
 
 
 def test_a_bundle_for_another_borne_is_refused(

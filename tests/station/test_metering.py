@@ -1,8 +1,12 @@
 """From a reading to the values OCPP names."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import pytest
 
 from chargepoint.meter.reading import Reading
+from chargepoint.ocpp.v16.dialect import meter_value
 from chargepoint.station.metering import MEASURANDS, supported, values
 
 READING = Reading(
@@ -34,6 +38,13 @@ def test_each_phase_is_a_value_of_its_own_beside_the_sum() -> None:
         ("Voltage", 231.0, "L2-N"),
         ("Voltage", 229.0, "L3-N"),
     ]
+
+
+def test_a_power_factor_is_no_percentage() -> None:
+    (value,) = values(replace(READING, power_factor=0.98), ["Power.Factor"], "Sample.Periodic", 16.0, 3, None)
+    sent = meter_value(datetime(2026, 1, 1, tzinfo=UTC), [value])["sampledValue"][0]
+    assert sent["value"] == "0.98"
+    assert "unit" not in sent
 
 
 def test_one_phase_can_be_asked_for() -> None:

@@ -60,10 +60,11 @@ def write(folder: Path, borne: Borne, template: str) -> list[Path]:
     """The labels of all points of a borne."""
     written = []
     for number, point in enumerate(borne.points, start=1):
-        base = folder / f"{borne.serial}-{number}"
-        base.with_suffix(".svg").write_text(svg(borne, point, number, template), encoding="utf-8")
-        base.with_suffix(".pdf").write_bytes(pdf(point, template))
-        written += [base.with_suffix(".svg"), base.with_suffix(".pdf")]
+        name = f"{borne.serial}-{number}"  # a serial may have dots: nothing after one is a suffix
+        picture, page = folder / f"{name}.svg", folder / f"{name}.pdf"
+        picture.write_text(svg(borne, point, number, template), encoding="utf-8")
+        page.write_bytes(pdf(point, template))
+        written += [picture, page]
     return written
 
 

@@ -74,7 +74,7 @@ def _of(reading: Reading, base: str, offered_a: float, phases: int, temperature_
         case "Power.Offered":
             return [(round(offered_a * phases * _OFFERED_VOLTAGE, 1), "W", None, "Outlet")]
         case "Power.Factor":
-            return _one(reading.power_factor, "Percent")
+            return _one(reading.power_factor, "")  # a factor of 1 at most, not a hundred
         case "Current.Import":
             return _each(reading.current_a, "A", "")
         case "Current.Offered":
