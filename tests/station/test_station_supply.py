@@ -170,6 +170,19 @@ async def test_a_buildings_meter_counts_by_its_own_rotation(tmp_path: Path) -> N
         assert borne.station.power.supply.limit_a == pytest.approx((9.0, 29.0, 19.0))
 
 
+async def test_a_phase_that_the_buildings_meter_does_not_tell_is_not_taken_for_free(tmp_path: Path) -> None:
+    building = {"model": "eastron-sdm630", "unit": 9}
+    async with station(tmp_path, building_meter=building, sharing={"safe_current": 14}) as borne:
+        for second in range(90):
+            borne.advance(1.0)
+            l2 = 30.0 if second < 60 else None
+            reading = Reading(borne.time.mono, 1, None, (230.0,) * 3, (30.0, l2, 30.0), (1.0, 1.0, 1.0))
+            borne.station.meter_read(BUILDING, reading)
+            borne.station.tick()
+        assert borne.station.power.supply.limit_a == (14, 14, 14)
+        assert any(fault.name == "building-meter-lost" for fault in borne.station.faults)
+
+
 async def test_what_the_building_feeds_in_is_not_drawn_however_its_meter_signs_it(tmp_path: Path) -> None:
     async with station(tmp_path, building_meter={"model": "eastron-sdm630", "unit": 9, "production": True}) as borne:
         for _ in range(90):

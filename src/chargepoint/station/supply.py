@@ -100,8 +100,8 @@ class SupplyWatch:
     def building_read(self, reading: Reading) -> None:
         """A reading of the building's meter."""
         source, section = self.sources.get("building-meter"), self._config.building_meter
-        if source is None or section is None or reading.current_a[0] is None:
-            return
+        if source is None or section is None or None in reading.current_a[: self._config.supply.phases]:
+            return  # a phase that is not told is not nothing drawn: after a while it counts as silence
         drawn = [0.0, 0.0, 0.0]
         for i, line in enumerate(wiring(section.phase_rotation, self._config.supply.phases)):
             amps, power = reading.current_a[i] or 0.0, reading.power_phases_w[i]
