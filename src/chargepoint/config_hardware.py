@@ -23,8 +23,8 @@ def controller_models() -> list[str]:
 
 def _meter_map(model: str) -> dict[str, Any]:
     """The file of a meter model; empty when there is none, of which another rule complains."""
-    file = _METER_MAPS / f"{model}.toml"
-    return tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    file = next((each for each in _METER_MAPS.glob("*.toml") if each.stem == model), None)
+    return {} if file is None else tomllib.loads(file.read_text(encoding="utf-8"))
 
 
 def check_meters(config: Config) -> Iterator[tuple[str, str]]:

@@ -80,6 +80,7 @@ def test_a_wrong_type_does_not_hide_what_does_not_fit_together() -> None:
         ("max_current = 52", "max_current = 5", "supply.max_current", "6 A"),
         ("unit = 2", "unit = 1", "evse[1].meter.unit", "evse[0]"),
         ("eastron-sdm630", "eastron-sdm63O", "evse[0].meter.model", 'did you mean "eastron-sdm630"?'),
+        ("eastron-sdm630", "x" * 300, "evse[0].meter.model", "known are"),
         ("phases = 3", "phases = 1", "evse[0].phases", "the supply has 1"),
         ('"STR"', '"S"', "evse[1].phase_rotation", "three phases"),
         ('"STR"', '"S"\nphases = 1\ndomestic = {}', "evse[1].domestic.phase", "write one of S"),
