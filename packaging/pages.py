@@ -16,7 +16,7 @@ FILES = (
 )
 WORDS = {
     "sim": "serve plug unplug ev badge fault faults show set_energy speed wait",
-    "update": "list install switch rollback trial serve keys sign",
+    "update": "list install switch rollback trial serve errands keys sign",
     "provision": "make check apply",
 }
 

@@ -272,6 +272,8 @@ FRENCH: Final[dict[str, str]] = {
     "no program took the image: is the update unit enabled?": "aucun programme n'a pris l'image : l'unité de mise à jour est-elle activée ?",
     "no trusted key is installed: put the signer's public key into /etc/chargepoint/trusted-keys": "aucune clé de confiance : mettez la clé publique du signataire dans /etc/chargepoint/trusted-keys",
     "the signature of {} is not from a trusted key": "la signature de {} n'est pas d'une clé de confiance",
+    "there is no USB stick that is not mounted": "il n'y a pas de clé USB à monter",
+    "{} cannot be mounted: systemd-mount ended with status {}": "{} ne peut être montée : systemd-mount s'est arrêté avec le code {}",
     "there is no *.bundle in {}": "il n'y a pas de *.bundle dans {}",
     "the bundle is for borne {}; this is {}": "le paquet est pour la borne {} ; ici c'est {}",
     "this is a bundle of kind {}, not an update": "c'est un paquet de genre {}, pas une mise à jour",

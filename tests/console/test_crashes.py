@@ -11,6 +11,7 @@ import pytest
 
 from chargepoint.config import Config
 from chargepoint.evse.messages import Lamps, Permit, ToEvse, decode_to_evse
+from chargepoint.jsonrpc import RpcError
 from chargepoint.processes import evse
 from chargepoint.processes.crashes import NO_WORD, PAUSES_S, SETTLED_S, WINDOW_S, Crashes, SafeMode, born
 from chargepoint.processes.last_words import told
@@ -212,3 +213,20 @@ def test_the_safe_mode_shows_every_point_out_of_service_in_place_of_what_it_show
     out_of_service = ((True, False, False, 100), (False, False, False, 900))
     assert [m for m in got if isinstance(m, Lamps)] == [Lamps(1, out_of_service), Lamps(2, out_of_service)]
     assert not any(m.allowed for m in got if isinstance(m, Permit))
+
+
+def test_in_safe_mode_a_technician_is_entered_in_the_log_and_asks_about_a_connector(tmp_path: Path) -> None:
+    async def play() -> None:
+        tree = {
+            "station": {"id": "X", "state_dir": tmp_path, "run_dir": tmp_path},
+            "supply": {"max_current": 32},
+            "board": {"kind": "simulated"},
+            "evse": [{"id": 1, "max_current": 32, "domestic": {"max_current": 10}}],
+        }
+        station = SafeStation(msgspec.convert(tree, Config), SafeMode("ValueError: x", "", 5, 60.0))
+        assert station.audit(who="Jeanne", action="unlock", evse=1) == {"ok": True}
+        assert "ValueError: x" in station.why(1, "en", 2)
+        with pytest.raises(RpcError, match="nothing holds a plug in the domestic socket"):
+            await station.unlock(1, 2)
+
+    asyncio.run(play())

@@ -36,6 +36,14 @@ note("started")
 time.sleep(60)
 """
 
+LISTENS = """
+import socket
+with socket.socket(socket.AF_UNIX) as door:
+    door.bind(str(Path(sys.argv[1]) / "sim.sock"))
+    door.listen()
+    time.sleep(60)
+"""
+
 ENDS_WITH = """
 import os, sys
 from pathlib import Path
@@ -111,6 +119,17 @@ def test_a_child_that_is_killed_is_started_again(bench: Bench) -> None:
     os.kill(bench.pids("station")[0], signal.SIGKILL)
     bench.until(lambda: len(bench.pids("station")) == 2)
     assert len(bench.pids("evse")) == 1
+    process.terminate()
+    assert process.wait(10) == 0
+
+
+def test_when_asked_to_it_starts_the_processes_again_in_order_and_leaves_the_simulated_borne(bench: Bench) -> None:
+    process = bench.start(sim=STEADY.replace("time.sleep(60)", LISTENS), evse=STEADY, station=STEADY)
+    bench.until(lambda: len(bench.notes()) == 3)
+    process.send_signal(signal.SIGUSR1)
+    bench.until(lambda: len(bench.pids("station")) == len(bench.pids("evse")) == 2)
+    assert [note[0] for note in bench.notes() if note[1] == "stopped"] == ["station", "evse"]
+    assert len(bench.pids("sim")) == 1
     process.terminate()
     assert process.wait(10) == 0
 

@@ -16,10 +16,12 @@ from chargepoint.console.borne import Borne
 from chargepoint.console.language import Language
 from chargepoint.console.session import Session
 from chargepoint.console.terminal import Terminal
-from chargepoint.update import bundle, command, health
+from chargepoint.update import bundle, command, health, sticks
 from chargepoint.update.bundle import Manifest
+from chargepoint.update.errands import MOUNT, Errands
 from chargepoint.update.request import Exchange
 from chargepoint.update.slots import Slots
+from chargepoint.update.sticks import Stick
 
 KEY = Ed25519PrivateKey.generate()
 CONFIG = """
@@ -130,6 +132,49 @@ def test_what_nobody_trusted_signed_never_leaves_the_stick(session: Session, sti
     said = list(updating.update(session, [str(stick)]))
     assert said == ["la signature de chargepoint-2.0.0.bundle n'est pas d'une clé de confiance"]
     assert not (session.config.station.state_dir / "update").exists()
+
+
+def test_sticks_are_listed_with_what_is_on_them_or_how_to_mount_them(
+    session: Session, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed(stick, "1.1.0")
+    there = [Stick("/dev/sda1", stick), Stick("/dev/sdb1", None)]
+    monkeypatch.setattr(sticks, "plugged", lambda: there)
+    said = list(updating.update(session, []))
+    assert said[-2].startswith(f"La clé USB /dev/sda1 est montée sur {stick} : ") and "1.1.0" in said[-2]
+    assert said[-1].startswith("La clé USB /dev/sdb1 n'est pas montée : `update stick` la monte en lecture seule")
+    assert "mount -o ro,nosuid,nodev,noexec /dev/sdb1 /mnt" in said[-1]
+
+
+def test_a_stick_that_is_not_mounted_is_mounted_by_the_unit_and_its_newest_bundle_installed(
+    session: Session, stick: Path, unit: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed(stick, "1.1.0")
+    errands = Errands(session.config.station.state_dir)
+    mounted: list[Path] = []
+
+    def plugged() -> list[Stick]:
+        """Loose, until the unit has taken the errand."""
+        errands.serve({MOUNT: lambda: mounted.append(stick)})
+        return [Stick("/dev/sda1", mounted[0] if mounted else None)]
+
+    monkeypatch.setattr(sticks, "plugged", plugged)
+    said = list(updating.update(session, ["stick"]))
+    assert said[-1] == "1.1.0: elle va bien et reste" and unit.current() == "1.1.0"
+    assert not errands.waits(MOUNT)
+
+
+def test_a_stick_that_nobody_mounts_is_told_with_what_to_type(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(updating, "MOUNTED_S", 0.03)
+    monkeypatch.setattr(updating, "POLL_S", 0.01)
+    monkeypatch.setattr(sticks, "plugged", lambda: [Stick("/dev/sda1", None)])
+    said = list(updating.update(session, ["stick"]))
+    assert said[0] == "Personne ne l'a montée : chargepoint-errands.path est-il activé ?"
+    assert "/dev/sda1 /mnt" in said[1] and not Errands(session.config.station.state_dir).waits(MOUNT)
+    monkeypatch.setattr(sticks, "plugged", list)
+    assert list(updating.update(session, ["stick"])) == ["Il n'y a pas de clé USB."]
 
 
 def test_an_empty_stick_is_told(session: Session, stick: Path, trusted: Path) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 from chargepoint.console.access import BadPin
 from chargepoint.console.bundle import make_bundle
 from chargepoint.console.commission import commission
+from chargepoint.console.restarting import without_station
+from chargepoint.console.rpc import Unreachable
 from chargepoint.console.selftests import USAGE, test
 from chargepoint.console.session import Command, Lines, Session, Usage, which
 from chargepoint.console.updating import update
@@ -69,6 +71,12 @@ def set_pin(session: Session, words: list[str]) -> Lines:
 
 
 def reboot(session: Session, words: list[str]) -> Lines:
+    if words not in ([], ["force"]):
+        raise Usage(session.t("reboot, or reboot force: with the station dead, even while a car charges"))
+    try:
+        session.borne.station.ask("status")
+    except Unreachable as error:
+        return without_station(session, error, forced=bool(words))
     if not session.sure(session.t("Sessions end. Type yes: ")):
         return [session.t("Not done.")]
     session.audit("reboot")
@@ -107,11 +115,11 @@ ACT = (
     Command("pin", "", "set the PIN of this borne", set_pin, action=True),
     Command(
         "update",
-        "[FILE | DIRECTORY]",
-        "install a signed update from a stick; or how far the last one is",
+        "[stick | FILE | DIRECTORY]",
+        "install a signed update from a stick; or how far the last one is, and which sticks there are",
         update,
         action=True,
         live=True,
     ),
-    Command("reboot", "", "start the borne again", reboot, action=True),
+    Command("reboot", "[force]", "start the borne again; the station may be dead", reboot, action=True, live=True),
 )

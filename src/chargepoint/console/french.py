@@ -215,8 +215,15 @@ FRENCH: dict[str, str] = {
     "The PIN is set.": "Le code est défini.",
     "a PIN has at least 6 digits and nothing else": "un code a au moins 6 chiffres et rien d'autre",
     "that PIN is too easy to guess": "ce code est trop facile à deviner",
-    "update, or update FILE or DIRECTORY: a signed bundle, on a USB stick for instance":
-        "update, ou update FICHIER ou DOSSIER : un paquet signé, par exemple sur une clé USB",
+    "update, update stick, or update FILE or DIRECTORY: where a signed bundle is":
+        "update, update stick, ou update FICHIER ou DOSSIER : là où est un paquet signé",
+    "USB stick {device} is not mounted: `update stick` mounts it read-only (by hand, as root: {words})":
+        "La clé USB {device} n'est pas montée : `update stick` la monte en lecture seule (ou, en root : {words})",
+    "USB stick {device} is mounted at {place}: {found}": "La clé USB {device} est montée sur {place} : {found}",
+    "no *.bundle there": "aucun *.bundle dessus",
+    "There is no USB stick.": "Il n'y a pas de clé USB.",
+    "Nobody mounted it: is chargepoint-errands.path enabled?":
+        "Personne ne l'a montée : chargepoint-errands.path est-il activé ?",
     "Version {version} runs.": "La version {version} est en service.",
     "{file}: version {version}, signed by a trusted key; version {running} runs.":
         "{file} : version {version}, signée d'une clé de confiance ; la version {running} est en service.",
@@ -236,6 +243,14 @@ FRENCH: dict[str, str] = {
     ),
     "Sessions end. Type yes: ": "Les sessions prennent fin. Tapez oui : ",
     "It starts again.": "Elle redémarre.",
+    "reboot, or reboot force: with the station dead, even while a car charges":
+        "reboot, ou reboot force : si le processus station est mort, même si un véhicule charge",
+    "A car charges at point {points}: its contactor is closed. `reboot force` starts again all the same.":
+        "Un véhicule charge au point {points} : son contacteur est fermé. `reboot force` redémarre quand même.",
+    "Contactors open, both processes start again. Type yes: ":
+        "Les contacteurs s'ouvrent, les deux processus redémarrent. Tapez oui : ",
+    "Nobody took the order: is chargepoint-errands.path enabled? As root: {words}":
+        "Personne n'a pris l'ordre : chargepoint-errands.path est-il activé ? Comme root : {words}",
     # commissioning
     "passed": "réussi",
     "FAILED": "ÉCHEC",
@@ -295,9 +310,9 @@ FRENCH: dict[str, str] = {
         "tout ce qu'il faut au support dans un fichier, sans secrets",
     "guided check of a new borne, with a report": "contrôle guidé d'une borne neuve, avec rapport",
     "set the PIN of this borne": "définir le code de cette borne",
-    "install a signed update from a stick; or how far the last one is":
-        "installer une mise à jour signée depuis une clé ; ou où en est la dernière",
-    "start the borne again": "redémarrer la borne",
+    "install a signed update from a stick; or how far the last one is, and which sticks there are":
+        "installer une mise à jour signée depuis une clé ; ou où en est la dernière, et quelles clés il y a",
+    "start the borne again; the station may be dead": "redémarrer la borne ; le processus station peut être mort",
     "open the actions with the PIN": "ouvrir les actions avec le code",
     "close them": "les fermer",
     "the language of this console": "la langue de cette console",

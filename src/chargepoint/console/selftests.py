@@ -50,9 +50,9 @@ def refuse_in_service(session: Session, evse: int) -> None:
     point = next(point for point in session.borne.station.ask("status")["evses"] if point["id"] == evse)
     if point["transaction"] is not None:
         raise Refused("a session is going on at this point: end it first")
-    if point["plugged"] or any(connector["plugged"] for connector in point["connectors"]):
+    if point["plugged"] or any(connector["plugged"] for connector in point.get("connectors", ())):
         raise Refused("a plug is in the socket: unplug first")
-    if point["operative"]:
+    if point.get("operative"):
         raise Refused(f"the point is in service: take it out first with `availability {evse} off`")
 
 

@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import syslog
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -95,6 +96,13 @@ class Session:
         params = {} if evse is None else {"evse": evse}
         action = action if connector is None else f"{action}, connector {connector}"
         self.borne.station.ask("audit", who=self.who, action=action, **params)
+
+    def audit_anyhow(self, action: str) -> None:
+        """As `audit`, for what may bring a dead station back: without it, in the system's own log."""
+        try:
+            self.audit(action)
+        except Unreachable:
+            syslog.syslog(syslog.LOG_AUTH | syslog.LOG_WARNING, f"chargepoint: technician: {action} ({self.who})")
 
     def note(self, action: str) -> None:
         """Enter something that happened here; when the station is dead there is no log to enter it in."""

@@ -10,14 +10,16 @@ from typing import Final
 from chargepoint import __version__
 from chargepoint.console.session import Lines, Session, Usage
 from chargepoint.text import clean
-from chargepoint.update import bundle
+from chargepoint.update import bundle, sticks
 from chargepoint.update.bundle import BundleError, Manifest
+from chargepoint.update.errands import MOUNT, Errands
 from chargepoint.update.request import Exchange, Progress, Request, Step
 
 TRUSTED: Final = Path("/etc/chargepoint/trusted-keys")
 NOTICED_S: Final = 60.0
 """A request that nobody has taken for so long is taken by nobody."""
 POLL_S: Final = 0.5
+MOUNTED_S: Final = 20.0
 
 STEPS: Final = {
     Step.IDLE: "no update was asked for",
@@ -34,12 +36,65 @@ LAST: Final = (Step.INVALID, Step.FAILED, Step.INSTALLED)
 
 def update(session: Session, words: list[str]) -> Lines:
     exchange = Exchange(session.config.station.state_dir)
-    if not words:
-        running = session.t("Version {version} runs.", version=__version__)
-        return [running, _said(session, exchange.progress())]
-    if len(words) != 1:
-        raise Usage(session.t("update, or update FILE or DIRECTORY: a signed bundle, on a USB stick for instance"))
-    return _install(session, exchange, Path(words[0]))
+    match words:
+        case []:
+            running = session.t("Version {version} runs.", version=__version__)
+            return [running, _said(session, exchange.progress()), *(_stick(session, each) for each in sticks.plugged())]
+        case ["stick"]:
+            return _from_stick(session, exchange)
+        case [place]:
+            return _install(session, exchange, Path(place))
+        case _:
+            raise Usage(session.t("update, update stick, or update FILE or DIRECTORY: where a signed bundle is"))
+
+
+def _stick(session: Session, stick: sticks.Stick) -> str:
+    if stick.place is None:
+        return session.t(
+            "USB stick {device} is not mounted: `update stick` mounts it read-only (by hand, as root: {words})",
+            device=clean(stick.device),
+            words=stick.by_hand,
+        )
+    try:
+        found = ", ".join(sorted(path.name for path in stick.place.glob("*.bundle")))
+    except OSError as error:
+        found = session.t.said(error)
+    return session.t(
+        "USB stick {device} is mounted at {place}: {found}",
+        device=clean(stick.device),
+        place=clean(stick.place),
+        found=clean(found, 300) or session.t("no *.bundle there"),
+    )
+
+
+def _from_stick(session: Session, exchange: Exchange) -> Iterator[str]:
+    """The mounted stick, or the first one that is not, which the unit mounts."""
+    there = sticks.plugged()
+    if not there:
+        yield session.t("There is no USB stick.")
+        return
+    place = next((stick.place for stick in there if stick.place is not None), None)
+    if place is None:
+        session.audit_anyhow("mount a stick")
+        place = _mounted(Errands(session.config.station.state_dir))
+    if place is None:
+        yield session.t("Nobody mounted it: is chargepoint-errands.path enabled?")
+        yield _stick(session, there[0])
+        return
+    yield from _install(session, exchange, place)
+
+
+def _mounted(errands: Errands) -> Path | None:
+    """Have the unit mount one; where it is, or None."""
+    errands.ask(MOUNT)
+    end = time.monotonic() + MOUNTED_S
+    while time.monotonic() < end:
+        place = next((stick.place for stick in sticks.plugged() if stick.place is not None), None)
+        if place is not None:
+            return place
+        time.sleep(POLL_S)
+    errands.withdraw(MOUNT)
+    return None
 
 
 def _install(session: Session, exchange: Exchange, place: Path) -> Iterator[str]:
@@ -57,7 +112,7 @@ def _install(session: Session, exchange: Exchange, place: Path) -> Iterator[str]
     if not session.sure(session.t("It is installed when no car charges. Type yes: ")):
         yield session.t("Not done.")
         return
-    session.audit(f"update {manifest.version}")
+    session.audit_anyhow(f"update {manifest.version}")
     request = Request(int(time.time()))
     hand_over(exchange, path, request)
     yield from _follow(session, exchange, request.id)

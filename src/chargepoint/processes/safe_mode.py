@@ -20,6 +20,7 @@ import structlog
 
 from chargepoint import __version__
 from chargepoint.config import Config
+from chargepoint.connectors import TYPE_2
 from chargepoint.evse.messages import BorneReport, Lamps, Permit, PointReport
 from chargepoint.faults import fault, row_of
 from chargepoint.jsonrpc import RpcError, Server, SocketBusy
@@ -82,6 +83,7 @@ class SafeStation:
             "unlock": self.unlock,
             "reset": self.reset,
             "log_level": self.log_level,
+            "audit": self.audit,
         }
         self.control = Server(config.station.run_dir / SOCKET_NAME, methods)
 
@@ -190,16 +192,18 @@ class SafeStation:
     def _detail(self) -> str:
         return f"{self._safe.reason} ({self._safe.where})" if self._safe.where else self._safe.reason
 
-    def why(self, evse: int, lang: Literal["en", "fr"] | None = None) -> str:
-        """The safe mode is why, whatever else there is."""
+    def why(self, evse: int, lang: Literal["en", "fr"] | None = None, connector: int | None = None) -> str:
+        """The safe mode is why, whatever else there is, and at whichever connector."""
         self._known(evse)
         language = lang or self._config.station.language
         row = fault("safe-mode")
         return f"{row.fr if language == 'fr' else row.en} ({translate(self._detail(), language)})"
 
-    async def unlock(self, evse: int) -> dict[str, str]:
+    async def unlock(self, evse: int, connector: int = TYPE_2) -> dict[str, str]:
         """Let the plug go."""
         self._known(evse)
+        if connector != TYPE_2:
+            raise RpcError("nothing holds a plug in the domestic socket: `stop` ends its session")
         try:
             done = await self.link.unlock(evse, UNLOCK_WAIT_S)
         except LinkLost as error:
@@ -212,6 +216,11 @@ class SafeStation:
         """Try the whole station now."""
         self.over.set()
         return {"outcome": "Accepted"}
+
+    def audit(self, who: str, action: str, evse: int | None = None) -> dict[str, bool]:
+        """Enter in the log what a technician does, before it is done: the journal may be what made the station fall."""
+        log.warning("technician", who=who, action=action, evse=evse)
+        return {"ok": True}
 
     def log_level(self, level: Literal["debug", "info", "warning", "error"], seconds: float) -> dict[str, bool]:
         raise_level(level, seconds)

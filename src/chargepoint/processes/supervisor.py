@@ -33,6 +33,8 @@ WATCHDOG_S = {"station": 30.0, "evse": 5.0}
 """A child that has not shown progress for so long is killed, and started again, as by `WatchdogSec` of its unit. The
 safety process gets longer here than there: on a bench it has no real-time priority."""
 LOOK_S = 1.0
+PID_NAME = "supervisor.pid"
+"""In the run directory: who takes SIGUSR1, which starts station and evse again."""
 
 
 class AlreadyRunning(Exception):
@@ -73,14 +75,17 @@ class Supervisor:
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT, or until a child says that the configuration is wrong. Answers the exit status."""
-        watched = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
+        watched = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGUSR1}
         signal.pthread_sigmask(signal.SIG_BLOCK, watched)  # taken one by one by sigtimedwait below
         status = 0
         try:
             while status == 0:
                 self._start_due()
                 received = signal.sigtimedwait(watched, min(self._pause(), LOOK_S))
-                if received is not None and received.si_signo != signal.SIGCHLD:
+                if received is not None and received.si_signo == signal.SIGUSR1:
+                    _say("asked to start again")
+                    self._begin_anew()
+                elif received is not None and received.si_signo != signal.SIGCHLD:
                     break
                 self._watch()
                 status = self._reap()
@@ -173,11 +178,18 @@ class Supervisor:
             _say(f"{child.name} {how}; starting it again" + (f" in {pause:g} s" if pause else ""))
         return 0
 
-    def _stop_all(self) -> None:
+    def _begin_anew(self) -> None:
+        """The borne's processes, at once whatever they ended like before; the simulated borne is the hardware."""
+        self._stop_all(("sim",))
+        for child in self._children:
+            if child.name != "sim":
+                child.ended, child.due_at = 0, 0.0
+
+    def _stop_all(self, but: tuple[str, ...] = ()) -> None:
         by_name = {child.name: child for child in self._children}
         for name, patience in STOP_ORDER.items():
             child = by_name.get(name)
-            if child is None or child.process is None:
+            if child is None or child.process is None or name in but:
                 continue
             child.process.terminate()
             try:
@@ -197,9 +209,12 @@ def main(config: Config, file: Path) -> int:
     except (AlreadyRunning, OSError) as error:
         _say(str(error))
         return 1
+    pid_file = config.station.run_dir / PID_NAME
     try:
+        pid_file.write_text(f"{os.getpid()}\n", encoding="ascii")
         return Supervisor(_children(config, file.resolve()), config.station.run_dir / "sim.sock").run()
     finally:
+        pid_file.unlink(missing_ok=True)
         os.close(lock)
 
 

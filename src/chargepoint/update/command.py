@@ -11,11 +11,15 @@ from pathlib import Path
 from chargepoint.config import Config
 from chargepoint.config_check import ConfigError, load
 from chargepoint.config_lines import written_language
-from chargepoint.update import bundle, health
+from chargepoint.update import bundle, health, sticks
 from chargepoint.update.bundle import BundleError, Manifest
+from chargepoint.update.errands import MOUNT, Errands
+from chargepoint.update.errands import RESTART as RESTART_ERRAND
 from chargepoint.update.request import Exchange, Progress, Request, Step
 from chargepoint.update.slots import ROOT, TRIAL_STARTS, Slots
 
+STATE_DIR = Path("/var/lib/chargepoint")
+"""As the unit watches it."""
 TRUSTED = Path("/etc/chargepoint/trusted-keys")
 UNITS = ("chargepoint.target", "chargepoint-evse.service", "chargepoint-station.service")
 RESTART = ("systemctl", "restart", "--no-block", *UNITS)
@@ -64,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     trial.add_argument("--seconds", type=float, default=health.TRIAL_S)
     trial.add_argument("--boot", action="store_true", help="count this start of the machine")
     add("serve", _serve, "do what the station asks for in its state directory (a unit runs this)")
+    errands = add("errands", _errands, "start the borne again, or mount a stick, for the console (a unit runs this)")
+    errands.add_argument("--state-dir", type=Path, default=STATE_DIR, help=argparse.SUPPRESS)
     keys = add("keys", _keys, "make a signing pair; the .pem goes to the bornes")
     keys.add_argument("folder", type=Path)
     sign = add("sign", _sign, "make a signed bundle from a version's folder")
@@ -211,6 +217,15 @@ def serve_one(slots: Slots, config: Config, exchange: Exchange, request: Request
         say(Step.FAILED, failure, version)
     exchange.incoming.unlink(missing_ok=True)
     return status
+
+
+def _errands(arguments: argparse.Namespace, _: Path) -> int:
+    """Without the configuration: a wrong one may be why somebody stands there."""
+    work = {RESTART_ERRAND: _restart, MOUNT: lambda: print(f"mounted {sticks.mount(sticks.plugged(), sticks.run)}")}
+    wrong = Errands(arguments.state_dir).serve(work)
+    for text in wrong:
+        print(f"chargepoint update: {text}", file=sys.stderr)
+    return 1 if wrong else 0
 
 
 def _wait_until_idle(config: Config) -> bool:

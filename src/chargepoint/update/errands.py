@@ -1,0 +1,50 @@
+"""What the console, which is not root, has done for it: by an empty file in the station's update folder.
+
+A path unit starts `chargepoint update errands` as root for each. Nothing in the file is read: the name is the order.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from chargepoint.update.bundle import BundleError
+
+RESTART: Final = "restart"
+"""Start both processes again, whatever state they are in."""
+MOUNT: Final = "mount"
+"""Mount a USB stick read-only."""
+FOLDER: Final = "update"
+_SUFFIX: Final = ".errand"
+
+
+class Errands:
+    """Both ends."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._folder = state_dir / FOLDER
+
+    def ask(self, name: str) -> None:
+        """The console's end. Raises OSError."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / (name + _SUFFIX)).touch()
+
+    def waits(self, name: str) -> bool:
+        """Nobody has taken the order yet."""
+        return (self._folder / (name + _SUFFIX)).exists()
+
+    def withdraw(self, name: str) -> None:
+        """Take back what nobody took: it shall not be done tomorrow."""
+        (self._folder / (name + _SUFFIX)).unlink(missing_ok=True)
+
+    def serve(self, work: Mapping[str, Callable[[], None]]) -> list[str]:
+        """The unit's end: do what was ordered, each once. What went wrong, as sentences."""
+        wrong = []
+        for name, do in work.items():
+            if not self.waits(name):
+                continue
+            self.withdraw(name)  # before it is done: a crash shall not do it for ever
+            try:
+                do()
+            except BundleError as error:
+                wrong.append(str(error))
+        return wrong
