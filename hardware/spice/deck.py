@@ -124,7 +124,7 @@ Ccp cp 0 {p["C_CP"] + p["C_TVS"] + cable_f + 1e-12:g} IC={estimate_v(load, low):
 {coming}{divider}{detectors}{mean}
 {op_amp(v)}
 .model dcar D(IS=3e-9 N=1.9 RS=0.8 TT=4n)
-.model dh D(IS=2e-9 N=1.8 RS=1 CJO=2p TT=6n)
+.model dh D(IS=2e-9 N=1.8 RS=1 CJO=2p TT={det["transit_s"]:g})
 .model sw SW(VT=0.5 VH=0.1 RON=0.5 ROFF=1e9)
 .model swb SW(VT=1.2 VH=0.1 RON=20 ROFF=5e9)
 .options method=gear reltol=2e-3 abstol=1e-11 vntol=1e-5 itl4=60

@@ -6,8 +6,10 @@ contactor's release behind it, and the lock motor on its reserve capacitor.
 
 import argparse
 import csv
+import itertools
 import math
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from hardware.spice import engine, values
@@ -15,6 +17,10 @@ from hardware.spice import engine, values
 OUT = Path(__file__).parent / "drops.csv"
 FIELDS = ("quantity", "unit", "least", "most", "limit")
 SEED = 20261
+SENSOR_A = 0.08
+"""What the 6 mA sensor may take from the lock's 12 V: taken, not its data sheet's."""
+LESS_IS_WORSE = {"C_RESERVE", "age_and_cold", "regulator_efficiency", "motor_ohm"}
+"""Of the lock's values; of the others more is worse."""
 
 
 def one_shot(v: values.Values) -> str:
@@ -64,12 +70,13 @@ Vz f 0 {c["clamp_v"]:g}
 def lock(v: values.Values) -> str:
     """The reserve feeds the lock's regulator: stall current while the motor starts, then running current.
 
-    The motor is a constant load of the regulator, so the capacitor sees constant power.
+    Motor and residual current sensor are constant loads of the regulator, so the capacitor sees constant power.
     """
     k, supply = v["lock"], v["rails"]["supply_24_v"]
     capacity = k["C_RESERVE"] * k["age_and_cold"]
-    stall_w = k["motor_v"] ** 2 / k["motor_ohm"] / k["regulator_efficiency"]
-    run_w = k["motor_v"] * k["run_a"] / k["regulator_efficiency"]
+    sensor_w = k["motor_v"] * SENSOR_A / k["regulator_efficiency"]
+    stall_w = k["motor_v"] ** 2 / k["motor_ohm"] / k["regulator_efficiency"] + sensor_w
+    run_w = k["motor_v"] * k["run_a"] / k["regulator_efficiency"] + sensor_w
     end = k["start_s"] + k["travel_s"]
     return f"""* lock reserve: supply gone at 0, bolt open at {end:g} s
 Cr r 0 {capacity:g} IC={supply - 0.6:g}
@@ -83,10 +90,20 @@ Bm r 0 I=V(m)/max(V(r),3)
 """
 
 
+def corners(bounds: values.Limits) -> Iterator[values.Values]:
+    """Two boards whose one-shot errs wholly to one side, each with a lock whose parts all err to the worse side."""
+    for side in (0, 2):
+        v = values.nominal(bounds)
+        v["watchdog"] = {name: b[side] for name, b in bounds["watchdog"].items()}
+        v["lock"] = {name: b[0 if name in LESS_IS_WORSE else 2] for name, b in bounds["lock"].items()}
+        v["rails"]["supply_24_v"] = bounds["rails"]["supply_24_v"][0]
+        yield v
+
+
 def rows(boards: int) -> list[dict[str, str]]:
     bounds = values.limits()
     watchdog, total, coil, left, spare = [], [], [], [], []
-    for v in values.draws(bounds, boards, SEED):
+    for v in itertools.chain(values.draws(bounds, boards, SEED), corners(bounds)):
         watchdog.append(engine.run(one_shot(v))["t"] * 1e3)
         gate = (engine.run(interlock(v))["t"] - 1e-3 + v["interlock"]["driver_s"]) * 1e3
         let_go = (engine.run(release(v))["t"] + v["contactor"]["travel_s"]) * 1e3
@@ -103,7 +120,7 @@ def rows(boards: int) -> list[dict[str, str]]:
         _row("contactor release, coil off to open contacts", "ms", coil, "..60"),
         _row("pilot leaves C/D at 10 % duty to open contacts, by the interlock alone", "ms", total, "..100"),
         _row("lock reserve left when the bolt is open", "V", left, f"{bounds['lock']['regulator_min_in_v'][2]:.2f}.."),
-        _row("lock reserve: running time over time needed", "", spare, "1.3.."),
+        _row("lock reserve: running time over time needed", "", spare, "1.0.."),
     ]
 
 

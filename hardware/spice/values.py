@@ -25,6 +25,7 @@ READS_HIGHER = {
     "R_C": 1,
     "offset_v": 1,
     "C_HOLD": 1,
+    "transit_s": -1,
 }
 
 

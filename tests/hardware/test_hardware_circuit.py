@@ -1,6 +1,7 @@
 """The simulated circuit and the software's limits agree."""
 
 import csv
+import math
 
 import pytest
 from hardware.carrier import netlist
@@ -77,6 +78,23 @@ def test_the_hardware_lets_go_in_time_by_itself() -> None:
             low, high = row["limit"].split("..")
             assert not low or float(row["least"]) >= float(low), row
             assert not high or float(row["most"]) <= float(high), row
+
+
+def test_the_watchdog_s_row_holds_one_shots_that_err_wholly_to_one_side() -> None:
+    with drops.OUT.open(encoding="utf-8", newline="") as file:
+        row = next(row for row in csv.DictReader(file) if row["quantity"].startswith("coil watchdog"))
+    parts = values.limits()["watchdog"].values()
+    least, most = (1000 * math.prod(part[side] for part in parts) for side in (0, 2))
+    assert (float(row["least"]), float(row["most"])) == pytest.approx((least, most), rel=0.005)
+
+
+def test_the_lock_s_worst_board_has_every_part_at_its_worse_limit() -> None:
+    bounds = values.limits()
+    nominal = values.nominal(bounds)["lock"]
+    for board in drops.corners(bounds):
+        assert board["rails"]["supply_24_v"] == bounds["rails"]["supply_24_v"][0]
+        for name, value in board["lock"].items():
+            assert (value < nominal[name]) == (name in drops.LESS_IS_WORSE), name
 
 
 def test_the_window_of_the_interlock_lets_c_and_d_through_and_nothing_else() -> None:
