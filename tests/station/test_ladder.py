@@ -173,13 +173,17 @@ def test_a_command_that_fails_is_told_and_the_station_goes_on(tmp_path: Path) ->
     play(tmp_path, body, modem={"reset_command": ("sh", "-c", "echo no such modem; exit 3"), "reset_after": 300})
 
 
-@pytest.mark.parametrize("there", ["charging", "plugged", "badge"])
+@pytest.mark.parametrize("there", ["charging", "plugged", "plugged-out-of-service", "badge"])
 def test_no_reboot_with_somebody_at_the_borne(tmp_path: Path, there: str) -> None:
     async def body(h: Harness) -> None:
         if there == "charging":
             await h.charge()
         elif there == "plugged":
             h.plug()
+        elif there == "plugged-out-of-service":
+            await h.station.set_availability(1, False)
+            h.plug()
+            assert h.state() == "idle"
         else:
             h.badge()
             await h.until_state("idle", 1)

@@ -14,6 +14,7 @@ from chargepoint.evse.messages import PointReport
 from chargepoint.meter.reading import Reading
 from chargepoint.station import station as station_module
 from chargepoint.station.api import Authorization, AuthStatus, Outcome, SecurityEvent, StopReason
+from chargepoint.station.connectors import LEAVING_S
 from chargepoint.station.restart import TIME_WAIT_S
 from chargepoint.station.settings import Settings
 
@@ -428,6 +429,24 @@ def test_an_update_that_goes_on_after_a_restart_sees_the_transaction_that_waits_
     time = FakeTime()
     play(tmp_path, body, time=time)
     play(tmp_path, after, time=time, prepare=plugged)
+
+
+def test_a_badge_shown_twice_at_the_end_begins_nothing_elsewhere_when_the_point_goes_out_of_service(
+    tmp_path: Path,
+) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+        assert await h.station.set_availability(1, False) is Outcome.SCHEDULED
+        h.badge()
+        await h.until_status("Unavailable", 1)
+        h.advance(2)
+        h.badge()
+        await h.until(lambda: h.station.points[1]._moment[0] == "understood")
+        assert not any(h.station.entrance.waiting) and h.state(2) == "idle"
+        h.advance(LEAVING_S)
+        assert h.state(1) == "idle" and h.status(1) == "Unavailable"
+
+    play(tmp_path, body)
 
 
 def test_a_session_goes_on_after_a_restart_when_the_car_never_left(tmp_path: Path) -> None:

@@ -96,13 +96,19 @@ def holds(session: Session) -> bool:
     return session.state in ("starting", "running", "stopping") or session.retained
 
 
+def just_left(session: Session, connector: int, now: float) -> bool:
+    """A session has just ended there, whose badge may be shown once more by mistake; also where it was the last for
+    now, because the connector goes out of service with it."""
+    return session.state == "finished" and session.connector == connector and now - session.ended_at < LEAVING_S
+
+
 def follow(session: Session, there: Mapping[int, Connector], now: float) -> int:
     """The connector to look at: the one that is held; else where something was plugged in last; else Type 2.
 
     The last one, because the next badge is that driver's: nobody shall pay for a plug that stood there before.
     """
     own = there.get(session.connector)
-    left = session.state == "finished" and now - session.ended_at < LEAVING_S
+    left = just_left(session, session.connector, now)
     if holds(session) or (left and own is not None and own.came_at is not None):
         return session.connector
     plugs = [(c.came_at, c is own, -n, n) for n, c in there.items() if c.came_at is not None and c.operative]

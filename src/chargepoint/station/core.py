@@ -253,10 +253,10 @@ class StationCore:
         self._settle()
 
     def _idle(self) -> bool:
-        """Nobody uses the borne, nobody is about to, and every plug is known to be out."""
+        """Nobody uses the borne, nobody is about to, and every plug is known to be out, in service or not."""
         return not any(self.entrance.waiting) and all(
             point.session.state == "idle" and point.pending is None and point.report is not None
-            and not point.session.plugged
+            and not point.session.plugged and all(c.came_at is None for c in point.connectors.values())
             for point in self.points.values()
         )  # fmt: skip
 

@@ -187,7 +187,8 @@ class Point:
         self.turn_to(number, now)
         plugged, car = connectors.plugged(report, number), connectors.car(report, number)
         unknown = connectors.car_unknown(report, number)
-        if not self.connectors[number].operative and self.pending is None and not connectors.holds(session):
+        kept = self.pending is not None or connectors.holds(session) or connectors.just_left(session, number, now)
+        if not self.connectors[number].operative and not kept:
             plugged, car, unknown = False, None, False  # out of service: what is plugged there begins nothing
         if plugged:
             session.cable(True, now)
