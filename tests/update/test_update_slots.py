@@ -5,44 +5,13 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from update_rig import CONFIG, TRUSTED, configured, packed, trusted_folder
 
 from chargepoint.config import Config
-from chargepoint.config_check import parse
 from chargepoint.update import bundle, command, health
 from chargepoint.update.bundle import BundleError, Manifest
 from chargepoint.update.request import Exchange, Request, Step
 from chargepoint.update.slots import KEEP, Slots
-
-KEY = Ed25519PrivateKey.generate()
-TRUSTED = (KEY.public_key(),)
-CONFIG = """
-[station]
-id = "X"
-serial = "ARD-0001"
-state_dir = "{0}/state"
-run_dir = "{0}/run"
-[supply]
-max_current = 32
-[board]
-kind = "simulated"
-[[evse]]
-id = 1
-max_current = 32
-[ocpp]
-url = "ws://csms.example/ocpp"
-security_profile = 0
-"""
-
-
-def packed(tmp_path: Path, version: str, borne: str = "", says: str | None = None, kind: str = "update") -> Path:
-    program = f"#!/bin/sh\necho chargepoint {says or version}\n".encode()
-    start = tmp_path / f"start-{version}"
-    start.write_bytes(program)
-    start.chmod(0o755)
-    contents: dict[str, bytes | Path] = {"bin/chargepoint": start, "lib/x.py": version.encode()}
-    path = tmp_path / f"{version}-{borne}-{kind}.bundle"
-    bundle.write(path, Manifest(kind, borne, version, bundle.entries(contents)), contents, KEY)
-    return path
 
 
 @pytest.fixture
@@ -212,7 +181,7 @@ class Borne:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
-    return parse(CONFIG.format(tmp_path))
+    return configured(tmp_path)
 
 
 @pytest.fixture
@@ -232,15 +201,9 @@ def served(tmp_path: Path, slots: Slots, config: Config, path: Path) -> Exchange
     exchange.folder.mkdir(parents=True)
     path.rename(exchange.incoming)
     exchange.ask(Request(7))
-    keys = tmp_path / "trusted"
-    keys.mkdir()
+    keys = trusted_folder(tmp_path)
     public = bundle.make_keys(tmp_path / "other")[1]
     public.rename(keys / "other.pem")
-    (keys / "ours.pem").write_bytes(
-        KEY.public_key().public_bytes(
-            bundle.serialization.Encoding.PEM, bundle.serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-    )
     request = exchange.take()
     assert request is not None
     command.serve_one(slots, config, exchange, request, keys)

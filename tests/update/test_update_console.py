@@ -8,47 +8,19 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from update_rig import TRUSTED, configured, packed, trusted_folder
 
-from chargepoint.config_check import parse
 from chargepoint.console import updating
 from chargepoint.console.access import Access
 from chargepoint.console.borne import Borne
 from chargepoint.console.language import Language
 from chargepoint.console.session import Session
 from chargepoint.console.terminal import Terminal
-from chargepoint.update import bundle, command, health, sticks
-from chargepoint.update.bundle import Manifest
+from chargepoint.update import command, health, sticks
 from chargepoint.update.errands import MOUNT, Errands
 from chargepoint.update.request import Exchange
 from chargepoint.update.slots import Slots
 from chargepoint.update.sticks import Stick
-
-KEY = Ed25519PrivateKey.generate()
-CONFIG = """
-[station]
-id = "X"
-serial = "ARD-0001"
-state_dir = "{0}/state"
-run_dir = "{0}/run"
-[supply]
-max_current = 32
-[board]
-kind = "simulated"
-[[evse]]
-id = 1
-max_current = 32
-"""
-
-
-def packed(folder: Path, version: str, key: Ed25519PrivateKey = KEY) -> Path:
-    start = folder / "start"
-    start.write_text(f"#!/bin/sh\necho chargepoint {version}\n")
-    start.chmod(0o755)
-    contents: dict[str, bytes | Path] = {"bin/chargepoint": start}
-    path = folder / f"chargepoint-{version}.bundle"
-    bundle.write(path, Manifest("update", "", version, bundle.entries(contents)), contents, key)
-    start.unlink()
-    return path
 
 
 @pytest.fixture
@@ -60,10 +32,7 @@ def stick(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "trusted"
-    folder.mkdir()
-    encoding, form = bundle.serialization.Encoding.PEM, bundle.serialization.PublicFormat.SubjectPublicKeyInfo
-    (folder / "office.pem").write_bytes(KEY.public_key().public_bytes(encoding, form))
+    folder = trusted_folder(tmp_path)
     monkeypatch.setattr(updating, "TRUSTED", folder)
     monkeypatch.setattr(updating, "POLL_S", 0.01)
     return folder
@@ -71,7 +40,7 @@ def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
-    config = parse(CONFIG.format(tmp_path))
+    config = configured(tmp_path)
     session = Session(
         config, "", Terminal(io.StringIO("oui\n"), io.StringIO()), Borne(config),
         Access(tmp_path / "pin", tmp_path / "run"), Language("fr"), "Jeanne",
@@ -86,7 +55,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
 def unit(tmp_path: Path, session: Session, trusted: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slots]:
     """What the path unit does as root: waits for a request and serves it. Services are not restarted."""
     slots = Slots(tmp_path / "opt")
-    slots.install(packed(tmp_path, "1.0.0"), (KEY.public_key(),), "ARD-0001")
+    slots.install(packed(tmp_path, "1.0.0"), TRUSTED, "ARD-0001")
     slots.switch("1.0.0")
     slots.confirm()
     point = {"id": 1, "status": "Available", "transaction": None}
@@ -110,7 +79,7 @@ def unit(tmp_path: Path, session: Session, trusted: Path, monkeypatch: pytest.Mo
 def test_the_newest_good_bundle_of_a_stick_is_installed_and_watched(session: Session, stick: Path, unit: Slots) -> None:
     packed(stick, "1.1.0")
     packed(stick, "1.2.0")
-    packed(stick, "9.0.0", Ed25519PrivateKey.generate())
+    packed(stick, "9.0.0", key=Ed25519PrivateKey.generate())
     said = list(updating.update(session, [str(stick)]))
     assert "version 1.2.0, signée d'une clé de confiance" in said[0]
     assert said[-1] == "1.2.0: elle va bien et reste"
@@ -128,9 +97,9 @@ def test_a_version_that_does_not_fit_is_told_why_in_french(session: Session, sti
 
 
 def test_what_nobody_trusted_signed_never_leaves_the_stick(session: Session, stick: Path, trusted: Path) -> None:
-    packed(stick, "2.0.0", Ed25519PrivateKey.generate())
+    packed(stick, "2.0.0", key=Ed25519PrivateKey.generate())
     said = list(updating.update(session, [str(stick)]))
-    assert said == ["la signature de chargepoint-2.0.0.bundle n'est pas d'une clé de confiance"]
+    assert said == ["la signature de 2.0.0--update.bundle n'est pas d'une clé de confiance"]
     assert not (session.config.station.state_dir / "update").exists()
 
 
