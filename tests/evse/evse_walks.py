@@ -84,13 +84,11 @@ ALPHABETS: dict[str, Alphabet] = {
     "temperature": Alphabet(
         {"pilot": ("A", "B", "C"), "temperature_c": (20.0, 66.0, 69.0, 72.0, -200.0)}, (PERMIT,), TETHERED, STILL
     ),
-    "self-tests": Alphabet(
-        {"plug": READY, "rcd": (OBEY, True, False), "lock": ("closed", "open")}, (PERMIT, ACKNOWLEDGE, *REQUESTS), {},
-        PACED - TESTS,
-    ),
+    "self-tests": Alphabet({"plug": READY, "rcd": BOTH}, (PERMIT, ACKNOWLEDGE, *REQUESTS), {}, PACED - TESTS),
+    "lock's self-test": Alphabet({"plug": READY, "lock": ("closed", "open")}, (PERMIT, REQUESTS[1]), {}, PACED - TESTS),
     "domestic socket": Alphabet(
         {"pilot": ("A", "C"), "domestic_plug": BOTH, "domestic_contact": BOTH, "contact": ONE_CONTACT},
-        (PERMIT, SECOND, WITHDRAW, ACKNOWLEDGE), {**TETHERED, "domestic": True}, PACED,
+        (PERMIT, SECOND, WITHDRAW, ACKNOWLEDGE), {**TETHERED, "domestic": True}, PACED, spends=False,
     ),
 }  # fmt: skip
 
