@@ -5,6 +5,7 @@ from evse_invariants import Invariants
 from evse_rig import Rig
 
 from chargepoint.board.types import PointInputs
+from chargepoint.evse.domestic import Domestic
 from chargepoint.evse.messages import Permit
 from chargepoint.evse.report import report
 
@@ -228,3 +229,143 @@ def test_the_domestic_contactor_is_open_after_three_readings_of_its_mirror_conta
     rig.step()
     rig.world.domestic_welded = False
     assert 0.145 < rig.until(lambda: made.open_confirmed, 1.0) < 0.165
+
+
+def quiet(now: float = 0.0) -> Domestic:
+    """An empty socket whose contactor is confirmed open."""
+    socket = Domestic(now)
+    for number in range(20):
+        socket.see(False, now + number / 100)
+        socket.step(now + number / 100, False, False)
+    assert socket.calm and not socket.live
+    return socket
+
+
+def test_a_socket_is_live_until_its_contactor_is_confirmed_open_and_calm_after_that() -> None:
+    socket = quiet()
+    socket.step(1.0, True, False)
+    assert socket.live and not socket.calm
+    for number in range(14):
+        socket.step(1.01 + number / 100, False, False)
+        assert socket.live and not socket.calm
+    socket.step(1.2, False, False)
+    assert not socket.live and socket.calm
+
+
+def test_a_socket_is_not_calm_while_its_switch_changes() -> None:
+    socket = quiet()
+    assert not socket.see(True, 1.0)
+    assert not socket.calm and not socket.plugged
+    assert not socket.see(True, 1.49) and socket.see(True, 1.51)
+    assert socket.plugged and not socket.calm
+    assert not socket.see(False, 2.0)
+    assert socket.plugged and not socket.calm, "gone for good only after half a second"
+    assert not socket.see(False, 2.49) and socket.see(False, 2.51)
+    assert socket.calm and socket.plug_count == 1
+    assert not socket.see(False, 9.0), "told once"
+
+
+def test_a_plug_must_stay_half_a_second_each_time_before_the_socket_goes_on() -> None:
+    socket = quiet()
+    socket.see(True, 1.0)
+    assert not socket.stable(1.49) and socket.stable(1.5)
+    socket.see(False, 2.0)
+    assert not socket.stable(9.0)
+    socket.see(True, 9.0)
+    assert not socket.stable(9.49)
+    socket.step(9.49, False, True)
+    assert not socket.contactor.commanded
+    socket.step(9.5, False, True)
+    assert socket.contactor.commanded
+    socket.step(9.51, False, False)
+    assert not socket.contactor.commanded, "everything else allows it no longer"
+
+
+def test_a_socket_that_was_empty_at_the_start_waits_for_its_plug_as_ever() -> None:
+    socket = Domestic(0.0)
+    assert not socket.see(False, 0.0)
+    assert not socket.see(True, 0.01) and not socket.plugged
+
+
+def test_a_plug_that_is_pulled_while_its_contactor_has_not_closed_has_its_tries_back_with_the_next() -> None:
+    socket = quiet()
+    socket.contactor._tries = 1
+    socket.see(True, 1.0)
+    assert socket.see(True, 1.6) and socket.contactor._tries == 0
+
+
+def test_a_plug_without_a_permission_comes_and_goes() -> None:
+    rig = watched().run(10.0)
+    assert rig.point.domestic is not None
+    for count in (1, 2):
+        rig.world.domestic_plug = True
+        rig.run(2.0)
+        assert rig.point.domestic.plugged and rig.point.domestic.plug_count == count
+        assert not rig.point.vacant
+        rig.world.domestic_plug = False
+        rig.run(4.0)
+        assert not rig.point.domestic.plugged and rig.point.vacant
+
+
+def test_the_socket_itself_opens_when_its_switch_does_whatever_else_is_allowed() -> None:
+    socket = quiet()
+    socket.see(True, 1.0)
+    socket.step(1.6, False, True)
+    assert socket.contactor.commanded
+    socket.see(False, 1.61)
+    socket.step(1.61, True, True)
+    assert not socket.contactor.commanded
+
+
+def test_a_socket_opens_in_the_pass_in_which_the_coil_watchdog_is_not_armed() -> None:
+    rig = live()
+    rig.borne(coil_watchdog_armed=False)
+    rig.step()
+    assert not rig.out.domestic_contactor and rig.faults == set() and rig.point.blocked == "board"
+
+
+def test_what_the_recorder_is_told_is_about_the_connector_that_the_permission_is_for() -> None:
+    rig = watched().run(4.0).permit(10.0, connector=2).run(1.0)
+    assert rig.point.blocked == "", "no plug, nobody asks"
+    rig.world.domestic_plug = True
+    rig.run(0.6)
+    assert rig.point.blocked == ""
+    rig.permit(9.0, connector=2).run(0.1)
+    assert rig.point.blocked == "current"
+    rig = watched().charging()
+    rig.world.domestic_plug = True
+    rig.run(1.0)
+    assert rig.out.contactor and rig.point.blocked == ""
+
+
+def test_a_socket_that_is_on_stays_on_when_the_daily_test_comes_due() -> None:
+    rig = live()
+    rig.point.self_tests.rcd_passed_at = rig.now - 90000.0
+    rig.run(1.0)
+    assert rig.out.domestic_contactor
+
+
+def test_a_socket_waits_for_a_test_that_runs_although_the_last_one_is_in_date() -> None:
+    rig = watched().run(4.0).permit(10.0, connector=2)
+    rig.world.rcd_test_works = False
+    assert rig.point.request_self_test("rcd") == ""
+    rig.world.domestic_plug = True
+    for _ in range(300):
+        rig.step()
+        assert not rig.out.domestic_contactor
+    assert rig.faults == {"rcd-test-fails"}
+
+
+def test_what_a_socket_waits_for_is_told() -> None:
+    rig = watched().run(4.0).permit(10.0, connector=2)
+    rig.world.domestic_plug = True
+    rig.run(0.2)
+    assert told(rig).waiting == "plug"  # type: ignore[attr-defined]
+    rig.run(1.0)
+    assert told(rig).waiting == ""  # type: ignore[attr-defined]
+    rig.world.domestic_plug = False
+    rig.step()
+    assert rig.point.blocked == "plug"
+    rig.world.domestic_plug = True
+    rig.run(1.0)
+    assert told(rig).waiting == "reclose-delay"  # type: ignore[attr-defined]
