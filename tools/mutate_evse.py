@@ -41,7 +41,7 @@ MODULES = (
     "iec61851.pilot", "iec61851.proximity",
 )  # fmt: skip
 TESTS = (
-    "tests/iec61851/test_iec61851_tables.py", "tests/evse/test_evse_detectors.py", "tests/evse/test_evse_parts.py",
+    "tests/evse/test_evse_parts.py", "tests/iec61851/test_iec61851_tables.py", "tests/evse/test_evse_detectors.py",
     "tests/evse/test_evse_guards.py",
     "tests/evse/test_evse_charging.py", "tests/evse/test_evse_lease_lock.py", "tests/evse/test_evse_faults.py",
     "tests/evse/test_evse_domestic.py", "tests/evse/test_evse_lock.py", "tests/evse/test_evse_selftest.py",

@@ -418,8 +418,10 @@ class Point:
             return "no-permission"
         if not self.car:
             return "car"
+        if self.wake_up.pulsing:
+            return "wake-up"
         if self.limit_a(now) < MIN_CURRENT_A:
-            return "wake-up" if self.wake_up.pulsing else "current"
+            return "current"
         if self.config.socket and not self.locked:
             return "lock"
         if self.self_tests.running or not self.self_tests.in_date(now):

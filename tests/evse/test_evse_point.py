@@ -1,0 +1,188 @@
+"""What a point says it waits for, and what a calm point still notices."""
+
+from evse_rig import Rig
+
+from chargepoint.board.types import PointInputs
+from chargepoint.evse.report import report
+
+
+def waiting(rig: Rig) -> str:
+    assert isinstance(rig.seen, PointInputs) and not rig.out.contactor
+    return report(rig.point, rig.seen, rig.now, "boot", {}).waiting
+
+
+def ready(**config: object) -> Rig:
+    """A sound point with a permission and a car in B, some seconds after the start."""
+    rig = Rig(**config).run(4.0).permit().plug().run(3.0)
+    assert rig.point.state == "B2"
+    return rig
+
+
+def test_a_point_without_a_car_or_without_a_permission_waits_for_it() -> None:
+    rig = Rig().run(4.0)
+    assert waiting(rig) == "no-permission"
+    rig.permit().step()
+    assert waiting(rig) == "car"
+    rig.plug().run(3.0)
+    assert waiting(rig) == "car", "it does not ask"
+    rig.permit(allowed=False).step()
+    assert waiting(rig) == "no-permission"
+
+
+def test_a_car_waits_for_the_end_of_a_fault() -> None:
+    rig = ready()
+    rig.world.pe_ok = False
+    rig.step()
+    assert waiting(rig) == "fault"
+
+
+def test_a_car_waits_for_more_than_six_amperes() -> None:
+    rig = Rig(max_current_a=16.0).run(4.0)
+    rig.world.temperature_c = 68.5
+    rig.permit().plug(pilot="C").run(3.0)
+    assert waiting(rig) == "current" and rig.out.duty == 100.0
+    rig.world.temperature_c = 20.0
+    rig.run(6.0)
+    assert rig.out.contactor
+
+
+def test_a_car_that_is_being_woken_up_is_said_to_be() -> None:
+    rig = Rig().run(4.0).permit(wake_up=True).plug()
+    rig.until(lambda: rig.out.duty == 0.0, 40.0)
+    rig.run(1.0)
+    assert waiting(rig) == "wake-up" and rig.point.state == "F"
+    rig.run(5.0)
+    assert waiting(rig) == "car"
+
+
+def test_a_car_waits_for_its_lock() -> None:
+    rig = Rig().run(4.0)
+    rig.world.lock_moves = False
+    rig.permit().plug(pilot="C").run(1.5)
+    assert waiting(rig) == "lock" and rig.faults == set()
+    rig.world.lock_at = 0.5
+    rig.step()
+    assert waiting(rig) == "lock"
+    rig.world.lock_at = 1.0
+    rig.run(2.0)
+    assert rig.out.contactor
+
+
+def test_a_car_that_is_there_at_the_start_waits_for_the_residual_current_test() -> None:
+    rig = Rig().permit().plug(pilot="C")
+    rig.world.lock_at = 1.0
+    rig.until(lambda: rig.out.rcd_test, 3.0)
+    assert waiting(rig) == "self-test"
+    rig.run(3.0)
+    assert rig.out.contactor
+
+
+def test_a_car_waits_for_a_test_that_is_overdue_even_before_it_runs() -> None:
+    rig = ready()
+    rig.world.rcd = True
+    rig.point.self_tests.rcd_passed_at = rig.now - 86400.0
+    assert rig.point.blocked_by(rig.now) == "self-test"
+    rig.point.self_tests.rcd_passed_at = rig.now - 86399.0
+    assert rig.point.blocked_by(rig.now) == "car"
+
+
+def test_a_car_waits_for_the_domestic_socket_to_be_off() -> None:
+    rig = Rig(domestic=True, socket=False).run(4.0).permit(10.0, connector=2).plug()
+    rig.world.domestic_plug = True
+    rig.run(2.0)
+    assert rig.out.domestic_contactor
+    rig.permit().run(0.1)
+    assert not rig.out.domestic_contactor and waiting(rig) == "other-connector"
+    rig.run(0.1)
+    assert waiting(rig) == "car"
+
+
+def test_a_car_waits_until_its_diode_has_been_seen_in_this_very_pass() -> None:
+    rig = ready()
+    rig.world.pilot = "C"
+    rig.run(0.3)
+    rig.world.diode = False
+    rig.step()
+    assert waiting(rig) == "diode"
+    rig.world.diode = True
+    rig.step()
+    assert waiting(rig) == "diode", "one good result does not make up for the bad one"
+    rig.step()
+    assert waiting(rig) == "car"
+
+
+def test_a_car_waits_for_the_coil_watchdog() -> None:
+    rig = ready()
+    rig.world.pilot = "C"
+    rig.borne(coil_watchdog_armed=False)
+    rig.run(0.8)
+    assert rig.point.blocked == "board" and not rig.out.contactor and rig.faults == set()
+    rig.borne(coil_watchdog_armed=True)
+    rig.step()
+    assert rig.out.contactor and rig.point.blocked == ""
+
+
+def test_a_car_waits_for_a_converter_that_is_right_in_this_very_pass() -> None:
+    rig = ready()
+    rig.world.pilot = "C"
+    rig.run(0.48)
+    rig.world.reference_v = 2.0
+    rig.run(0.02)
+    assert waiting(rig) == "board" and rig.faults == set()
+
+
+def test_a_car_that_comes_back_waits_for_the_contactors_pause_then_for_half_a_second_of_c() -> None:
+    rig = ready()
+    rig.world.pilot = "C"
+    rig.run(0.3)
+    assert waiting(rig) == "car"
+    rig.run(2.0)
+    assert rig.out.contactor
+    rig.world.pilot = "B"
+    rig.run(1.0)
+    rig.world.pilot = "C"
+    rig.run(1.0)
+    assert waiting(rig) == "reclose-delay"
+
+
+def test_a_stray_result_of_the_pilot_keeps_the_contactor_open_for_that_pass() -> None:
+    rig = ready()
+    rig.world.pilot = "C"
+    rig.run(0.1)
+    rig.until(lambda: rig.now - rig.point.pilot.since >= 0.505, 2.0)
+    rig.world.high_v = 9.0
+    rig.step()
+    assert waiting(rig) == "car"
+    rig.world.high_v = None
+    rig.step()
+    assert rig.out.contactor
+
+
+def test_a_calm_point_notices_what_the_borne_raises_for_it() -> None:
+    rig = Rig().run(10.0)
+    assert rig.point._calm_until > rig.now
+    rig.point.faults.set("loop-overrun", True, rig.now)
+    rig.point.faults.set("loop-overrun", False, rig.now)
+    rig.run(61.0)
+    assert rig.faults == set(), "its quiet time is over"
+
+
+def test_a_calm_point_runs_its_daily_tests() -> None:
+    rig = Rig().run(10.0)
+    runs = rig.point.self_tests.runs
+    rig.now += 86400.0
+    rig.run(5.0)
+    assert rig.point.self_tests.runs == runs + 1
+
+
+def test_a_point_is_not_calm_while_somebody_holds_or_asks_for_anything() -> None:
+    rig = Rig().run(10.0)
+    for ask in (
+        lambda: rig.permit(), lambda: rig.permit(allowed=False, hold_lock=True), lambda: rig.plug(pilot="A"),
+        lambda: rig.unplug().plug(cable=0, pilot="B"),
+    ):  # fmt: skip
+        ask()
+        rig.run(0.5)
+        assert rig.point._calm_until < 0.0
+        rig.unplug().permit(allowed=False).run(10.0)
+        assert rig.point._calm_until > rig.now
