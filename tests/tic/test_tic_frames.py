@@ -143,8 +143,15 @@ def test_a_three_phase_overload_in_standard_mode_is_a_status_bit():
 def test_a_single_phase_meter_in_historical_mode():
     reading = _read(Mode.HISTORICAL, historical_groups(SimLinky(current_a=(20.0,), subscribed_kva=9)))
     assert reading.phases == 1 and reading.current_a == (20, None, None)
-    assert reading.apparent_total_va == 4600 and reading.subscribed_va == 39 * 230
+    assert reading.apparent_total_va == 4600 and reading.subscribed_va == 9000
     assert reading.tariff == "TH" and not reading.overload and not reading.short
+
+
+@pytest.mark.parametrize(("amps", "phases", "va"), [(30, 1, 6_000), (45, 1, 9_000), (15, 3, 9_000), (60, 3, 36_000)])
+def test_a_contract_in_historical_mode_is_told_in_amperes_at_200_volts(amps, phases, va):
+    currents = ["IINST"] if phases == 1 else ["IINST1", "IINST2", "IINST3"]
+    groups = [Group("ISOUSC", f"{amps:02d}"), *(Group(label, "010") for label in currents), Group("PTEC", "TH..")]
+    assert _read(Mode.HISTORICAL, groups).subscribed_va == va
 
 
 def test_adps_is_an_overload_of_a_single_phase_meter():

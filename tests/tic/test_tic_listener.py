@@ -124,8 +124,8 @@ async def test_what_comes_instead_of_good_frames_is_told_in_both_languages(tmp_p
     monkeypatch.setattr(listener_module, "SILENT_S", 0.3)
     async with linky(tmp_path) as (sim, _, readings, states):
         await until(lambda: readings)
-        write = sim._wire.write
-        monkeypatch.setattr(sim._wire, "write", lambda data: write(spoil(data)))
+        write = sim.wire.write
+        monkeypatch.setattr(sim.wire, "write", lambda data: write(spoil(data)))
         await until(lambda: not states[-1][0])
         assert says in states[-1][1]
         assert french in sentences.translate(states[-1][1], "fr")

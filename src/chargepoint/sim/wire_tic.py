@@ -37,6 +37,11 @@ class SimLinky:
         return self.subscribed_kva * 1000 / (230 * self.phases)
 
     @property
+    def isousc(self) -> int:
+        """Per phase, as historical mode tells the contract: amperes at 200 V."""
+        return round(self.subscribed_kva * 1000 / (200 * self.phases))
+
+    @property
     def overload(self) -> bool:
         return max(self.current_a) > self.subscribed_a + 0.5
 
@@ -128,7 +133,7 @@ def historical_groups(now: SimLinky) -> list[Group]:
     return [
         address,
         Group("OPTARIF", "BASE"),
-        Group("ISOUSC", f"{round(now.subscribed_a):02d}"),
+        Group("ISOUSC", f"{now.isousc:02d}"),
         Group("BASE", f"{now.energy_wh:09d}"),
         Group("PTEC", "TH.."),
         *currents,

@@ -8,6 +8,9 @@ Trio = tuple[float | None, float | None, float | None]
 """L1..L3; a single-phase meter fills L1 alone."""
 
 NOMINAL_V = 230.0
+SUBSCRIPTION_V = 200.0
+"""ISOUSC is told at this voltage: 45 A are 9 kVA, and 60 A on three phases 36 kVA (Tasmota's teleinfo by N. Bernaerts,
+GammaTroniques TICMeter; contracts of 30, 45 and 60 A are 6, 9 and 12 kVA)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ class TicReading:
     injected_va: float | None
     voltage_v: Trio
     subscribed_va: float | None
-    """PREF, or ISOUSC x 230 V."""
+    """PREF, or ISOUSC x 200 V on each phase."""
     cut_off_va: float | None
     """PCOUP: at this power the meter opens."""
     overload: bool
@@ -220,7 +223,7 @@ def _historical(frame: Frame, at: float) -> TicReading:
         apparent_total_va=power,
         injected_va=None,
         voltage_v=(None, None, None),
-        subscribed_va=None if subscribed is None else subscribed * NOMINAL_V * phases,
+        subscribed_va=None if subscribed is None else subscribed * SUBSCRIPTION_V * phases,
         cut_off_va=None,
         overload=any(n is not None for n in notices),
         overload_a=notices,
