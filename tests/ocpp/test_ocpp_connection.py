@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 from websockets.asyncio.server import serve
 from websockets.protocol import State
 
-from chargepoint.ocpp.connection import Backoff, Endpoint, Link, LinkPolicy, basic_password
+from chargepoint.ocpp.connection import (
+    LONGEST_WAIT_S,
+    SHORTEST_WAIT_S,
+    Backoff,
+    Endpoint,
+    Link,
+    LinkPolicy,
+    basic_password,
+)
 from chargepoint.sim.central_system import CentralSystem
 
 QUICK = {"wait_minimum_s": 0.0, "random_range_s": 0.0, "ping_interval_s": 0.0}
@@ -88,9 +96,16 @@ def test_a_hexadecimal_key_stands_for_its_bytes_unless_it_is_said_to_be_text():
 def test_waiting_times_double_so_often_and_no_more(repeat, minimum, spread, failures):
     backoff = Backoff(LinkPolicy(wait_minimum_s=minimum, random_range_s=spread, repeat_times=repeat), lambda: 0.5)
     waits = [backoff.next() for _ in range(failures)]
-    assert waits == [minimum * 2 ** min(n, repeat) + spread / 2 for n in range(failures)]
+    grown = [minimum * 2 ** min(n, repeat) + spread / 2 for n in range(failures)]
+    assert waits == [min(max(wait, SHORTEST_WAIT_S), LONGEST_WAIT_S) for wait in grown]
     backoff.reset()
     assert backoff.next() == waits[0]
+
+
+def test_no_setting_makes_it_hammer_the_central_system_or_stay_away_for_years():
+    assert Backoff(LinkPolicy(wait_minimum_s=0, random_range_s=0), lambda: 0.5).next() > 0
+    patient = Backoff(LinkPolicy(wait_minimum_s=3600, random_range_s=3600, repeat_times=20), lambda: 0.5)
+    assert max(patient.next() for _ in range(30)) == 3600
 
 
 @pytest.mark.asyncio
@@ -150,14 +165,14 @@ async def test_connect_does_not_wait_for_the_back_off():
 @pytest.mark.asyncio
 async def test_only_a_stable_connection_resets_the_back_off():
     async with CentralSystem() as central:
-        policy = LinkPolicy(wait_minimum_s=0.01, random_range_s=0, ping_interval_s=0, stable_s=1000)
+        policy = LinkPolicy(wait_minimum_s=0.05, random_range_s=0, ping_interval_s=0, stable_s=1000)
         async with linked(endpoint(central.url), policy) as (link, sessions):
             for number in range(1, 4):
                 await sessions.number(number)
                 await central.wait_connected()
                 await central.drop()
             await sessions.number(4)
-            assert link._backoff.next() == pytest.approx(0.08)
+            assert link._backoff.next() == pytest.approx(0.4)
 
 
 @pytest.mark.asyncio

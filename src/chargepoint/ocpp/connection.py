@@ -27,6 +27,10 @@ OPEN_TIMEOUT_S: Final = 15.0
 CLOSE_TIMEOUT_S: Final = 2.0
 LONGEST_ATTEMPT_S: Final = round(OPEN_TIMEOUT_S + 4 * CLOSE_TIMEOUT_S + SLACK_S)
 """An attempt to connect has come to something by then; the closing has up to four waits of its own."""
+SHORTEST_WAIT_S: Final = 0.1
+LONGEST_WAIT_S: Final = 3600.0
+"""Between two attempts, whatever the keys say: neither without a breath (an attempt may fail at once, and nothing else
+would get its turn), nor for the years that a large minimum doubled often enough comes to."""
 MAX_MESSAGE: Final = 1 << 20
 """Bytes; a longer message of the central system closes the connection with status 1009."""
 HEX_KEY_LENGTH: Final = 32
@@ -127,7 +131,8 @@ class Backoff:
         policy = self._policy
         doublings = min(self._failures, policy.repeat_times)
         self._failures += 1
-        return float(policy.wait_minimum_s * 2**doublings + self._rand() * policy.random_range_s)
+        wait = policy.wait_minimum_s * 2**doublings + self._rand() * policy.random_range_s
+        return float(min(max(wait, SHORTEST_WAIT_S), LONGEST_WAIT_S))
 
     def reset(self) -> None:
         """A connection was stable: begin with the shortest time again."""
