@@ -1,7 +1,7 @@
 """The station's time: steps and late synchronisation disturb nothing, and stamps come right in the end."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -52,6 +52,28 @@ def test_small_differences_and_lesser_sources_are_left_alone() -> None:
     assert not c.offer(UTC0 - 9000)
 
 
+def test_the_central_systems_time_counts_when_ntp_is_heard_no_more() -> None:
+    time = FakeTime()
+    c = clock(time)
+    time.ntp = False
+    assert not c.offer(UTC0 + time.mono + 1.0)
+    assert c.offer(UTC0 + time.mono + 40.0)
+    assert c.source == "backend"
+    assert c.utc() == pytest.approx(UTC0 + time.mono + 40.0)
+
+
+@pytest.mark.parametrize(
+    "text", ["0001-01-01T00:00:00", "1970-01-01T00:00:05", "2019-12-31T23:59:59", "9999-12-31T23:59:59"]
+)
+def test_a_time_that_cannot_be_is_not_taken(text: str) -> None:
+    time = FakeTime()
+    time.ntp = False
+    c = clock(time)
+    assert not c.offer(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+    assert not c.synchronised
+    assert c.now().year > 2000
+
+
 def test_the_kernel_can_be_asked() -> None:
     assert kernel_synchronised() in (True, False)
 
@@ -65,8 +87,6 @@ def test_a_session_of_before_the_time_was_known_is_stamped_right(tmp_path: Path)
             await h.charge()
             assert (await h.entries())[0].stamp.utc is None
             time.mono += 100
-            from datetime import UTC, datetime
-
             h.station.clock_offered(datetime.fromtimestamp(UTC0 + time.mono, UTC))
             await h.until(lambda: h.clock.synchronised)
             for _ in range(100):

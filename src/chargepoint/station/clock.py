@@ -12,10 +12,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from chargepoint.journal.stamp import Stamp
+
+log = structlog.get_logger()
 
 STEP_S: Final = 2.0
 """Differences smaller than this leave the clock alone: a told time has the network's delay in it."""
+EARLIEST: Final = datetime(2025, 1, 1, tzinfo=UTC).timestamp()
+LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
+"""No time told outside is believed: a field that was never filled in reads as year 1 or 1970."""
 _TIME_ERROR: Final = 5
 _TIMEX_BYTES: Final = 512
 RTC: Final = Path("/sys/class/rtc/rtc0")
@@ -109,7 +116,10 @@ class Clock:
 
     def offer(self, utc: float) -> bool:
         """The central system told its time; taken when nothing better is there. True as for `check`."""
-        if self.source == "ntp":
+        if self.source == "ntp" and self._disciplined():
+            return False
+        if not EARLIEST <= utc < LATEST:
+            log.warning("the central system's time cannot be", utc=utc)
             return False
         offset = utc - self._monotonic()
         if self.synchronised and abs(offset - self._offset) < STEP_S:
