@@ -120,6 +120,18 @@ def test_a_reserved_point_is_used_by_its_holder_alone_and_the_start_carries_its_
     play(tmp_path, body)
 
 
+def test_an_id_that_was_used_up_may_be_given_again_while_its_session_runs(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        assert await h.station.reserve(soon(h)) is Outcome.ACCEPTED
+        await h.charge("TAG", 1)
+        assert await h.station.reserve(soon(h, evse=2, token="TAG2")) is Outcome.ACCEPTED
+        h.advance(5)
+        assert h.status(2) == "Reserved"
+        assert await h.station.cancel_reservation(7) is Outcome.ACCEPTED
+
+    play(tmp_path, body)
+
+
 def test_a_badge_of_the_reservations_group_may_use_it(tmp_path: Path) -> None:
     async def body(h: Harness) -> None:
         h.backend.tokens["MATE"] = Authorization(AuthStatus.ACCEPTED, None, "FLEET")

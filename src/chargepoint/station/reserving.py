@@ -26,6 +26,8 @@ class Reserving:
         self._clock = clock
         self.reservations = Reservations()
         self._started_at = clock.monotonic()
+        self._used_by: dict[int, int] = {}
+        """By point: the transaction whose reservation is used up by it. Its id may be given again meanwhile."""
 
     async def recover(self) -> None:
         """Reservations of before a restart. What cannot be read is left out, and said."""
@@ -64,11 +66,13 @@ class Reserving:
 
     def prune(self) -> list[Reservation]:
         """What has ended; `forget` each of them."""
-        used = [
-            p.session.grant.reservation
-            for p in self._points.values()
-            if p.session.state == "running" and p.session.grant is not None and p.session.grant.reservation is not None
-        ]
+        used = []
+        for point in self._points.values():
+            session = point.session
+            new = session.state == "running" and session.tx != self._used_by.get(point.id)
+            if new and session.grant is not None and session.tx is not None:
+                self._used_by[point.id] = session.tx
+                used += [] if session.grant.reservation is None else [session.grant.reservation]
         gone = self.reservations.prune(self._spots(), used, self._clock.utc(), self._clock.synchronised)
         for reservation in gone:
             log.info("reservation ended", reservation=reservation.id, evse=reservation.evse)
