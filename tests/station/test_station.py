@@ -252,6 +252,20 @@ def test_remote_start_without_a_point_takes_the_one_that_is_plugged(tmp_path: Pa
     play(tmp_path, body)
 
 
+@pytest.mark.parametrize("named", [(None, None), (None, 1), (1, None)])
+def test_a_remote_start_that_is_repeated_lets_one_car_in(tmp_path: Path, named: tuple[int | None, ...]) -> None:
+    async def body(h: Harness) -> None:
+        for evse in named:
+            assert await h.station.remote_start("TAG", evse) is Outcome.ACCEPTED
+        h.plug(1)
+        await h.until_status("Charging", 1)
+        h.plug(2)
+        h.advance(2)
+        assert h.state(2) == "waiting_auth"
+
+    play(tmp_path, body)
+
+
 def test_remote_start_without_a_point_starts_nothing_at_a_strangers_finished_plug(tmp_path: Path) -> None:
     async def body(h: Harness) -> None:
         await h.charge("TAG", 1)

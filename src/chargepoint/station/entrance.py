@@ -201,7 +201,8 @@ class Entrance:
             and (v.state == "waiting_auth" or (v.state == "finished" and not self._beside(v, grant, named)))
         ]
         waiting = [v for v in plugged if v.state == "waiting_auth"] or plugged
-        chosen = [max(waiting, key=lambda v: v.plugged_at)] if waiting else views
+        asked_before = [v for v in views if v.state == "waiting_car"]  # of this token: it waits on
+        chosen = [max(waiting, key=lambda v: v.plugged_at)] if waiting else asked_before[:1] or views
         if len(chosen) == 1 and self._beside(chosen[0], grant, named):
             grant = replace(grant, connector=chosen[0].spare)
         if chosen:
@@ -260,6 +261,8 @@ class Entrance:
         now = self._shared.clock.monotonic()
         if self.closed:
             return
+        # The same token again is the same wish: a second one would let in whoever plugs in next.
+        self._floating = [f for f in self._floating if not badges.same(f.grant.token, grant.token)]
         if len(evses) == 1:
             self._approve(self._points[evses[0]], grant, now)
             return
