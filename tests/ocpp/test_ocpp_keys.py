@@ -23,7 +23,7 @@ GOOD_BAD = {
     "AuthorizeRemoteTxRequests": ("TRUE", ""),
     "BlinkRepeat": ("5", "-1"),
     "ClockAlignedDataInterval": ("900", "-900"),
-    "ConnectionTimeOut": ("60", "-1"),
+    "ConnectionTimeOut": ("60", "0"),
     "ConnectorPhaseRotation": ("0.RST,1.RST,2.STR", "1.TSR"),
     "CpoName": ("Operator", "x" * 65),
     "FleetParentIdTag": ("FLEET", "x" * 21),

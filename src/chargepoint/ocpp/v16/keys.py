@@ -28,6 +28,8 @@ MAX_INT: Final = 2_147_483_647
 STOP_MAX_METER_VALUES: Final = 400
 """Errata 3.91: more would make a frame some central systems refuse."""
 MAX_KEYS: Final = 100
+CONNECTION_TIMEOUT_LEAST_S: Final = 5
+"""With less nobody gets from the reader to the plug: no badge shown first would ever start anything."""
 LOCAL_LIST_MAX: Final = 10_000
 SEND_LOCAL_LIST_MAX: Final = 500
 PROFILES: Final = (
@@ -253,7 +255,7 @@ CORE: Final[Sequence[Key]] = (
     _setting("AuthorizeRemoteTxRequests", "authorize_remote_start", boolean),
     _setting("BlinkRepeat", "blink_repeat", integer(most=100)),
     _setting("ClockAlignedDataInterval", "aligned_interval_s", integer(most=86_400)),
-    _setting("ConnectionTimeOut", "connection_timeout_s", integer(most=86_400)),
+    _setting("ConnectionTimeOut", "connection_timeout_s", integer(CONNECTION_TIMEOUT_LEAST_S, 86_400)),
     Key("ConnectorPhaseRotation", Access.READ_WRITE, lambda owners: wiring(owners.config), _write_wiring),
     _fact("ConnectorPhaseRotationMaxLength", lambda owners: show(Connectors.of(owners.config.evse).count + 1)),
     _fact("GetConfigurationMaxKeys", MAX_KEYS),
