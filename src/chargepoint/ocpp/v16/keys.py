@@ -28,8 +28,8 @@ MAX_INT: Final = 2_147_483_647
 STOP_MAX_METER_VALUES: Final = 400
 """Errata 3.91: more would make a frame some central systems refuse."""
 MAX_KEYS: Final = 100
-CONNECTION_TIMEOUT_LEAST_S: Final = 5
-"""With less nobody gets from the reader to the plug: no badge shown first would ever start anything."""
+CONNECTION_TIMEOUT_LEAST_S: Final = 1
+"""With 0 a badge shown first would have run out before its plug could come."""
 LOCAL_LIST_MAX: Final = 10_000
 SEND_LOCAL_LIST_MAX: Final = 500
 PROFILES: Final = (
