@@ -350,7 +350,7 @@ def test_a_socket_waits_for_a_test_that_runs_although_the_last_one_is_in_date() 
     rig.world.rcd_test_works = False
     assert rig.point.request_self_test("rcd") == ""
     rig.world.domestic_plug = True
-    for _ in range(300):
+    for _ in range(600):
         rig.step()
         assert not rig.out.domestic_contactor
     assert rig.faults == {"rcd-test-fails"}
@@ -369,3 +369,12 @@ def test_what_a_socket_waits_for_is_told() -> None:
     rig.world.domestic_plug = True
     rig.run(1.0)
     assert told(rig).waiting == "reclose-delay"  # type: ignore[attr-defined]
+
+
+def test_a_socket_waits_for_the_front_end_to_settle_at_the_start() -> None:
+    rig = watched().permit(10.0, connector=2)
+    rig.world.domestic_plug = True
+    rig.run(0.3)
+    assert told(rig).waiting == "board"  # type: ignore[attr-defined]
+    rig.until(lambda: rig.out.rcd_test, 2.0)
+    assert told(rig).waiting == "self-test"  # type: ignore[attr-defined]
