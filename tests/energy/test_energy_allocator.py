@@ -73,6 +73,19 @@ def test_single_phase_cars_on_rotated_sockets_do_not_stack() -> None:
     assert site.offers() == [32.0, 32.0]
 
 
+def test_phases_given_back_are_kept_for_a_car_that_is_not_measured_any_more() -> None:
+    site = two(limit=32)
+    car = Car(phases=1)
+    site.slots[0].plug(car, site.now)
+    site.slots[1].plug(Car(phases=1), site.now)
+    site.run(120)
+    site.slots[0].metered = False
+    site.run(20)
+    car.phases = 3  # seen by nobody
+    loads = site.run(60)
+    assert max(max(load) for load in loads) <= 32
+
+
 def test_phases_given_back_are_taken_again_when_the_car_uses_them() -> None:
     site = two(limit=32)
     car = Car(phases=1)

@@ -7,7 +7,8 @@ How it decides, in this order:
 1. What each point may still draw (its *claim*): what its pilot signals, and after a lowering the old signal
    until the meter has seen the drop or `FOLLOW_S` have passed. The sum of claims on a phase never grows above
    the supply's limit; only a limit that itself falls can find claims above it, for as long as cars may take.
-2. Which phases a car uses: all of its socket's until the meter has seen it leave some unused for `PHASES_S`.
+2. Which phases a car uses: all of its socket's until the meter has seen it leave some unused for `PHASES_S`, and again
+   once the meter is silent.
 3. Who is admitted with the minimum of 6 A. When not all fit they take turns: whoever has waited longest goes
    next, of those who never had a turn the one with the least energy.
 4. Targets by weighted water-filling per phase between the admitted. A point that draws less than offered for
@@ -229,8 +230,11 @@ def _measured(point: Point) -> bool:
 
 
 def _see_phases(point: Point, memory: PointMemory) -> PointMemory:
-    if len(point.wiring) == 1 or not point.wants or not _measured(point):
+    if len(point.wiring) == 1 or not point.wants:
         return memory
+    if not _measured(point):  # nobody would see the car take the others up again: they are its own until seen anew
+        known = memory.used is not None or memory.pattern_since != inf
+        return replace(memory, used=None, pattern=frozenset(), pattern_since=inf) if known else memory
     carrying = frozenset(i for i in range(len(point.wiring)) if (point.measured_a[i] or 0.0) > USED_A)
     if memory.used is not None and carrying - memory.used:
         return replace(memory, used=None, pattern=frozenset(), pattern_since=inf)
