@@ -16,6 +16,7 @@ FRENCH: Final[dict[str, str]] = {
     # --- why the station is in safe mode
     "it was killed, or ended without a word": "il a été tué, ou s'est arrêté sans un mot",
     "it ended with status {}; its log says why": "il s'est arrêté avec le code {} ; son journal dit pourquoi",
+    "safe mode": "mode sûr",
     "not yet connected": "pas encore connecté",
     # --- the way to the central system
     "connected, but nothing is answered": "connecté, mais rien n'obtient de réponse",
@@ -109,6 +110,10 @@ FRENCH: Final[dict[str, str]] = {
     "no usable answer from unit {} on {}": "pas de réponse utilisable de l'unité {} sur {}",
     "unit {} on {} gave {} registers, asked for {}": "l'unité {} sur {} a donné {} registres au lieu de {}",
     "unit {} on {} refused {}: {}": "l'unité {} sur {} a refusé {} : {}",
+    "registers {}+{}": "les registres {}+{}",
+    "bits {}+{}": "les bits {}+{}",
+    "writing {} registers from {}": "l'écriture de {} registres à partir de {}",
+    "writing coil {}": "l'écriture de la bobine {}",
     "unit {} on {}: {}": "unité {} sur {} : {}",
     "unit {} answers already: two meters of one number would both be lost": "l'unité {} répond déjà : deux compteurs du même numéro seraient perdus tous deux",
     "unit {} does not answer as a known meter": "l'unité {} ne répond pas comme un compteur connu",

@@ -4,15 +4,17 @@ import ast
 import importlib.util
 import string
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from chargepoint.connectors import KINDS
 from chargepoint.console import console, pages, updating
 from chargepoint.console.french import FRENCH
+from chargepoint.console.language import Language
 from chargepoint.console.session import KEYS
 from chargepoint.faults import FAULTS
-from chargepoint.station.api import ConnectorStatus
+from chargepoint.station.api import ConnectorStatus, StopReason
 
 ROOM = Path(console.__file__).parent
 
@@ -20,7 +22,7 @@ ROOM = Path(console.__file__).parent
 def said() -> set[str]:
     """What the console's code says in English: arguments of `t`, of commands, and of errors that are translated."""
     found: set[str] = {status.value for status in ConnectorStatus} | {"raised", "cleared", "audit", *KEYS}
-    found |= {*KINDS.values()}
+    found |= {*KINDS.values(), *(reason.value for reason in StopReason)}
     found |= {*pages.LABELS.values(), *updating.STEPS.values()}
     for file in ROOM.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
@@ -81,3 +83,9 @@ def test_every_command_is_in_the_documentation() -> None:
     text = (Path(__file__).parents[2] / "docs" / "console.md").read_text()
     for command in console.COMMANDS:
         assert f"`{command.name}" in text, command.name
+
+
+def test_why_a_session_ended_is_told_in_words_and_what_nobody_knows_stays() -> None:
+    french = SimpleNamespace(t=Language("fr"))
+    assert pages._ended_by(french, "EVDisconnected") == "véhicule débranché"  # type: ignore[arg-type]
+    assert pages._ended_by(french, "{x}\x1b[2J") == "{x}\\x1b[2J"  # type: ignore[arg-type]

@@ -63,7 +63,11 @@ def test_the_package_brings_units_users_pages_and_rules(packages: dict[str, Path
     names = [line.split()[5] for line in contents(packages["1.0.0"])]
     for wanted in (
         *("./lib/systemd/system/chargepoint-evse.service", "./lib/systemd/system/chargepoint.target"),
-        *("./lib/systemd/system/chargepoint-update.path", "./lib/systemd/system/chargepoint-console@.service"),
+        *(
+            "./lib/systemd/system/chargepoint-update.path",
+            "./lib/systemd/system/chargepoint-errands.path",
+            "./lib/systemd/system/chargepoint-console@.service",
+        ),
         *("./usr/lib/sysusers.d/chargepoint.conf", "./usr/lib/tmpfiles.d/chargepoint.conf"),
         *("./lib/udev/rules.d/60-chargepoint.rules", "./usr/lib/chargepoint/pilots-safe"),
         *("./usr/share/man/man1/chargepoint.1", "./usr/share/bash-completion/completions/chargepoint"),

@@ -61,6 +61,7 @@ def test_systemd_finds_nothing_to_say_about_the_units(tmp_path: Path) -> None:
             (tmp_path / source.name).write_text(text, encoding="utf-8")
     names = [str(tmp_path / name) for name in ("chargepoint.target", "chargepoint-evse.service")]
     names += [str(tmp_path / name) for name in ("chargepoint-station.service", "chargepoint-safe@x.service")]
+    names += [str(tmp_path / name) for name in ("chargepoint-update.service", "chargepoint-errands.service")]
     shutil.copy(tmp_path / "chargepoint-safe@.service", tmp_path / "chargepoint-safe@x.service")
     said = analyze("verify", "--man=no", *names)
     ours = [line for line in said.splitlines() if "chargepoint" in line]
@@ -123,3 +124,17 @@ def test_the_pwm_that_may_be_written_is_the_one_the_program_looks_for() -> None:
     paths = " ".join(options("chargepoint-evse.service")["ReadWritePaths"])
     for device in PWM_DEVICES[:2]:
         assert device.device in paths
+
+
+def test_the_errands_of_the_console_are_what_the_unit_waits_for_and_may_take_away(tmp_path: Path) -> None:
+    from chargepoint.update.errands import MOUNT, RESTART, Errands
+
+    glob = Path(options("chargepoint-errands.path")["PathExistsGlob"][0])
+    service = options("chargepoint-errands.service")
+    errands = Errands(tmp_path)
+    for name in (MOUNT, RESTART):
+        errands.ask(name)
+    assert len(list((tmp_path / glob.parent.name).glob(glob.name))) == 2
+    assert service["ReadWritePaths"] == [str(glob.parent)] == ["/var/lib/chargepoint/update"]
+    assert str(glob.parent) in " ".join(options("chargepoint-console@.service")["ReadWritePaths"])
+    assert "PrivateDevices" not in service  # systemd-mount looks for the stick's node

@@ -10,6 +10,7 @@ import pytest
 from station_harness import Harness, station
 
 from chargepoint.config import OcppSection
+from chargepoint.console.session import KEYS
 from chargepoint.jsonrpc import Client, RpcError
 from chargepoint.station.control import SOCKET_NAME, Control
 
@@ -138,6 +139,28 @@ def test_commands_at_a_connector_reach_that_one_alone(tmp_path: Path) -> None:
 
     meter = {"model": "eastron-sdm630", "unit": 1}
     play(tmp_path, body, evse=[{"id": 1, "max_current": 32, "meter": meter, "domestic": {"max_current": 10}}])
+
+
+def test_every_name_in_what_the_console_lists_has_a_word_in_every_language(tmp_path: Path) -> None:
+    async def body(h: Harness, client: Client) -> None:
+        await h.charge()
+        h.advance(1)
+        status = await client.call("status")
+        readers = [{key: reader[key] for key in reader if key != "last"} for reader in await client.call("readers")]
+        shown = [await client.call("meters"), readers, status["ocpp"], status["supply"]]
+        assert names(shown) - set(KEYS) == set()
+
+    play(tmp_path, body, tic={}, building_meter={"model": "eastron-sdm630", "unit": 9})
+
+
+def names(value: Any) -> set[str]:
+    match value:
+        case dict():
+            return set(value).union(*map(names, value.values()))
+        case list():
+            return set().union(*map(names, value))
+        case _:
+            return set()
 
 
 def test_a_damaged_journal_is_acknowledged_at_evse_0(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from chargepoint.console.picture import Event, Picture, Series, Track
 from chargepoint.console.rpc import Refused, Unreachable
 from chargepoint.console.session import Lines, Session, Usage
 from chargepoint.journal.tracks import Sample
+from chargepoint.station.api import StopReason
 from chargepoint.text import clean, mask, table
 
 Timed = Sequence[tuple[float, Sample]]
@@ -43,7 +44,7 @@ def sessions(session: Session, words: list[str]) -> Lines:
     rows = [[session.t(word) for word in ("number", "point", "begun", "minutes", "Wh", "badge", "ended by")]]
     for entry in session.borne.sessions(count):
         minutes = "?" if entry["seconds"] is None else f"{entry['seconds'] / 60:.0f}"
-        reason = session.t("charging") if entry["open"] else clean(entry["reason"])
+        reason = session.t("charging") if entry["open"] else _ended_by(session, entry["reason"])
         rows.append(
             [
                 str(entry["tx"]),
@@ -58,12 +59,18 @@ def sessions(session: Session, words: list[str]) -> Lines:
     return table(rows) if len(rows) > 1 else [session.t("No session yet.")]
 
 
+def _ended_by(session: Session, reason: str) -> str:
+    """OCPP's word for why a session ended, in the person's language; what another version wrote stays as it is."""
+    return session.t(reason) if reason in list(StopReason) else clean(reason)
+
+
 def _one_session(session: Session, words: list[str]) -> Lines:
     number = int(session.number(words, 1, 0, 1, 10**9)) if len(words) > 1 else 0
     entry = next((entry for entry in session.borne.sessions(100_000) if entry["tx"] == number), None)
     if entry is None:
         raise Usage(session.t("There is no session of that number; `sessions` lists them."))
     entry["seconds"] = "?" if entry["seconds"] is None else f"{entry['seconds']:.0f}"
+    entry["reason"] = _ended_by(session, entry["reason"])
     entry["open"] = session.t("yes") if entry["open"] else session.t("no")
     told = {key: mask(value) if key == "token" else clean(value) for key, value in entry.items()}
     lines = table([[session.t(label), told[key]] for key, label in LABELS.items()])

@@ -147,8 +147,29 @@ KEYS = (
     "leaves",
     "others",
     "evse",
+    "id",
+    "url",
+    "energy_wh",
+    "export_wh",
+    "power_w",
+    "power_phases_w",
+    "power_factor",
+    "voltage_v",
+    "current_a",
+    "frequency_hz",
+    "contacts",
+    "for_s",
+    "tic",
+    "building-meter",
+    "ladder",
+    "rung",
+    "away",
+    "taken",
+    "modem-reset",
+    "modem-power",
+    "reboot",
 )
-"""Names in the station's answers that have a word of their own in every language; the others are shown as they are."""
+"""Names in the station's answers, each with a word of its own in every language."""
 
 
 def tree(value: Any, t: Language, indent: str = "") -> Iterator[str]:
