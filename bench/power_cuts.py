@@ -60,6 +60,9 @@ ARRIVE = ("plug", "badge")
 LEAVE = ("badge", "unplug")
 KEPT_KEY = "MinimumStatusDuration"
 """A setting the operator changes during the cuts (0 or 1 s): what was answered must be there afterwards."""
+BENCH_ERRORS = (AssertionError, OSError, RpcError, TimeoutError, LookupError, CallFailed, ConnectionClosed)
+"""How a campaign on one borne may fail to come to its end: something did not happen in time, or a call met a borne that
+had just been killed."""
 SETTLE_S = 5.0
 """After the last restart: what was open is taken up again, or closed, before anyone asks."""
 
@@ -370,7 +373,7 @@ async def many(ledger: Ledger, cuts: int, seed: int, bornes: int, end: float) ->
             mine = next(seeds)
             try:
                 account = await campaign(share, mine)
-            except (AssertionError, OSError, RpcError, TimeoutError) as error:
+            except BENCH_ERRORS as error:  # its own account alone is spoilt, and says so
                 account = Account(mine, stuck=1, notes=[f"the campaign did not end: {error!r}"])
             under_way -= share
             ledger.add(account)
