@@ -510,6 +510,53 @@ def test_a_refused_token_gets_no_energy_after_a_restart_either(tmp_path: Path) -
     play(tmp_path, after, settings, time=time, prepare=plugged)
 
 
+def test_a_point_whose_transaction_waits_for_its_car_after_a_restart_is_not_told_as_available(tmp_path: Path) -> None:
+    time = FakeTime()
+
+    async def body(h: Harness) -> None:
+        await h.charge()
+
+    def plugged(h: Harness) -> None:
+        h.link.cars[1].plugged = h.link.cars[1].connected = True
+        h.link.cars[1].count = 1
+        h.link.boot = "boot-2"  # is believed after half a second
+
+    async def after(h: Harness) -> None:
+        h.station.tick()
+        assert h.station.points[1].pending is not None
+        assert h.station.status_of(1).status.value == "SuspendedEVSE"
+        h.advance(1)
+        await h.until_status("Charging")
+        assert h.backend.statuses(1)[0] == "SuspendedEVSE" and "Available" not in h.backend.statuses(1)
+
+    async def gone(h: Harness) -> None:
+        await h.until_status("Available")
+        assert (await h.entries())[-1].payload["reason"] == "PowerLoss"
+
+    play(tmp_path, body, time=time)
+    time.mono += 5
+    play(tmp_path, after, time=time, prepare=plugged)
+    play(tmp_path, gone, time=time)
+
+
+def test_a_fault_that_clears_while_its_session_ends_tells_no_finishing_before_the_end(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.link.stuck = True
+        h.fault(1, "emergency-stop")
+        h.advance(1)
+        await h.until_state("stopping")
+        h.fault(1, "emergency-stop", on=False)
+        h.advance(1)
+        assert h.status() == "SuspendedEVSE" and await h.kinds() == ["started"]
+        h.link.stuck = False
+        h.link.obey(1)
+        await h.until_status("Finishing")
+        assert await h.kinds() == ["started", "ended"]
+
+    play(tmp_path, body, Settings(sample_interval_s=0))
+
+
 @pytest.mark.parametrize("stop", [True, False])
 def test_a_token_refused_while_its_transaction_waits_for_its_car_gets_no_energy(tmp_path: Path, stop: bool) -> None:
     time = FakeTime()

@@ -451,6 +451,8 @@ class Point:
             return ConnectorStatus.UNAVAILABLE
         if not faulted and operative and self.beside(connector.number):
             return connector.aside(self.reservation is not None)
+        if not faulted and self.pending is not None and self.pending.connector == connector.number:
+            return ConnectorStatus.SUSPENDED_EVSE  # its transaction is open, whatever becomes of it
         return status.derive(
             self.session,
             self.report,

@@ -36,15 +36,15 @@ def derive(
         if session.connector == DOMESTIC:
             return _without_pilot(report, permitted, before, begun_for_s, drawn_a)
         return _running(report, permitted, before, begun_for_s)
-    if state == "stopping" and before is not ConnectorStatus.FAULTED:
-        return before
+    if state == "stopping":  # a fault may have cleared meanwhile: the transaction is still open
+        return ConnectorStatus.SUSPENDED_EVSE if before is ConnectorStatus.FAULTED else before
     if state == "starting":
         return ConnectorStatus.PREPARING
     if not operative:
         return ConnectorStatus.UNAVAILABLE
     if state in ("waiting_auth", "waiting_car"):
         return ConnectorStatus.PREPARING
-    if state in ("finished", "stopping"):
+    if state == "finished":
         return ConnectorStatus.FINISHING
     return ConnectorStatus.RESERVED if reserved else ConnectorStatus.AVAILABLE
 
