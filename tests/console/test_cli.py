@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from chargepoint.config_check import load
+from chargepoint.console import status
 from chargepoint.console.cli import main
 
 CONFIG = """\
@@ -129,3 +130,24 @@ def test_a_simulated_borne_that_runs_already_is_told_in_a_sentence(
         first.listen()
         assert main(["sim", "serve", "-c", config]) == 1
     assert "another process already listens here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [(["1"], (1, None)), (["1.2"], (1, 2)), (["1", "--connector", "2"], (1, 2)), (["1.2", "--connector", "1"], (1, 2))],
+)
+def test_why_takes_a_point_or_one_of_its_connectors(
+    config: str, monkeypatch: pytest.MonkeyPatch, words: list[str], asked: tuple[int, int | None]
+) -> None:
+    told: list[tuple[int, int | None]] = []
+    monkeypatch.setattr(status, "why", lambda config, evse, lang, connector: told.append((evse, connector)) or 0)
+    assert main(["why", *words, "-c", config]) == 0
+    assert told == [asked]
+
+
+@pytest.mark.parametrize("word", ["one", "1.", ".2", "1.x", "1.2.3", "-1"])
+def test_why_refuses_what_is_no_place(config: str, word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["why", "-c", config, word])
+    assert end.value.code == 2
+    assert "usage" in capsys.readouterr().err

@@ -1,6 +1,8 @@
 """A point may have two connectors: the console's commands name one as POINT.CONNECTOR, or say why they cannot."""
 
+import contextlib
 import io
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,9 @@ from chargepoint.console.console import execute
 from chargepoint.console.language import Language
 from chargepoint.console.session import Session
 from chargepoint.console.terminal import Terminal
+from chargepoint.journal import transactions
+from chargepoint.journal.journal import FILE_NAME, migrate
+from chargepoint.journal.stamp import Stamp
 
 CONFIG = """
 [station]
@@ -156,3 +161,16 @@ def test_a_plug_in_the_other_socket_refuses_the_tests_of_the_point(session: Sess
     station.points[0] = point(1, connector(1), connector(2, plugged=True))
     assert "a plug is in the socket: unplug first" in said(session, "test rcd 1")
     assert station.told("self_test") == []
+
+
+def test_a_session_at_the_domestic_socket_is_listed_as_commands_name_it(session: Session) -> None:
+    state = session.config.station.state_dir
+    state.mkdir()
+    with contextlib.closing(sqlite3.connect(state / FILE_NAME)) as db:
+        migrate(db)
+        for number in (1, 2):
+            transactions.begin(db, 1, number, "TAG", None, None, "car", Stamp(1, 1.0, 1_800_000_000.0), 10)
+        db.commit()
+    rows = [line.split() for line in said(session, "sessions").splitlines()]
+    assert [(row[0], row[1]) for row in rows[1:]] == [("2", "1.2"), ("1", "1")]
+    assert ["point", "1.2"] in [line.split() for line in said(session, "sessions show 2").splitlines()]

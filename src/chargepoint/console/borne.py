@@ -118,7 +118,7 @@ class Borne:
         """The newest transactions, newest first. Raises JournalUnreadable."""
         with self.journal() as db:
             rows = db.execute(
-                "SELECT tx, evse, token, start_boot, start_mono, start_utc, last_boot, last_mono, last_utc,"
+                "SELECT tx, evse, connector, token, start_boot, start_mono, start_utc, last_boot, last_mono, last_utc,"
                 " meter_start_wh, last_wh, ended, reason, backend_id FROM tx ORDER BY tx DESC LIMIT ?",
                 (count,),
             ).fetchall()
@@ -171,12 +171,14 @@ class Borne:
 
 
 def _session(db: sqlite3.Connection, row: tuple[Any, ...]) -> dict[str, Any]:
-    tx, evse, token, boot, mono, utc, last_boot, last_mono, last_utc, start_wh, last_wh, ended, reason, backend = row
+    tx, evse, connector, token, *at, start_wh, last_wh, ended, reason, backend = row
+    boot, mono, utc, last_boot, last_mono, last_utc = at
     began = stamp.resolve(db, Stamp(boot, mono, utc))
     ended_at = stamp.resolve(db, Stamp(last_boot, last_mono, last_utc))
     return {
         "tx": tx,
         "evse": evse,
+        "connector": connector,
         "token": token,
         "began": when(began),
         "seconds": max(0.0, ended_at - began) if began is not None and ended_at is not None else None,

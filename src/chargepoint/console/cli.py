@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     status = add("status", _status, "show every point, who limits it, faults, backend, queue and clock")
     status.add_argument("--json", action="store_true", help="as JSON, for programs")
     why = add("why", _why, "say in one sentence why a point is, or is not, charging")
-    why.add_argument("evse", type=int, metavar="EVSE", help="number of the point")
+    why.add_argument("place", type=_place, metavar="EVSE", help="number of the point, or 1.2 for its connector 2")
     why.add_argument("--connector", type=int, metavar="N", help="1: Type 2, 2: domestic; without: the one in use")
     why.add_argument("--lang", choices=("en", "fr"), help="language, when not the configured one")
     add("console", _console, "open the technician's console on this terminal")
@@ -73,6 +73,14 @@ def _parser() -> argparse.ArgumentParser:
     demo = add("demo", _demo, "show one whole charge of two cars on a simulated borne of its own")
     demo.add_argument("--svg", type=Path, metavar="FILE", help="where to write the picture of the session")
     return parser
+
+
+def _place(text: str) -> tuple[int, int | None]:
+    """A point, and its connector where one is named: `1`, `1.2`."""
+    evse, dot, connector = text.partition(".")
+    if not (evse.isdecimal() and (connector.isdecimal() or not dot)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no point, like 1, and no connector of one, like 1.2")
+    return int(evse), int(connector) if dot else None
 
 
 def _add_config(parser: argparse.ArgumentParser, default: object) -> None:
@@ -223,7 +231,9 @@ def _status(config: Config, arguments: argparse.Namespace) -> int:
 def _why(config: Config, arguments: argparse.Namespace) -> int:
     from chargepoint.console import status
 
-    return status.why(config, arguments.evse, arguments.lang or config.station.language, arguments.connector)
+    evse, named = arguments.place
+    connector = arguments.connector if named is None else named
+    return status.why(config, evse, arguments.lang or config.station.language, connector)
 
 
 @_with_config

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from chargepoint.connectors import TYPE_2
 from chargepoint.console.drawing import SUFFIXES, can_png
 from chargepoint.console.picture import Event, Picture, Series, Track
 from chargepoint.console.rpc import Refused, Unreachable
@@ -22,7 +23,7 @@ PILOT_V: Final = {"A": 12.0, "B": 9.0, "C": 6.0, "D": 3.0, "E": 0.0, "F": -12.0}
 """The positive level of each state (IEC 61851-1, Table A.2); F is steady."""
 LABELS: Final = {
     "tx": "number",
-    "evse": "point",
+    "place": "point",
     "token": "badge",
     "began": "begun",
     "seconds": "seconds",
@@ -48,7 +49,7 @@ def sessions(session: Session, words: list[str]) -> Lines:
         rows.append(
             [
                 str(entry["tx"]),
-                str(entry["evse"]),
+                _place(entry),
                 entry["began"],
                 minutes,
                 str(entry["wh"]),
@@ -57,6 +58,11 @@ def sessions(session: Session, words: list[str]) -> Lines:
             ]
         )
     return table(rows) if len(rows) > 1 else [session.t("No session yet.")]
+
+
+def _place(entry: dict[str, Any]) -> str:
+    """The point; with its connector where that is not the Type 2 one, as commands take it."""
+    return str(entry["evse"]) if entry["connector"] == TYPE_2 else f"{entry['evse']}.{entry['connector']}"
 
 
 def _ended_by(session: Session, reason: str) -> str:
@@ -72,6 +78,7 @@ def _one_session(session: Session, words: list[str]) -> Lines:
     entry["seconds"] = "?" if entry["seconds"] is None else f"{entry['seconds']:.0f}"
     entry["reason"] = _ended_by(session, entry["reason"])
     entry["open"] = session.t("yes") if entry["open"] else session.t("no")
+    entry["place"] = _place(entry)
     told = {key: mask(value) if key == "token" else clean(value) for key, value in entry.items()}
     lines = table([[session.t(label), told[key]] for key, label in LABELS.items()])
     if words[0] == "show":
