@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+from asked_rig import Asked, person, said
 from PIL import Image
 
 from chargepoint.console import drawing
@@ -98,3 +99,12 @@ def test_a_pillow_without_a_font_of_its_own_needs_one_of_the_system(monkeypatch:
     assert drawing.can_png()
     monkeypatch.setattr("PIL.ImageFont.load_default", before_10_1)
     assert not drawing.can_png()
+
+
+def test_a_png_that_cannot_be_written_is_refused_before_anything_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    session = person(tmp_path, Asked())
+    assert "A PNG needs the packages python3-pil" in said(session, f"trace 1 3600 {tmp_path}/a.png")
+    assert list(tmp_path.glob("a.*")) == []
