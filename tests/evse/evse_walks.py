@@ -84,7 +84,9 @@ ALPHABETS: dict[str, Alphabet] = {
     "temperature": Alphabet(
         {"pilot": ("A", "B", "C"), "temperature_c": (20.0, 66.0, 69.0, 72.0, -200.0)}, (PERMIT,), TETHERED, STILL
     ),
-    "self-tests": Alphabet({"plug": READY, "rcd": BOTH}, (PERMIT, ACKNOWLEDGE, *REQUESTS), {}, PACED - TESTS),
+    "self-tests": Alphabet(
+        {"pilot": ("A", "C"), "rcd": BOTH}, (PERMIT, ACKNOWLEDGE, *REQUESTS[::2]), TETHERED, PACED - TESTS
+    ),
     "lock's self-test": Alphabet({"plug": READY, "lock": ("closed", "open")}, (PERMIT, REQUESTS[1]), {}, PACED - TESTS),
     "domestic socket": Alphabet(
         {"pilot": ("A", "C"), "domestic_plug": BOTH, "domestic_contact": BOTH, "contact": ONE_CONTACT},

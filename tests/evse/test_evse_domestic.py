@@ -378,3 +378,13 @@ def test_a_socket_waits_for_the_front_end_to_settle_at_the_start() -> None:
     assert told(rig).waiting == "board"  # type: ignore[attr-defined]
     rig.until(lambda: rig.out.rcd_test, 2.0)
     assert told(rig).waiting == "self-test"  # type: ignore[attr-defined]
+
+
+def test_a_lease_that_ran_out_is_no_fault_any_more_when_the_plug_is_gone() -> None:
+    rig = live().silence()
+    rig.until(lambda: "lease-ended" in rig.faults, 11.0)
+    rig.run(5.0)
+    assert rig.faults == {"lease-ended"}
+    rig.world.domestic_plug = False
+    rig.run(1.0)
+    assert rig.faults == set()

@@ -186,3 +186,27 @@ def test_a_point_is_not_calm_while_somebody_holds_or_asks_for_anything() -> None
         assert rig.point._calm_until < 0.0
         rig.unplug().permit(allowed=False).run(10.0)
         assert rig.point._calm_until > rig.now
+
+
+def test_a_self_test_that_fails_on_a_sound_point_is_a_fault_until_it_passes_a_minute_later() -> None:
+    rig = Rig().run(10.0)
+    assert rig.point.request_self_test("contactor") == ""
+    rig.step()
+    rig.world.welded = True
+    rig.step()
+    rig.world.welded = False
+    rig.run(1.0)
+    assert rig.faults == {"self-test-failed"}
+    rig.run(55.0)
+    assert rig.faults == {"self-test-failed"}
+    rig.run(10.0)
+    assert rig.faults == set()
+
+
+def test_a_contactor_that_does_not_close_is_not_called_the_domestic_sockets() -> None:
+    for config in ({}, {"domestic": True}):
+        rig = Rig(**config).run(4.0)
+        rig.world.contactor_follows = False
+        rig.permit().plug(pilot="C")
+        rig.until(lambda rig=rig: "contactor-stuck-open" in rig.faults, 20.0)
+        assert rig.point.faults.active["contactor-stuck-open"].detail.startswith("mirror contact open")
