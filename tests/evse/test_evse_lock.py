@@ -153,3 +153,15 @@ def test_a_reading_close_to_the_last_one_beyond_a_bound_is_another_coding() -> N
         assert watch.coding is Proximity.CABLE_20
         assert [watch.step(beyond, 0.1), watch.step(beyond, 0.1)] == [False, True]
         assert watch.coding is after
+
+
+def test_a_lock_that_failed_and_is_wanted_anew_tries_again_without_having_been_open() -> None:
+    lock = Lock(1, MotorArbiter())
+    now = 0.0
+    while lock.failed is not LockDrive.CLOSE:
+        lock.step(now, True, True, False, False)
+        now += 0.1
+        assert now < 20.0
+    assert lock.step(now, True, True, False, False) is LockDrive.OFF
+    lock.step(now, False, False, False, False)
+    assert lock.step(now, True, True, False, False) is LockDrive.CLOSE
