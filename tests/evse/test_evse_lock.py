@@ -1,5 +1,7 @@
 """The lock and its arbiter alone: every try, pause and refusal."""
 
+import pytest
+
 from chargepoint.board.types import LockDrive
 from chargepoint.evse.lock import Lock, MotorArbiter
 from chargepoint.evse.pilot import DiodeCheck, PilotFilter
@@ -45,6 +47,14 @@ def test_three_tries_to_close_with_the_bolt_drawn_back_between_them() -> None:
     bench.opened = False  # neither end is reached
     assert [drive for _, drive in bench.run(12.0, True)] == [CLOSE, OFF, OPEN, OFF] * 2 + [CLOSE, OFF]
     assert bench.lock.failed is CLOSE
+
+
+def test_the_bolt_has_a_second_to_be_drawn_back() -> None:
+    bench = Bench()
+    bench.opened = False
+    changes = bench.run(3.5, True)
+    assert [drive for _, drive in changes] == [CLOSE, OFF, OPEN, OFF, CLOSE]
+    assert [at for at, _ in changes] == pytest.approx([0.0, 1.0, 1.0, 2.0, 3.0], abs=0.025)
 
 
 def test_a_bolt_that_is_back_ends_the_drawing_back_early() -> None:
@@ -131,6 +141,14 @@ def test_straying_results_lead_to_the_last_of_them_but_never_to_ventilation_or_t
         first = 0.0 if last != 0.0 else 9.0
         assert [pilot.step(v, 1.0) for v in (first, between, last)] == [False, False, True]
         assert pilot.band is band
+
+
+def test_after_f_only_results_of_another_band_stray() -> None:
+    pilot = PilotFilter(0.0)
+    assert [pilot.step(6.0, 0.0), pilot.step(6.0, 0.0)] == [False, True]
+    pilot.restart()
+    assert not any(pilot.step(v, 1.0) for v in (6.0, 6.0, 6.0, 6.0, 9.0, 6.0)), "three to settle, then one stray"
+    assert pilot.step(6.0, 1.0) and pilot.band is Band.C
 
 
 def test_a_diode_counts_after_three_results_and_only_with_the_last_one_good() -> None:
