@@ -101,6 +101,14 @@ async def bench(tmp_path):
     await bench.close()
 
 
+async def until(condition):
+    for _ in range(5000):
+        if condition():
+            return
+        await asyncio.sleep(0.002)
+    raise AssertionError("it never came to it")
+
+
 def story(courier):
     return [(m.entry.kind, m.entry.tx, m.backend_id) for m in courier.carried]
 
@@ -216,6 +224,23 @@ async def test_a_record_that_cannot_be_sent_does_not_block_those_behind_it(bench
     await bench.drained()
     assert story(bench.courier)[-1] == ("started", second, None)
     assert bench.waits == []
+
+
+async def test_a_security_event_that_is_not_taken_keeps_no_transaction_waiting(bench):
+    failure = CallFailed("InternalError", "", {})
+    bench.courier.script = [failure, failure]
+    bench.sender.ready(True)
+    event = {"kind": "StartupOfTheDevice", "info": ""}
+    await bench.write(lambda db: outbox.add(db, "security", None, Stamp(1, 0, T0), event))
+    await until(lambda: bench.courier.carried)
+    await bench.begin()
+    await until(lambda: bench.courier.taken)
+    assert [kind for kind, _, _ in story(bench.courier)] == ["security", "security", "started"]
+    assert bench.waits == []
+    left = await bench.journal.read(outbox.head)
+    assert (left.kind, left.attempts, left.stamp) == ("security", 2, Stamp(1, 0, T0))
+    bench.sender.wake()
+    await bench.drained()
 
 
 async def test_a_security_event_nobody_understands_is_given_up_at_once(bench):

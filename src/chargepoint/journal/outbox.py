@@ -82,6 +82,16 @@ def attempted(db: sqlite3.Connection, seq: int) -> None:
     db.execute("UPDATE outbox SET attempts = attempts + 1 WHERE seq = ?", (seq,))
 
 
+def postpone(db: sqlite3.Connection, seq: int) -> None:
+    """As `attempted`, and behind all the others with it."""
+    kept = "kind, tx, boot, mono, utc, payload"
+    db.execute(
+        f"INSERT INTO outbox ({kept}, attempts) SELECT {kept}, attempts + 1 FROM outbox WHERE seq = ?",
+        (seq,),
+    )
+    remove(db, seq)
+
+
 def remove(db: sqlite3.Connection, seq: int) -> None:
     """The message has been taken (or is given up)."""
     db.execute("DELETE FROM outbox WHERE seq = ?", (seq,))

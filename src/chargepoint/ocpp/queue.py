@@ -113,6 +113,8 @@ class OutboxSender:
         self._asked = 1
         self._settled = 0
         """How many wakes there were before the outbox was last seen empty."""
+        self._pause_s = 0.0
+        """Before security events that were not taken are sent again; anything new ends it."""
         self._empty = asyncio.Condition()
         self.lookout = Lookout()
         """Shows that the loop lives, also while there is nothing to send, or no link."""
@@ -159,6 +161,10 @@ class OutboxSender:
                     self._settled = asked
                     self._empty.notify_all()
                 await self.lookout.wait(self._news)
+            elif self._pause_s > 0 and all(message.entry.kind == "security" for message in batch):
+                await self.lookout.wait(self._news, self._pause_s)
+                self._pause_s = 0.0
+                continue
             try:
                 for message in batch:
                     if not await self._carry(message):
@@ -242,7 +248,10 @@ class OutboxSender:
             await self._journal.write(write)
 
     async def _failed(self, message: Outgoing, attempts: int, failure: Exception) -> bool:
-        """Count a failure; True when the message is given up, else after the wait for the next attempt."""
+        """Count a failure; True when the message is given up, else after the wait for the next attempt.
+
+        A security event goes behind the others instead (True as well): no transaction waits for it.
+        """
         entry = message.entry
         hopeless = isinstance(failure, NotSendable) or (
             isinstance(failure, CallFailed) and self._courier.pointless(message, failure)
@@ -255,6 +264,10 @@ class OutboxSender:
             return True
         wait = self._policy.interval_s * attempts
         log.warning("message not taken", kind=entry.kind, tx=entry.tx, retry_in_s=wait, reason=str(failure))
+        if entry.kind == "security":
+            await self._journal.write(lambda db: outbox.postpone(db, entry.seq))
+            self._pause_s = max(self._pause_s, wait)
+            return True
         await self._journal.write(lambda db: outbox.attempted(db, entry.seq))
         await self._rest(wait)
         return False
