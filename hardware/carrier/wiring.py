@@ -58,7 +58,7 @@ def control() -> str:
         ("J_L", "load L1, N, PE", "behind the contactor", "fuse 0.5 A, 230 V: keep 8 mm away"),
         ("J_S", "supply L1", "before the contactor", "fuse 0.5 A; watches the earth"),
         ("J_RD", "12 V, ground, fault, test", "RDC-DD sensor around L1 L2 L3 N", "order of its pins: the data sheet"),
-        ("J_TE", "test coil of the RCBO", "RCBO with remote test", "where there is one"),
+        ("J_TE", "test coil of the RCBO", "RCBO with remote test", "where there is one; driven for 2 s at most"),
         ("J_LA", "24 V, red, green, blue", "lamp ring", ""),
         (
             "J20",
