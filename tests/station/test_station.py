@@ -557,6 +557,34 @@ def test_a_fault_that_clears_while_its_session_ends_tells_no_finishing_before_th
     play(tmp_path, body, Settings(sample_interval_s=0))
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_remote_stop_of_a_transaction_that_waits_for_its_car_is_obeyed(tmp_path: Path, there: bool) -> None:
+    time = FakeTime()
+
+    async def body(h: Harness) -> None:
+        await h.charge()
+        await h.station.transaction_answered(1, "77", Authorization(AuthStatus.ACCEPTED))
+
+    def prepare(h: Harness) -> None:
+        h.link.cars[1].plugged = h.link.cars[1].connected = there
+        h.link.cars[1].count = 1
+        h.link.boot = "boot-2"  # is believed after half a second
+
+    async def after(h: Harness) -> None:
+        assert h.station.points[1].pending is not None
+        stopping = asyncio.create_task(h.station.remote_stop("77"))
+        await asyncio.sleep(0.05)
+        assert not stopping.done()
+        h.advance(1)
+        assert await stopping is (Outcome.ACCEPTED if there else Outcome.REJECTED)
+        await h.until_status("Finishing" if there else "Available")
+        assert (await h.entries())[-1].payload["reason"] == ("Remote" if there else "PowerLoss")
+
+    play(tmp_path, body, time=time)
+    time.mono += 5
+    play(tmp_path, after, time=time, prepare=prepare)
+
+
 @pytest.mark.parametrize("stop", [True, False])
 def test_a_token_refused_while_its_transaction_waits_for_its_car_gets_no_energy(tmp_path: Path, stop: bool) -> None:
     time = FakeTime()

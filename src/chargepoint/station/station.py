@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -24,6 +25,8 @@ from chargepoint.station.point import Point
 log = structlog.get_logger()
 
 STOP_WAIT_S: Final = 20.0
+TAKEN_UP_S: Final = 15.0
+"""How long a remote stop waits for a transaction of before a restart to be taken up or closed."""
 UNLOCK_WAIT_S: Final = 10.0
 GOING_DOWN_S: Final = 60.0
 """A machine that was told to start anew ends this process within that time."""
@@ -70,6 +73,9 @@ class Station(StationCore):
 
     async def remote_stop(self, backend_tx_id: str) -> Outcome:
         tx = await self.journal.read(lambda db: transactions.by_backend_id(db, backend_tx_id))
+        await self._until(
+            lambda: all(p.pending is None or p.pending.tx != tx for p in self.points.values()), TAKEN_UP_S
+        )
         point = None if tx is None else next((p for p in self.points.values() if p.session.tx == tx), None)
         if point is None:
             return Outcome.REJECTED
@@ -117,12 +123,16 @@ class Station(StationCore):
 
     async def _ended(self, points: list[Point], timeout_s: float) -> bool:
         """Wait until these points have no transaction."""
+        return await self._until(lambda: not any(p.session.state in _BUSY for p in points), timeout_s)
+
+    async def _until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until it holds, but no longer than that; whether it does."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while any(p.session.state in _BUSY for p in points):
+                while not condition():
                     self._settled.clear()
                     await self._settled.wait()
-        return not any(p.session.state in _BUSY for p in points)
+        return condition()
 
     async def set_availability(
         self, evse: int, operative: bool, connector: int | None = None, for_update: bool = False
