@@ -133,6 +133,7 @@ FRENCH: Final[dict[str, str]] = {
     "exponent register {} reads {}": "le registre d'exposant {} indique {}",
     "energy register reads {} Wh": "l'index d'énergie indique {} Wh",
     "energy register went back from {} Wh to {} Wh": "l'index d'énergie a reculé de {} Wh à {} Wh",
+    "energy register jumped from {} Wh to {} Wh": "l'index d'énergie a bondi de {} Wh à {} Wh",
     "voltage of L{} reads {} V": "la tension de L{} indique {} V",
     "current of L{} reads {} A": "le courant de L{} indique {} A",
     "{} cannot be opened; is it there, and free?": "{} ne peut être ouvert : est-il branché, et libre ?",

@@ -52,13 +52,32 @@ def test_the_register_never_falls_on_less_than_three_readings(values):
     accepted = []
     for n, value in enumerate(values):
         try:
-            guard.check(value)
+            guard.check(value, float(n))
         except Implausible:
             continue
         if accepted and value < accepted[-1]:
             assert n >= 2 and values[n - 2] <= values[n - 1] <= value
         accepted.append(value)
     assert accepted[0] == values[0]
+
+
+def test_a_register_that_jumps_once_is_not_believed_and_one_that_stays_there_is():
+    guard = EnergyGuard()
+    guard.check(1_000_000, 0.0)
+    with pytest.raises(Implausible, match="jumped from 1000000 Wh to 903000000 Wh"):
+        guard.check(903_000_000, 1.0)
+    guard.check(1_000_006, 2.0)
+    for second in (3.0, 4.0):
+        with pytest.raises(Implausible):
+            guard.check(5_000_000, second)
+    guard.check(5_000_000, 5.0)
+    guard.check(5_000_006, 6.0)
+
+
+def test_a_register_that_went_on_while_nobody_read_it_is_believed_at_once():
+    guard = EnergyGuard()
+    guard.check(0, 0.0)
+    guard.check(220_000, 10 * 3600.0)
 
 
 @pytest.mark.parametrize(

@@ -212,7 +212,7 @@ class MeterBus:
             reading = without_direction(reading)
         if not meter.identified:
             await self._identify(meter, reading)
-        meter.guard.check(reading.energy_wh)
+        meter.guard.check(reading.energy_wh, reading.at)
         return reading
 
     async def _identify(self, meter: _Meter, reading: Reading) -> None:

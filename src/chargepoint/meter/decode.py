@@ -95,27 +95,36 @@ def _check(reading: Reading) -> None:
 
 
 class EnergyGuard:
-    """Lets the energy register go up at once, and down only when several readings agree that it did."""
+    """Lets the energy register go up at once as far as a point can have drawn, and elsewhere only when several readings
+    agree: a frame that noise has spoiled passes its check sum once in 65536 times, and a session must not be billed so.
+    """
 
     CONFIRMATIONS = 3
-    """Equal or rising readings below the last good one before they are believed (meter replaced or reset)."""
+    """Equal or rising readings out of line with the last good one before they are believed (meter replaced, reset)."""
+    JUMP_WH, POWER_W = 10_000, 100_000
+    """A rise of so much is in line at any time; and what so much power has added since the last good reading."""
 
     def __init__(self) -> None:
         self._last: int | None = None
-        self._lower: list[int] = []
+        self._last_at = 0.0
+        self._odd: list[int] = []
 
-    def check(self, energy_wh: int) -> None:
-        """Accept a register or raise Implausible; an accepted one is the next one's lower bound."""
-        if self._last is None or energy_wh >= self._last:
-            self._accept(energy_wh)
+    def check(self, energy_wh: int, at: float) -> None:
+        """Accept a register read at `at` (monotonic, s), the bound of the next one, or raise Implausible."""
+        rise = self.JUMP_WH + self.POWER_W * (at - self._last_at) / 3600
+        if self._last is None or self._last <= energy_wh <= self._last + rise:
+            self._accept(energy_wh, at)
             return
-        if self._lower and energy_wh < self._lower[-1]:
-            self._lower.clear()
-        self._lower.append(energy_wh)
-        if len(self._lower) < self.CONFIRMATIONS:
+        if self._odd and not self._odd[-1] <= energy_wh <= self._odd[-1] + rise:
+            self._odd.clear()
+        self._odd.append(energy_wh)
+        if len(self._odd) >= self.CONFIRMATIONS:
+            self._accept(energy_wh, at)
+        elif energy_wh < self._last:
             raise Implausible(f"energy register went back from {self._last} Wh to {energy_wh} Wh")
-        self._accept(energy_wh)
+        else:
+            raise Implausible(f"energy register jumped from {self._last} Wh to {energy_wh} Wh")
 
-    def _accept(self, energy_wh: int) -> None:
-        self._last = energy_wh
-        self._lower.clear()
+    def _accept(self, energy_wh: int, at: float) -> None:
+        self._last, self._last_at = energy_wh, at
+        self._odd.clear()
