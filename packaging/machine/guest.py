@@ -14,7 +14,7 @@ from image import HERE, Image, run
 
 CENTRAL = "10.0.2.100:9000"
 """Where the machine finds the central system: qemu hands each connection over to this machine's loopback."""
-START_S = 240.0
+START_S = 420.0
 """Emulated, and beside other work."""
 
 
@@ -70,7 +70,7 @@ class Machine:
             *("-drive", f"if=none,id=disk,file={self.disk}", "-device", "virtio-blk-pci,drive=disk"),
             *("-drive", f"if=none,id=stick,format=raw,readonly=on,file={self.stick}"),
             *("-device", "virtio-blk-pci,drive=stick", "-device", "virtio-rng-pci"),
-            *("-drive", f"if=none,id=data,format=raw,file={self.data}", "-device", "virtio-blk-pci,drive=data"),
+            *("-drive", f"if=none,id=data,file={self.data}", "-device", "virtio-blk-pci,drive=data"),
             # The machine sees nothing but the central system.
             *("-netdev", f"user,id=net,restrict=on,guestfwd=tcp:{CENTRAL}-cmd:{relay}"),
             *("-device", "virtio-net-pci,netdev=net,romfile=", "-device", "virtio-serial-pci"),
@@ -152,8 +152,31 @@ class Machine:
 
 def new_disk(image: Image, disk: Path) -> None:
     """A blank card: what is written to it does not reach the image."""
-    create = ("create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", image.disk, disk)
-    subprocess.run(["qemu-img", *map(str, create)], check=True)
+    _qemu_img("create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", image.disk, disk)
+
+
+def new_data(disk: Path, size: str) -> None:
+    """An empty disk."""
+    _qemu_img("create", "-q", "-f", "qcow2", disk, size)
+
+
+def mark(name: str, *disks: Path) -> None:
+    """Keep the disks as they are, under a name; a mark of that name is made anew."""
+    for disk in disks:
+        marks = subprocess.run(["qemu-img", "snapshot", "-l", str(disk)], capture_output=True, text=True, check=True)
+        if name in marks.stdout.split():
+            _qemu_img("snapshot", "-d", name, disk)
+        _qemu_img("snapshot", "-c", name, disk)
+
+
+def back(name: str, *disks: Path) -> None:
+    """The disks as they were at that mark. Raises ImageError when there is none."""
+    for disk in disks:
+        _qemu_img("snapshot", "-a", name, disk)
+
+
+def _qemu_img(*words: str | Path) -> None:
+    run("qemu-img", *words)
 
 
 def make_stick(folder: Path, stick: Path) -> None:

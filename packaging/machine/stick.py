@@ -61,7 +61,9 @@ for word in $(cat /proc/cmdline); do
   esac
 done
 """
-SHARED_WIRES = "[Service]\nUMask=0007\n"
+SHARED_WIRES = "[Service]\nUMask=0007\nTimeoutStartSec=120\nWatchdogSec=10\n"
+"""The wires are one file of two users; and an emulated processor is ten times slower than a real one."""
+SLOW = "[Service]\nTimeoutStartSec=300\nWatchdogSec=120\n"
 
 
 def fill(folder: Path, suite: str) -> None:
@@ -84,6 +86,7 @@ def fill(folder: Path, suite: str) -> None:
     (folder / "proof-sim.service").write_text(SIM_UNIT)
     (folder / "proof-electrons").write_text(ELECTRONS)
     (folder / "simulated.conf").write_text(SHARED_WIRES)
+    (folder / "emulated.conf").write_text(SLOW)
 
 
 def _chargepoint(*words: str) -> None:
