@@ -352,6 +352,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.again and not (arguments.keep and hasattr(Proof, arguments.again)):
         parser.error("--again needs --keep FOLDER of an earlier run, and the name of a claim")
+    if not arguments.again and arguments.keep and (arguments.keep / "stick").exists():
+        parser.error(f"{arguments.keep} has an earlier run; name a new folder, or go on with --again CLAIM")
     why = image.missing()
     if why:
         print(f"skipped: {why}")
