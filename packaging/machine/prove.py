@@ -21,15 +21,17 @@ from pathlib import Path
 import guest
 import image
 import stick
-from guest import Machine, MachineError
+from guest import PATIENCE_S, Machine, MachineError
 from image import ImageError
 
 from chargepoint.sim.central_system import CentralSystem, Transaction
 
 COUNT = """/usr/bin/python3 -c 'import sqlite3; db = sqlite3.connect("/var/lib/chargepoint/chargepoint.db")
 print(db.execute("SELECT count(*) FROM tx").fetchone()[0])'"""
-PATIENCE_S = 480.0
-"""For each thing that is waited for: the machine is emulated, and there may be other work."""
+CLOSED: tuple[str, dict[str, object]] = ("wait", {"evse": 1, "contactor": True, "timeout": 180})
+"""Until the contactor of point 1 is closed."""
+LONG_S = 1200.0
+"""For what unpacks and compiles a version, or waits for its trial."""
 SPEED = 60
 """How much faster energy accumulates than in real life."""
 
@@ -89,25 +91,25 @@ class Proof:
     async def begin(self, m: Machine) -> Transaction:
         """A car comes and somebody shows a badge."""
         known = len(self.central.transactions)
-        await m.do(f"chargepoint sim speed {SPEED} && chargepoint sim plug 1 && chargepoint sim badge {stick.BADGE}")
+        await m.call("sim.sock", ("speed", {"factor": SPEED}), ("plug", {"evse": 1}), ("badge", {"uid": stick.BADGE}))
         await self.central.wait_until(lambda: len(self.central.transactions) > known, PATIENCE_S)
-        await m.do("chargepoint sim wait 1 --contactor true --timeout 180", 240)
+        await m.call("sim.sock", CLOSED)
         transaction = self.central.transactions[-1]
         await self.central.wait_until(lambda: len(transaction.meter_values) >= 2, PATIENCE_S)
         return transaction
 
     async def register(self, m: Machine) -> float:
         """Wh, as the meter itself has it."""
-        shown = json.loads(await m.do("chargepoint sim show"))
+        shown = await m.call("sim.sock", ("show", {}))
         self.energy = float(shown["evses"][0]["energy"])
         return self.energy
 
     async def end(self, m: Machine, transaction: Transaction) -> None:
-        await m.do(f"chargepoint sim badge {stick.BADGE}")
+        await m.call("sim.sock", ("badge", {"uid": stick.BADGE}))
         await self.central.wait_until(lambda: transaction.meter_stop is not None, PATIENCE_S)
         bill, register = transaction.meter_stop, await self.register(m)
         expect(bill is not None and abs(bill - register) <= 1, f"billed to {bill} Wh; the register is {register}")
-        await m.do("chargepoint sim unplug 1")
+        await m.call("sim.sock", ("unplug", {"evse": 1}))
 
     async def version(self, m: Machine) -> str:
         return str((await m.status()).get("version", ""))
@@ -118,7 +120,7 @@ class Proof:
         async with self.machine() as m:
             self.starts.append(m.up_after_s)
             await m.do("mkdir -p /media/usb && mount -o ro /dev/vdb /media/usb")
-            await m.do(f"dpkg -i /media/usb/{stick.FIRST}.deb", 300)
+            await m.do(f"dpkg -i /media/usb/{stick.FIRST}.deb", LONG_S)
             said = await m.do("chargepoint --version; systemctl is-enabled chargepoint.target")
             expect(stick.FIRST in said and "enabled" in said, said)
             await m.do("sync")
@@ -157,7 +159,7 @@ class Proof:
         async with self.machine("proof.car=1") as m:
             self.starts.append(m.up_after_s)
             await self.connected(m)
-            await m.do(f"chargepoint sim speed {SPEED} && chargepoint sim wait 1 --contactor true --timeout 180", 240)
+            await m.call("sim.sock", ("speed", {"factor": SPEED}), CLOSED)
             known = len(self.central.transactions)
             expect(self.central.transactions[-1] is transaction, "the session began anew")
             await self.end(m, transaction)
@@ -179,7 +181,7 @@ class Proof:
         async with self.machine() as m:
             await self.connected(m)
             await m.do("mount -o ro /dev/vdb /media/usb")
-            said = await m.do(f"chargepoint update install /media/usb/{stick.BETTER}.bundle", 500)
+            said = await m.do(f"chargepoint update install /media/usb/{stick.BETTER}.bundle", LONG_S)
             expect("is well and stays" in said, said)
             expect(await self.version(m) == stick.BETTER, "the station is another version")
             await self.end(m, await self.begin(m))
@@ -204,14 +206,14 @@ class Proof:
         async with self.machine() as m:
             await self.connected(m)
             await m.do("mount -o ro /dev/vdb /media/usb")
-            status, said = await m.attempt(f"chargepoint update install /media/usb/{stick.BROKEN}.bundle", 700)
+            status, said = await m.attempt(f"chargepoint update install /media/usb/{stick.BROKEN}.bundle", LONG_S)
             expect(status == 1 and f"back to {stick.BETTER}" in said, f"{status} {said}")
             await self.connected(m)
             expect(await self.version(m) == stick.BETTER, "another version runs")
             await self.end(m, await self.begin(m))
             await m.do("sync")
 
-    async def a_read_only_root_keeps_journal_and_versions_on_its_data_partition(self) -> None:
+    async def journal_versions_and_configuration_move_to_a_data_partition(self) -> None:
         async with self.machine() as m:
             await m.do("systemctl stop chargepoint.target chargepoint-evse chargepoint-station")
             await m.do("mkfs.ext4 -q -L chargepoint-data /dev/vdc && udevadm settle")
@@ -222,6 +224,8 @@ class Proof:
             await m.do("mount /dev/vdc /srv/old && rmdir /srv/old/lib && umount /srv/old")
             print("    " + (await m.do(script)).strip())
             await m.do("sync")
+
+    async def a_read_only_root_keeps_a_session_that_was_cut_off(self) -> None:
         async with self.machine("proof.overlay") as m:
             await self.connected(m)
             await m.do("touch /lost-at-the-next-start; findmnt -no FSTYPE / | grep -q overlay")
@@ -231,8 +235,12 @@ class Proof:
             await self.connected(m)
             expect((await m.attempt("test -e /lost-at-the-next-start"))[0] == 1, "the root was written to")
             await self.end(m, transaction)
+
+    async def an_update_on_a_read_only_root_survives_the_next_start(self) -> None:
+        async with self.machine("proof.overlay") as m:
+            await self.connected(m)
             await m.do("mount -o ro /dev/vdb /media/usb")
-            said = await m.do(f"chargepoint update install --downgrade /media/usb/{stick.FIRST}.bundle", 500)
+            said = await m.do(f"chargepoint update install --downgrade /media/usb/{stick.FIRST}.bundle", LONG_S)
             expect("is well and stays" in said, said)
             await m.do("sync")
         async with self.machine("proof.overlay") as m:
@@ -245,7 +253,7 @@ class Proof:
             await m.do("mount -o ro /dev/vdb /media/usb")
             before = await m.do(COUNT)
             for version in (stick.BETTER, stick.FIRST):
-                await m.do(f"dpkg -i /media/usb/{version}.deb", 300)
+                await m.do(f"dpkg -i /media/usb/{version}.deb", LONG_S)
                 await self.connected(m, version)
                 expect(await m.do(COUNT) == before, "the journal has another number of transactions")
                 await self.end(m, await self.begin(m))
@@ -257,13 +265,13 @@ class Proof:
         async with self.machine() as m:
             await self.connected(m)
             await m.do("systemctl stop proof-sim.service")  # it runs as one of the users that go
-            await m.do("dpkg -P chargepoint", 120)
+            await m.do("dpkg -P chargepoint")
             left = "ls -A /opt/chargepoint /etc/chargepoint /var/lib/chargepoint; ls /usr/bin/chargepoint"
             _, said = await m.attempt(f"({left}) 2>/dev/null; getent passwd chargepoint; systemctl --failed --plain -q")
             kept = [line for line in said.splitlines() if line and not line.endswith(":")]
             expect(not kept, f"purging left {kept}")
             await m.do("mount -o ro /dev/vdb /media/usb")
-            await m.do(f"dpkg -i /media/usb/{stick.FIRST}.deb", 300)
+            await m.do(f"dpkg -i /media/usb/{stick.FIRST}.deb", LONG_S)
             await m.do("cp /media/usb/chargepoint.toml /etc/chargepoint/ && chargepoint check")
             expect((await m.do(COUNT)).strip() == "0", "the new borne knows transactions of the old one")
             await m.do("systemctl restart proof-sim.service chargepoint.target")
@@ -318,7 +326,9 @@ async def prove(suite: str, folder: Path, again: str) -> bool:
             proof.a_signed_update_is_installed_and_stays,
             proof.what_nobody_signed_for_this_borne_is_refused,
             proof.a_broken_update_is_taken_back_and_every_transaction_kept,
-            proof.a_read_only_root_keeps_journal_and_versions_on_its_data_partition,
+            proof.journal_versions_and_configuration_move_to_a_data_partition,
+            proof.a_read_only_root_keeps_a_session_that_was_cut_off,
+            proof.an_update_on_a_read_only_root_survives_the_next_start,
             proof.upgrade_and_downgrade_by_package_keep_the_journal,
             proof.purging_leaves_nothing_and_the_package_installs_again,
             proof.every_transaction_is_there_once_and_no_watt_hour_is_missing,
