@@ -26,6 +26,8 @@ for line in sys.argv[2:]:
         sys.exit(json.dumps(answer["error"]))
 print(json.dumps(answer["result"]))"""
 """Calls over a socket of the borne, in the machine. The command line takes four times as long to start."""
+SLOW = "systemd.show_status=0 systemd.default_device_timeout_sec=600"
+"""To the kernel: an emulated machine beside other work may take more than 90 s until it has found its disks."""
 START_S = 420.0
 PATIENCE_S = 480.0
 """For its start, and for each thing that is waited for: the machine is emulated, and there may be other work."""
@@ -79,7 +81,7 @@ class Machine:
             *("qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", "1024", "-display", "none"),
             *("-monitor", "none", "-serial", "stdio", "-kernel", str(self.image.kernel)),
             *("-initrd", str(self.image.initrd), "-no-reboot"),
-            *("-append", f"console=ttyAMA0 quiet loglevel=3 net.ifnames=0 systemd.show_status=0 {self.words}"),
+            *("-append", f"console=ttyAMA0 quiet loglevel=3 net.ifnames=0 {SLOW} {self.words}"),
             *("-drive", f"if=none,id=disk,file={self.disk}", "-device", "virtio-blk-pci,drive=disk"),
             *("-drive", f"if=none,id=stick,format=raw,readonly=on,file={self.stick}"),
             *("-device", "virtio-blk-pci,drive=stick", "-device", "virtio-rng-pci"),

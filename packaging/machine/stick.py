@@ -66,15 +66,15 @@ SHARED_WIRES = "[Service]\nUMask=0007\nTimeoutStartSec=120\nWatchdogSec=10\n"
 SLOW = "[Service]\nTimeoutStartSec=300\nWatchdogSec=120\n"
 
 
-def fill(folder: Path, suite: str) -> None:
+def fill(folder: Path, suite: str, arch: str = "arm64") -> None:
     """Everything below `folder`, built from the last commit."""
     keys = folder.parent / "keys"
     _chargepoint("update", "keys", str(keys))
     (folder / "trusted-keys").mkdir(parents=True)
     shutil.copy(keys / "signing.pem", folder / "trusted-keys/office.pem")
     for version in (FIRST, BETTER):
-        _build(folder, suite, version, keys / "signing.key")
-    _break(folder, suite, keys / "signing.key")
+        _build(folder, suite, arch, version, keys / "signing.key")
+    _break(folder, keys / "signing.key")
     (folder / "fleet.csv").write_text(FLEET)
     made = folder.parent / "fleet"
     _chargepoint(
@@ -97,17 +97,18 @@ def _run(*command: str) -> None:
     subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
 
 
-def _build(folder: Path, suite: str, version: str, key: Path) -> None:
+def _build(folder: Path, suite: str, arch: str, version: str, key: Path) -> None:
     _run(
-        *(sys.executable, str(ROOT / "packaging/build.py"), "--suite", suite, "--arch", "arm64", "--version", version),
+        *(sys.executable, str(ROOT / "packaging/build.py"), "--suite", suite, "--arch", arch),
+        *("--version", version),
         *("--out", str(folder), "--compression", "gzip", "--key", str(key)),
     )
-    stem = f"chargepoint_{version}_{suite}_arm64"
+    stem = f"chargepoint_{version}_{suite}_{arch}"
     (folder / f"{stem}.deb").rename(folder / f"{version}.deb")
     (folder / f"{stem}.bundle").rename(folder / f"{version}.bundle")
 
 
-def _break(folder: Path, suite: str, key: Path) -> None:
+def _break(folder: Path, key: Path) -> None:
     """A signed version whose station falls over, and three bundles that nobody may install."""
     tree = folder.parent / "broken"
     _run("dpkg-deb", "-x", str(folder / f"{BETTER}.deb"), str(tree))
@@ -123,3 +124,7 @@ def _break(folder: Path, suite: str, key: Path) -> None:
     (folder / "cut-short.bundle").write_bytes(whole[: len(whole) // 2])
     middle = len(whole) // 2
     (folder / "altered.bundle").write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
+
+
+if __name__ == "__main__":
+    fill(Path(sys.argv[1]), *sys.argv[2:])

@@ -1,0 +1,144 @@
+"""The package and its updates under systemd, on a journal full of sessions: runs inside the machine, prints PROVED and
+FAILED lines. /root/stick has the packages and bundles of `packaging/machine/stick.py`.
+"""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from units_proof import both_services_become_ready_in_their_sandboxes, expect, prove, shell, status, until
+
+STICK = Path("/root/stick")
+JOURNAL = Path("/var/lib/chargepoint/chargepoint.db")
+FIRST, BETTER, BROKEN = "1.0.0", "1.1.0", "1.2.0"
+SESSIONS = 5000
+"""About two years of a busy borne."""
+LONG_S = 900.0
+
+
+def charge() -> None:
+    """One car comes, charges, and leaves."""
+    before = count()
+    shell("chargepoint", "sim", "plug", "1")
+    said = shell("chargepoint", "sim", "wait", "1", "--contactor", "true", "--timeout", "80", timeout=90)
+    until(lambda: status().get("evses", [{}])[0].get("transaction"), 60, f"a transaction is shown; {said}")
+    shell("chargepoint", "sim", "unplug", "1")
+    until(lambda: count(ended=True) == before + 1, 60, "the transaction is in the journal")
+
+
+def count(*, ended: bool = False) -> int:
+    with closing(sqlite3.connect(JOURNAL)) as journal:
+        found: int = journal.execute("SELECT count(*) FROM tx WHERE ended >= ?", (int(ended),)).fetchone()[0]
+    return found
+
+
+def account() -> list[tuple[int, int, int, int]]:
+    """Every session: number, registers, samples kept of it."""
+    with closing(sqlite3.connect(JOURNAL)) as journal:
+        return journal.execute(
+            "SELECT tx, meter_start_wh, last_wh, (SELECT count(*) FROM sample WHERE sample.tx = tx.tx) FROM tx"
+        ).fetchall()
+
+
+def runs(version: str) -> None:
+    until(lambda: status().get("version") == version, LONG_S, f"{version} answers")
+    until(lambda: status().get("evses", [{}])[0].get("status") == "Available", 60, "point 1 can be used")
+
+
+def kept(before: list[tuple[int, int, int, int]]) -> None:
+    now = account()
+    expect(now[: len(before)] == before, f"the journal had {len(before)} sessions and has other ones, {len(now)}")
+
+
+def a_journal_full_of_sessions_is_read() -> None:
+    charge()
+    shell("systemctl", "stop", "chargepoint-station")
+    with closing(sqlite3.connect(JOURNAL)) as journal:
+        names = ", ".join(row[1] for row in journal.execute("PRAGMA table_info(tx)") if row[1] != "tx")
+        numbers = f"WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < {SESSIONS})"
+        journal.execute(f"{numbers} INSERT INTO tx (tx, {names}) SELECT i, {names} FROM tx, n WHERE tx = 1")
+        journal.execute(
+            "INSERT INTO sample (tx, boot, mono, utc, content) SELECT tx.tx, boot, mono, utc, content"
+            " FROM sample, tx WHERE sample.tx = 1 AND tx.tx > 1"
+        )
+        journal.commit()
+    before = account()
+    shell("systemctl", "start", "chargepoint-station")
+    runs(FIRST)
+    kept(before)
+    charge()
+    print(f"{count()} sessions, {sum(row[3] for row in before)} samples, {JOURNAL.stat().st_size / 1e6:.1f} MB")
+
+
+def install(bundle: str, *words: str) -> str:
+    said = shell("chargepoint", "update", "install", *words, str(STICK / f"{bundle}.bundle"), timeout=LONG_S)
+    print(f"{bundle}: {said.splitlines()[-1]}")
+    return said
+
+
+def a_signed_update_is_installed_and_stays() -> None:
+    for key in (STICK / "trusted-keys").iterdir():
+        shutil.copy(key, "/etc/chargepoint/trusted-keys/")
+    before = account()
+    expect("is well and stays" in install(BETTER), "it does not stay")
+    runs(BETTER)
+    kept(before)
+    charge()
+
+
+def what_nobody_signed_for_this_borne_is_refused() -> None:
+    for bundle, word in (("altered", ""), ("cut-short", "cut short"), ("for-another", "ARD-0002"), (FIRST, "older")):
+        said = install(bundle)
+        expect(word in said and "Traceback" not in said and "stays" not in said, said)
+    expect(status().get("version") == BETTER, "another version runs")
+
+
+def a_broken_update_is_taken_back_and_every_session_kept() -> None:
+    before = account()
+    said = install(BROKEN)
+    expect(f"back to {BETTER}" in said, said)
+    runs(BETTER)
+    kept(before)
+    charge()
+
+
+def downgrade_and_upgrade_by_package_keep_the_journal() -> None:
+    for version in (FIRST, BETTER):
+        before = account()
+        dpkg("-i", str(STICK / f"{version}.deb"))
+        runs(version)
+        kept(before)
+        charge()
+
+
+def purging_leaves_nothing_and_the_package_installs_again() -> None:
+    configuration = Path("/etc/chargepoint/chargepoint.toml").read_text()
+    shell("systemctl", "stop", "proof-sim")  # it runs as one of the users that go
+    dpkg("-P", "chargepoint")
+    left = [path for path in ("/opt/chargepoint", "/etc/chargepoint", "/var/lib/chargepoint") if Path(path).exists()]
+    users = shell("getent", "passwd", "chargepoint", "chargepoint-evse", "chargepoint-console")
+    expect(not left and not users, f"purging left {left} {users}")
+    dpkg("-i", str(STICK / f"{FIRST}.deb"))
+    Path("/etc/chargepoint/chargepoint.toml").write_text(configuration)
+    shell("systemctl", "restart", "proof-sim", "chargepoint.target")
+    runs(FIRST)
+    charge()
+    expect(count() == 1, f"a new borne knows {count()} sessions")
+
+
+def dpkg(*words: str) -> None:
+    said = shell("dpkg", "--no-triggers", "--force-unsafe-io", "--force-depends", *words, timeout=LONG_S)
+    expect("error" not in said, said)
+
+
+if __name__ == "__main__":
+    prove(
+        both_services_become_ready_in_their_sandboxes,
+        a_journal_full_of_sessions_is_read,
+        a_signed_update_is_installed_and_stays,
+        what_nobody_signed_for_this_borne_is_refused,
+        a_broken_update_is_taken_back_and_every_session_kept,
+        downgrade_and_upgrade_by_package_keep_the_journal,
+        purging_leaves_nothing_and_the_package_installs_again,
+    )
