@@ -138,3 +138,16 @@ def test_the_errands_of_the_console_are_what_the_unit_waits_for_and_may_take_awa
     assert service["ReadWritePaths"] == [str(glob.parent)] == ["/var/lib/chargepoint/update"]
     assert str(glob.parent) in " ".join(options("chargepoint-console@.service")["ReadWritePaths"])
     assert "PrivateDevices" not in service  # systemd-mount looks for the stick's node
+
+
+def test_no_process_starts_without_the_data_partition_of_a_read_only_root() -> None:
+    script = (ROOT / "hardware/pi/read-only-root").read_text(encoding="utf-8")
+    mounts = re.findall(r"^(?:LABEL=\S+|\$at/\S+) (\S+) \S+ (\S+) 0 \d$", script, re.M)
+    folders = {"/var/lib/chargepoint", "/opt/chargepoint", "/etc/chargepoint"}
+    assert {place for place, _ in mounts} == folders | {"$at"}
+    # A start that waits for them would end in an emergency mode with a locked root.
+    assert all("nofail" in how.split(",") for _, how in mounts)
+    for unit in ("chargepoint-evse.service", "chargepoint-station.service"):
+        assert set(options(unit)["RequiresMountsFor"][0].split()) == folders
+    assert "/opt/chargepoint" in options("chargepoint-trial.service")["RequiresMountsFor"][0].split()
+    assert "/etc/chargepoint" in options("chargepoint-first-boot.service")["RequiresMountsFor"][0].split()
