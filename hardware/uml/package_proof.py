@@ -23,8 +23,9 @@ def charge() -> None:
     shell("chargepoint", "sim", "plug", "1")
     said = shell("chargepoint", "sim", "wait", "1", "--contactor", "true", "--timeout", "80", timeout=90)
     until(lambda: status().get("evses", [{}])[0].get("transaction"), 60, f"a transaction is shown; {said}")
-    shell("chargepoint", "sim", "unplug", "1")
+    shell("chargepoint", "sim", "unplug", "1", "car")  # its other end is locked
     until(lambda: count(ended=True) == before + 1, 60, "the transaction is in the journal")
+    until(lambda: '"plugged": false' in shell("chargepoint", "sim", "unplug", "1"), 60, "the plug comes free")
 
 
 def count(*, ended: bool = False) -> int:

@@ -26,8 +26,8 @@ for line in sys.argv[2:]:
         sys.exit(json.dumps(answer["error"]))
 print(json.dumps(answer["result"]))"""
 """Calls over a socket of the borne, in the machine. The command line takes four times as long to start."""
-SLOW = "systemd.show_status=0 systemd.default_device_timeout_sec=600"
-"""To the kernel: an emulated machine beside other work may take more than 90 s until it has found its disks."""
+SLOW = "systemd.show_status=0 systemd.default_device_timeout_sec=600 systemd.default_timeout_start_sec=600"
+"""To the kernel: an emulated machine beside other work may need more than 90 s to find a disk or to start a program."""
 START_S = 420.0
 PATIENCE_S = 480.0
 """For its start, and for each thing that is waited for: the machine is emulated, and there may be other work."""
