@@ -42,7 +42,7 @@ MODULES = (
 )  # fmt: skip
 TESTS = (
     "tests/evse/test_evse_parts.py", "tests/iec61851/test_iec61851_tables.py", "tests/evse/test_evse_detectors.py",
-    "tests/evse/test_evse_guards.py",
+    "tests/evse/test_evse_point.py", "tests/evse/test_evse_guards.py",
     "tests/evse/test_evse_charging.py", "tests/evse/test_evse_lease_lock.py", "tests/evse/test_evse_faults.py",
     "tests/evse/test_evse_domestic.py", "tests/evse/test_evse_lock.py", "tests/evse/test_evse_selftest.py",
     "tests/evse/test_evse_walk.py::test_no_sequence_of_events_breaks_an_invariant",

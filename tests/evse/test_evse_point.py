@@ -3,6 +3,8 @@
 from evse_rig import Rig
 
 from chargepoint.board.types import PointInputs
+from chargepoint.config import DomesticSection, EvseSection
+from chargepoint.evse.point import PointConfig
 from chargepoint.evse.report import report
 
 
@@ -210,3 +212,21 @@ def test_a_contactor_that_does_not_close_is_not_called_the_domestic_sockets() ->
         rig.permit().plug(pilot="C")
         rig.until(lambda rig=rig: "contactor-stuck-open" in rig.faults, 20.0)
         assert rig.point.faults.active["contactor-stuck-open"].detail.startswith("mirror contact open")
+
+
+def test_a_point_is_what_its_section_says() -> None:
+    plain = PointConfig.of(EvseSection(id=3, max_current=16, socket=False, ventilated=True))
+    assert plain == PointConfig(3, 16.0, False, True)
+    both = PointConfig.of(EvseSection(id=4, max_current=32, domestic=DomesticSection(max_current=8)))
+    assert both == PointConfig(4, 32.0, domestic=True, domestic_a=8.0)
+    assert Rig().point.domestic is None and Rig(domestic=True).point.domestic is not None
+
+
+def test_a_permission_of_before_a_release_is_none_after_it() -> None:
+    rig = ready()
+    assert rig.point.locked
+    rig.silence()
+    rig.point.request_unlock()
+    rig.run(3.0)
+    assert not rig.point.unlock_wanted and not rig.point.locked
+    assert waiting(rig) == "no-permission" and rig.out.duty == 100.0
