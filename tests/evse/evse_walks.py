@@ -87,7 +87,17 @@ ALPHABETS: dict[str, Alphabet] = {
     "self-tests": Alphabet(
         {"pilot": ("A", "C"), "rcd": BOTH}, (PERMIT, ACKNOWLEDGE, *REQUESTS[::2]), TETHERED, PACED - TESTS
     ),
-    "lock's self-test": Alphabet({"plug": READY, "lock": ("closed", "open")}, (PERMIT, REQUESTS[1]), {}, PACED - TESTS),
+    "lock's self-test": Alphabet(
+        {"plug": (("A", 0), ("A", 32)), "lock": ("closed", "open")}, (REQUESTS[1],), {}, PACED
+    ),
+    "domestic socket alone": Alphabet(
+        {"domestic_plug": BOTH, "domestic_contact": BOTH}, (SECOND, WITHDRAW, ACKNOWLEDGE),
+        {**TETHERED, "domestic": True}, PACED, spends=False,
+    ),
+    "both connectors": Alphabet(
+        {"pilot": ("A", "C"), "domestic_plug": BOTH}, (PERMIT, SECOND, WITHDRAW), {**TETHERED, "domestic": True}, PACED,
+        spends=False,
+    ),
     "domestic socket": Alphabet(
         {"pilot": ("A", "C"), "domestic_plug": BOTH, "domestic_contact": BOTH, "contact": ONE_CONTACT},
         (PERMIT, SECOND, WITHDRAW, ACKNOWLEDGE), {**TETHERED, "domestic": True}, PACED, spends=False,

@@ -1,5 +1,8 @@
 """What a point says it waits for, and what a calm point still notices."""
 
+from dataclasses import replace
+
+import pytest
 from evse_rig import Rig
 
 from chargepoint.board.types import PointInputs
@@ -230,3 +233,35 @@ def test_a_permission_of_before_a_release_is_none_after_it() -> None:
     rig.run(3.0)
     assert not rig.point.unlock_wanted and not rig.point.locked
     assert waiting(rig) == "no-permission" and rig.out.duty == 100.0
+
+
+def switches(rig: Rig, closed: bool, opened: bool) -> Rig:
+    """The lock's end switches tell this from now on, whatever the lock does."""
+    sound = rig.inputs
+    rig.inputs = lambda: replace(sound(), lock_closed=closed, lock_open=opened)  # type: ignore[method-assign]
+    return rig
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_end_switches_that_tell_the_same_close_no_contactor_and_fail_the_test(both: bool) -> None:
+    rig = switches(ready(), both, both)
+    rig.world.pilot = "C"
+    for _ in range(300):
+        rig.step()
+        assert not rig.out.contactor and not rig.point.locked
+    rig = switches(Rig(), both, both).run(12.0)
+    assert "self-test-failed" in rig.faults
+    assert "both end switches tell the same" in rig.point.faults.active["self-test-failed"].detail
+
+
+def test_a_car_that_asks_before_the_next_offer_may_be_made_waits_as_a_car() -> None:
+    rig = ready()
+    rig.world.pilot = "C"
+    rig.run(10.0)
+    assert rig.out.contactor
+    rig.permit(allowed=False, hold_lock=True)
+    rig.world.pilot = "B"
+    rig.run(0.5)
+    rig.world.pilot = "C"
+    rig.permit().run(0.3)
+    assert rig.point.state == "C1" and waiting(rig) == "car"
