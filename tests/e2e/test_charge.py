@@ -123,15 +123,12 @@ async def test_sessions_made_offline_are_replayed_in_order_with_the_right_transa
     central: CentralSystem, start_borne: StartBorne
 ) -> None:
     borne = await start_borne()
-    await borne.sim("badge", uid=KNOWN)  # now it is in the authorisation cache
+    await borne.sim("badge", uid=KNOWN)  # waits for the plug, and is in the authorisation cache now
     await central.wait_for("Authorize")
     await borne.station("disconnect")
     mark = central.mark()
     await borne.sim("speed", factor=60)
     await borne.sim("plug", evse=1)
-    await borne.until_status(1, "Preparing", "Charging")
-    if (await borne.evse(1))["transaction"] is None:
-        await borne.sim("badge", uid=KNOWN)
     await borne.until_status(1, "Charging", timeout_s=30)
     begun = (await borne.status())["ocpp"]["queue"]  # the start is among them, and a security event may join
 

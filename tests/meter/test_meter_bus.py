@@ -185,6 +185,18 @@ async def test_a_register_that_goes_back_is_believed_only_when_confirmed(tmp_pat
 
 
 @pytest.mark.asyncio
+async def test_a_register_that_jumps_is_asked_for_again_at_once(tmp_path):
+    wh = [5000.0]
+    meter = SimMeter("eastron-sdm630", lambda: SimReading(energy_wh=wh[0]))
+    async with line(tmp_path, {1: meter}, interval=30) as (_, bus, told):
+        await until(lambda: told.readings)
+        wh[0] = 9_000_000.0
+        reading = await bus.read_fresh(1, time.monotonic(), 2.0)
+        assert reading is not None and reading.energy_wh == 9_000_000
+        assert bus.counters.implausible == 2
+
+
+@pytest.mark.asyncio
 async def test_a_fresh_reading_is_younger_than_asked(tmp_path):
     meter = SimMeter("eastron-sdm630", lambda: CHARGING)
     async with line(tmp_path, {1: meter}, interval=30) as (_, bus, told):

@@ -16,7 +16,7 @@ import structlog
 
 from chargepoint.config import MeterRef
 from chargepoint.meter import maps
-from chargepoint.meter.decode import EnergyGuard, Implausible, to_reading, without_direction
+from chargepoint.meter.decode import EnergyGuard, Implausible, Jumped, to_reading, without_direction
 from chargepoint.meter.identity import code, judge, without_supply
 from chargepoint.meter.link import Counters, ModbusLink, NoAnswer, NoLine, Refused, heed_cancellation
 from chargepoint.meter.plan import Block, plan
@@ -184,7 +184,7 @@ class MeterBus:
         meter.wanted = False
         started = time.monotonic()
         try:
-            reading = await self._read(meter)
+            reading = await self._read_sure(meter)
         except NoLine as e:
             self._failed(meter, str(e), soon=True)  # costs the others nothing, and all wait for the same device
         except (NoAnswer, Refused, WrongModel) as e:
@@ -196,11 +196,22 @@ class MeterBus:
             meter.due = max(meter.due + self._interval_s, started + self._interval_s / 2)
             self._succeeded(meter, reading)
 
-    async def _read(self, meter: _Meter) -> Reading:
+    async def _read_sure(self, meter: _Meter) -> Reading:
+        """A register that has jumped is asked for again at once: noise is not the same twice."""
+        whole = False
+        for _ in range(EnergyGuard.CONFIRMATIONS - 1):
+            try:
+                return await self._read(meter, whole)
+            except Jumped:
+                self.counters.implausible += 1
+                whole = True
+        return await self._read(meter, whole)
+
+    async def _read(self, meter: _Meter, whole: bool = False) -> Reading:
         asked = time.monotonic()
         self._readings += 1
         blocks = meter.plan.blocks(self._readings, len(self._meters), meter.turns)
-        if meter.last is None:
+        if whole or meter.last is None:
             blocks = meter.plan.whole
         elif blocks is not meter.plan.brief:
             meter.turns += 1

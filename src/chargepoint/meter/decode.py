@@ -94,6 +94,10 @@ def _check(reading: Reading) -> None:
             raise Implausible(f"current of L{phase} reads {amps} A")
 
 
+class Jumped(Implausible):
+    """The energy register is further up than a point can have drawn."""
+
+
 class EnergyGuard:
     """Lets the energy register go up at once as far as a point can have drawn, and elsewhere only when several readings
     agree: a frame that noise has spoiled passes its check sum once in 65536 times, and a session must not be billed so.
@@ -123,7 +127,7 @@ class EnergyGuard:
         elif energy_wh < self._last:
             raise Implausible(f"energy register went back from {self._last} Wh to {energy_wh} Wh")
         else:
-            raise Implausible(f"energy register jumped from {self._last} Wh to {energy_wh} Wh")
+            raise Jumped(f"energy register jumped from {self._last} Wh to {energy_wh} Wh")
 
     def _accept(self, energy_wh: int, at: float) -> None:
         self._last, self._last_at = energy_wh, at
