@@ -44,6 +44,7 @@ DOMESTIC = (
     *("over-voltage", "under-voltage", "meter-silent", "meter-noise"),
 )
 """Faults of the point while somebody uses its domestic socket; the lid is pushed open, and falls shut again."""
+IN_USE = ", domestic socket in use"
 UNBILLED = frozenset(
     {"meter-silent", "meter-noise", "contactor-welded", "domestic-welded", "station killed", "evse killed"}
 )
@@ -150,7 +151,7 @@ class Campaign:
     def row(visit: Visit, fault: str) -> str:
         """Its row in the table."""
         beside = isinstance(visit, DomesticVisit) and fault and not fault.startswith("domestic-")
-        return f"{fault}, domestic socket in use" if beside else fault
+        return fault + IN_USE if beside else fault
 
     async def come_and_charge(self, evse: int, visit: Visit, stranger: bool) -> bool:
         """Plug and badge in either order, or a start by the operator; whether current came in time."""
