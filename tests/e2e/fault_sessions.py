@@ -9,6 +9,7 @@ the meters' registers (`fault_account`).
 
 import asyncio
 import contextlib
+import itertools
 import random
 import tempfile
 from datetime import UTC, datetime
@@ -58,7 +59,9 @@ MORE = {"tic": {}, "sharing": {"safe_current": 16}}
 class Campaign:
     """One borne, its people and its troubles."""
 
-    def __init__(self, seed: int, sessions: int, trouble: bool = True) -> None:
+    def __init__(self, seed: int, sessions: int, trouble: bool = True, kinds: tuple[str, ...] = ()) -> None:
+        """`kinds`: the troubles of the whole borne, one after the other; none: drawn at random from all."""
+        self.kinds = kinds
         self.dice = random.Random(seed)
         self.wanted = sessions
         self.trouble = trouble
@@ -77,6 +80,8 @@ class Campaign:
                 self.now = loop.time
                 self.tell_time()
                 self.weather = Weather(borne, central, proxy, self.dice, self.account, self.spans, UNBILLED)
+                if self.kinds:
+                    self.weather.order = itertools.cycle(self.kinds)
                 books = Books(borne, central, self.account, self.spans)
                 await borne.begin()
                 await asyncio.sleep(30)

@@ -7,7 +7,7 @@ faults of a point is drawn there.
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -73,13 +73,15 @@ class Weather:
         self.since: dict[str, float] = {}
         """Troubles that are on."""
         self.until: dict[str, float] = {}
+        self.order: Iterator[str] = iter(lambda: dice.choice(ALL), "")
+        """What comes next: drawn at random, as it is."""
         self._answers = dict(central.answers)
 
     async def run(self) -> None:
         """For ever."""
         while True:
             await asyncio.sleep(self.dice.expovariate(1 / MEAN_QUIET_S))
-            await self.one(self.dice.choice(ALL))
+            await self.one(next(self.order))
 
     async def one(self, name: str) -> None:
         """A trouble from its coming until the borne is as before."""

@@ -11,11 +11,14 @@ import time
 from collections.abc import Coroutine
 from contextlib import contextmanager
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 T = TypeVar("T")
 
 _PATIENCE_S = 0.002
 """Real time a look at the sockets takes while a thread is at work for the loop."""
+_SETTLES_S = 0.02
+"""Real time in which bytes that were sent to a socket of this process arrive, or nobody is reading there."""
 _HUNG_S = 60.0
 """Real time without anything to do or to wait for: a mistake of the test."""
 
@@ -26,6 +29,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self.now = 1000.0
         self.working = 0
+        self.under_way = 0
+        """Bytes that sockets of this process have sent to each other, less those that were read."""
+        self.unread = 0
+        """As many as nobody was there to read when it was last looked."""
         self.names: dict[str, str] = {}
         """Host names that resolve, and to what; others do not."""
         super().__init__(_Jumping(self))
@@ -61,6 +68,13 @@ class _Jumping(selectors.EpollSelector):
         found = super().select(0)
         if found or (timeout is not None and timeout <= 0):
             return found
+        loop = self._loop
+        loop.unread = min(loop.unread, loop.under_way)
+        if loop.under_way != loop.unread:
+            found = super().select(_SETTLES_S)  # the loopback takes its time on a busy machine
+            if found:
+                return found
+            loop.unread = loop.under_way
         hung_at = time.perf_counter() + _HUNG_S
         while self._loop.working or timeout is None:
             found = super().select(_PATIENCE_S)
@@ -83,8 +97,27 @@ def _clock(loop: VirtualLoop) -> Any:
         time.monotonic = real
 
 
+@contextmanager
+def _counted(loop: VirtualLoop) -> Any:
+    """Count what TCP has under way: both ends of every connection are in this process."""
+    sends, receives = socket.socket.send, socket.socket.recv
+
+    def send(self: socket.socket, data: Any, *more: Any) -> int:
+        sent = sends(self, data, *more)
+        loop.under_way += sent if self.family == socket.AF_INET else 0
+        return sent
+
+    def recv(self: socket.socket, *words: Any) -> bytes:
+        data = receives(self, *words)
+        loop.under_way -= len(data) if self.family == socket.AF_INET else 0
+        return data
+
+    with patch.object(socket.socket, "send", send), patch.object(socket.socket, "recv", recv):
+        yield
+
+
 def run(main: Coroutine[Any, Any, T]) -> T:
     """As `asyncio.run`, in virtual time."""
     loop = VirtualLoop()
-    with _clock(loop), asyncio.Runner(loop_factory=lambda: loop) as runner:
+    with _clock(loop), _counted(loop), asyncio.Runner(loop_factory=lambda: loop) as runner:
         return runner.run(main)
