@@ -35,6 +35,8 @@ FIRST_TRY_S = 60.0
 SCRATCH = "/dev/shm" if Path("/dev/shm").is_dir() else None
 STUCK_S = 420.0
 """A point whose every fault has been taken away, and what its rows ask for done, is usable after this, or stuck."""
+VERDICT_S = 1.0
+"""A self-test that had begun before its trouble went fails a moment after."""
 DRAWN_AGAIN_S = 45.0
 """What happened so shortly before a session may still be felt in it: the pause after a fault is 30 s."""
 POINT = tuple(name for name in POINT_FAULTS if not name.startswith("domestic-"))
@@ -144,6 +146,8 @@ class Campaign:
         await self.leave(evse, visit)
         left = self.now()
         cause_gone = await trouble if trouble is not None else None
+        if fault == "rcd-test-fails":
+            await asyncio.sleep(VERDICT_S)
         await self.free_again(evse, self.row(visit, fault), cause_gone, left if waits else None)
 
     def waiting(self, evse: int) -> bool:
