@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 RUN = Path("/run/chargepoint")
+DATA = Path("/srv/chargepoint-data")
 POLL_S = 1.0
 """Each look starts a program, which costs this machine a good part of a second."""
 
@@ -72,6 +73,32 @@ def a_car_is_charged() -> None:
     until(lambda: status()["evses"][0]["transaction"] is not None, 30, "a transaction is shown")
 
 
+def fstab(*, there: bool) -> None:
+    """The mounts of a read-only root, as its script writes them; the partition's own line only when it is not there."""
+    script = Path("/usr/share/chargepoint/pi/read-only-root").read_text()
+    lines = script.partition("<<FSTAB\n")[2].partition("FSTAB\n")[0].replace("$at", str(DATA)).splitlines(keepends=True)
+    lines[0] = lines[0].replace("nofail", "nofail,x-systemd.device-timeout=5s")
+    Path("/etc/fstab").write_text("".join(lines[there:]))
+    shell("systemctl", "daemon-reload")
+
+
+def without_its_data_partition_neither_process_starts_and_with_it_both_do() -> None:
+    units = ("chargepoint-evse", "chargepoint-station")
+    folders = {"lib": "/var/lib/chargepoint", "opt": "/opt/chargepoint", "etc": "/etc/chargepoint"}
+    shell("systemctl", "stop", *units)
+    fstab(there=False)
+    said = shell("systemctl", "start", *units)
+    expect("ependency" in said, said)
+    expect(all(show(unit, "MainPID") == "0" for unit in units), "a process runs without its data")
+    DATA.mkdir(parents=True, exist_ok=True)
+    for name, folder in folders.items():
+        shell("cp", "-a", folder, str(DATA / name))
+    fstab(there=True)
+    shell("systemctl", "start", *units, timeout=120)
+    both_services_become_ready_in_their_sandboxes()
+    expect(all(Path(folder).is_mount() for folder in folders.values()), "they run beside their data")
+
+
 def a_hung_safety_process_is_bitten_by_the_watchdog() -> None:
     before = int(show("chargepoint-evse", "MainPID"))
     os.kill(before, signal.SIGSTOP)
@@ -112,6 +139,7 @@ if __name__ == "__main__":
         both_services_become_ready_in_their_sandboxes,
         the_sandboxes_let_through_what_is_needed_and_nothing_else,
         a_car_is_charged,
+        without_its_data_partition_neither_process_starts_and_with_it_both_do,
         a_hung_safety_process_is_bitten_by_the_watchdog,
         a_crash_loop_ends_in_safe_mode,
     )
