@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from evse_rig import Rig
 
-from chargepoint.board.types import PointInputs
+from chargepoint.board.types import LockDrive, PointInputs
 from chargepoint.config import DomesticSection, EvseSection
 from chargepoint.evse.point import PointConfig
 from chargepoint.evse.report import report
@@ -265,3 +265,20 @@ def test_a_car_that_asks_before_the_next_offer_may_be_made_waits_as_a_car() -> N
     rig.world.pilot = "C"
     rig.permit().run(0.3)
     assert rig.point.state == "C1" and waiting(rig) == "car"
+
+
+def test_a_lock_without_a_cable_opens_even_if_the_station_holds_it() -> None:
+    rig = Rig().run(4.0).permit(hold_lock=True).plug().run(2.0)
+    assert rig.point.locked
+    rig.unplug().run(2.0)
+    assert not rig.point.locked and rig.world.lock_at == 0.0
+
+
+def test_a_lock_under_test_stops_closing_in_the_pass_in_which_a_plug_is_seen() -> None:
+    rig = Rig().run(10.0)
+    rig.world.lock_seconds = 5.0
+    assert rig.point.request_self_test("lock") == ""
+    rig.until(lambda: rig.out.lock is LockDrive.CLOSE, 2.0)
+    rig.plug(pilot="A")
+    rig.until(lambda: not rig.point.vacant, 1.0)
+    assert rig.out.lock is not LockDrive.CLOSE
