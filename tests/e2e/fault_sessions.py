@@ -37,8 +37,8 @@ STUCK_S = 420.0
 """A point whose every fault has been taken away, and what its rows ask for done, is usable after this, or stuck."""
 VERDICT_S = 1.0
 """A self-test that had begun before its trouble went fails a moment after."""
-DRAWN_AGAIN_S = 45.0
-"""What happened so shortly before a session may still be felt in it: the pause after a fault is 30 s."""
+DRAWN_AGAIN_S = 75.0
+"""What happened so shortly before a session may still be felt in it: room is held back for 60 s after an overload."""
 POINT = tuple(name for name in POINT_FAULTS if not name.startswith("domestic-"))
 DOMESTIC = (
     *(name for name in POINT_FAULTS if name.startswith("domestic-")),

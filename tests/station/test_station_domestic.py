@@ -1,5 +1,6 @@
 """The domestic socket of a point, seen from the station: one session at a time, at either of two connectors."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -463,6 +464,31 @@ async def test_a_remote_start_of_no_connector_is_for_the_free_socket_beside_a_st
         h.plug()
         await h.until(lambda: h.link.cars[1].closed)
         assert [e.payload["connector"] for e in await h.entries() if e.kind == "started"] == [2, 1]
+
+
+async def test_a_badge_that_is_answered_after_its_plug_was_pulled_lets_no_other_car_in(tmp_path: Path) -> None:
+    async with domestic(tmp_path, reader=ONE_READER) as h:
+        answered = asyncio.Event()
+        ask = h.backend.authorize
+
+        async def slowly(token: str) -> Any:
+            await answered.wait()
+            return await ask(token)
+
+        h.backend.authorize = slowly  # type: ignore[method-assign]
+        h.plug()
+        h.badge("TAG")
+        h.unplug()
+        await h.until_state("idle")
+        answered.set()
+        await h.until(lambda: h.station.points[1]._moment[0] == "refused")
+        h.plug()
+        h.advance(1)
+        assert h.state() == "waiting_auth" and not h.link.cars[1].closed
+        h.unplug()
+        await h.until_state("idle")
+        h.badge("TAG")  # before the plug: waits for it
+        await h.until_state("waiting_car")
 
 
 async def test_a_finished_plug_is_started_again_by_its_own_badge_and_one_of_nobody_by_any(tmp_path: Path) -> None:

@@ -102,9 +102,12 @@ class Entrance:
             return
         self._asking.add(token.casefold())
         self._show("asking", evses)
-        self._shared.spawn(self._ask_for_badge(token, tuple(evses)))
+        points = [self._points[evse] for evse in evses]
+        meant = [p for p in points if p.session.plugged and p.session.state in ("waiting_auth", "finished")]
+        self._shared.spawn(self._ask_for_badge(token, tuple(evses), meant))
 
-    async def _ask_for_badge(self, token: str, evses: tuple[int, ...]) -> None:
+    async def _ask_for_badge(self, token: str, evses: tuple[int, ...], meant: list[Point]) -> None:
+        """`meant`: the points at which something was plugged in that the badge may be for."""
         try:
             answer = await self.authorize(token, evses)
         finally:
@@ -120,6 +123,12 @@ class Entrance:
         for evse in evses:
             self.refused.pop(evse, None)
         decision = badges.accepted(token, answer.group, self._views(token, answer.group, evses), now)
+        if decision.meaning is Meaning.WAIT and not all(p.session.plugged for p in meant):
+            # The answer took long, and the driver has pulled and gone: the next car would charge on this badge.
+            log.info("badge answered after its plug had gone", token=masked(token))
+            self._show("refused", evses)
+            self._shared.changed()
+            return
         self._tell_contested(decision, token, answer.group, evses)
         self._carry_out(decision, token, answer.group, evses)
 
