@@ -43,6 +43,23 @@ def test_a_car_has_time_to_follow_a_lower_signal() -> None:
     assert feed(guard, 21, 20, amps=16.0) == {}
 
 
+def test_offers_that_keep_moving_hide_no_car_that_draws_too_much() -> None:
+    guard = MeterGuard(230, 3)
+    raised: dict[int, list[News]] = {}
+    for at in range(0, 60, 5):
+        guard.signalled(16.0 if at % 2 else 20.0, float(at))
+        raised |= feed(guard, at, 5, amps=32.0)
+    assert list(raised) == [10]
+    assert raised[10][0] == News("over-current", True, "32.0 A drawn, 20.0 A offered")
+
+
+def test_offers_that_keep_moving_are_no_fault_of_a_car_that_follows_late() -> None:
+    guard = MeterGuard(230, 3)
+    for at in range(0, 60, 5):
+        guard.signalled(16.0 if at % 2 else 20.0, float(at))
+        assert feed(guard, at, 5, amps=20.0) == {}
+
+
 def test_a_meter_that_shows_current_with_the_contactor_open_proves_nothing_about_the_car() -> None:
     guard = MeterGuard(230, 3)
     guard.signalled(10.0, 0.0)

@@ -73,12 +73,20 @@ class MeterGuard:
         self._low = _Watch("under-voltage", VOLTAGE_FOR_S)
         self._lost = _Watch("phase-lost", VOLTAGE_FOR_S)
         self._signal_a = 0.0
-        self._changed_at = float("-inf")
+        self._offered_at = float("-inf")
+        """When there was an offer again after none."""
+        self._earlier: list[tuple[float, float]] = []
+        """When an earlier signal ended, and its A, as long as the car may still follow it."""
 
     def signalled(self, amps: float, now: float) -> None:
         """What the pilot signals now, A; 0 when it offers nothing."""
-        if amps != self._signal_a:
-            self._signal_a, self._changed_at = amps, now
+        if amps == self._signal_a:
+            return
+        if self._signal_a == 0:
+            self._offered_at = now
+        self._earlier = [(at, a) for at, a in self._earlier if now - at < OVER_GRACE_S]
+        self._earlier.append((now, self._signal_a))
+        self._signal_a = amps
 
     def unplugged(self) -> list[News]:
         """The car and its cable have left: an over-current is over."""
@@ -94,10 +102,11 @@ class MeterGuard:
         if self._current.active:
             return None  # stays until the car leaves
         drawn = max((a for a in reading.current_a if a is not None), default=0.0)
-        bound = OVER_FACTOR * self._signal_a + OVER_MARGIN_A
-        settled = now - self._changed_at >= OVER_GRACE_S
-        wrong = contactor_closed and settled and self._signal_a > 0 and drawn > bound
-        return self._current.see(wrong, now, f"{drawn:.1f} A drawn, {self._signal_a:.1f} A offered")
+        # The highest of the last seconds, not one that has settled: a car that draws too much makes sharing move it.
+        offered = max((self._signal_a, *(a for at, a in self._earlier if now - at < OVER_GRACE_S)))
+        settled = now - self._offered_at >= OVER_GRACE_S
+        wrong = contactor_closed and settled and self._signal_a > 0 and drawn > OVER_FACTOR * offered + OVER_MARGIN_A
+        return self._current.see(wrong, now, f"{drawn:.1f} A drawn, {offered:.1f} A offered")
 
     def _see_voltage(self, reading: Reading, now: float) -> list[News | None]:
         volts = [v for v in reading.voltage_v[: self._phases] if v is not None]
