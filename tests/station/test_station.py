@@ -445,6 +445,23 @@ def test_an_update_that_goes_on_after_a_restart_sees_the_transaction_that_waits_
     play(tmp_path, after, time=time, prepare=plugged)
 
 
+def test_a_badge_shown_twice_at_the_start_stops_nothing_and_once_more_later_does(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        h.link.cars[1].wants = False
+        h.plug()
+        h.badge()
+        await h.until_state("running")
+        h.advance(2)
+        h.badge()
+        await h.until(lambda: h.station.points[1]._moment[0] == "understood")
+        assert h.state() == "running"
+        h.advance(1)
+        h.badge()
+        await h.until_state("finished")
+
+    play(tmp_path, body)
+
+
 def test_a_badge_shown_twice_at_the_end_begins_nothing_elsewhere_when_the_point_goes_out_of_service(
     tmp_path: Path,
 ) -> None:

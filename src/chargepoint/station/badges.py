@@ -4,6 +4,7 @@ A table, tried from the top; the first row that fits decides. "Own" is the same 
 
 | situation                                                        | the badge means                          |
 |------------------------------------------------------------------|------------------------------------------|
+| own transaction began under 3 s ago, its contactor is still open | nothing more: shown as understood        |
 | own transaction runs                                             | stop it (the youngest, if several)       |
 | own transaction is just stopping, or stopped under 3 s ago       | nothing more: shown as understood        |
 | a cable is retained for the own token                            | release it                               |
@@ -30,7 +31,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-JUST_STOPPED_S = 3.0
+JUST_S = 3.0
+"""The same badge so soon after it has started or stopped a session is the same gesture: people lift a card and tap
+again to be sure, for which a reader counts it anew after 0.6 s. A start is seen to have worked when current flows,
+which most cars let happen within these seconds; from then on the badge is meant as a stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,10 @@ class View:
     group: str | None = None
     connected: bool = False
     plugged_at: float = float("-inf")
+    began_at: float = float("-inf")
+    """When car and authorisation had come together, monotonic."""
+    live: bool = False
+    """A contactor of the point is not open."""
     ended_at: float = float("-inf")
     retained: bool = False
     usable: bool = True
@@ -92,8 +100,9 @@ def own(token: str, views: Iterable[View], now: float) -> Decision:
     mine = [v for v in views if same(v.token, token)]
     running = _youngest(v for v in mine if v.state in ("running", "starting"))
     if running is not None:
-        return Decision(Meaning.STOP, (running.evse,))
-    if any(v.state == "stopping" or (v.state == "finished" and now - v.ended_at < JUST_STOPPED_S) for v in mine):
+        just = now - running.began_at < JUST_S and not running.live
+        return Decision(Meaning.UNDERSTOOD if just else Meaning.STOP, (running.evse,))
+    if any(v.state == "stopping" or (v.state == "finished" and now - v.ended_at < JUST_S) for v in mine):
         return Decision(Meaning.UNDERSTOOD, tuple(v.evse for v in mine))
     retained = [v for v in mine if v.retained]
     if retained:

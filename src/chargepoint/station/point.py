@@ -502,6 +502,8 @@ class Point:
             grant.group if grant is not None else None,
             session.connected,
             session.plugged_at,
+            session.began_at,
+            self.live,
             session.ended_at,
             session.retained,
             usable,

@@ -167,6 +167,8 @@ class Session:
         """Until when a badge waits for its plug, or a plug for its badge."""
         self.retained = False
         """The transaction is over, but the cable stays locked until its owner shows the badge."""
+        self.began_at = float("-inf")
+        """When both the car and the authorisation were there, monotonic."""
         self.ended_at = float("-inf")
         self.reason: StopReason | None = None
         """Why the transaction ends or ended."""
@@ -324,6 +326,7 @@ class Session:
         if self.grant is None or self.car is None:
             raise AssertionError("a transaction needs a grant and a car")
         self.reason = self._stopper = None
+        self.began_at = self._now
         self._tx_car = self.car
         self.effects.append(Begin(self.grant, self.car))
 
