@@ -1,5 +1,6 @@
 """What a point says it waits for, and what a calm point still notices."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -7,8 +8,9 @@ from evse_rig import Rig
 
 from chargepoint.board.types import LockDrive, PointInputs
 from chargepoint.config import DomesticSection, EvseSection
-from chargepoint.evse.point import PointConfig
+from chargepoint.evse.point import Point, PointConfig
 from chargepoint.evse.report import report
+from chargepoint.iec61851.proximity import Proximity
 
 
 def waiting(rig: Rig) -> str:
@@ -191,6 +193,68 @@ def test_a_point_is_not_calm_while_somebody_holds_or_asks_for_anything() -> None
         assert rig.point._calm_until < 0.0
         rig.unplug().permit(allowed=False).run(10.0)
         assert rig.point._calm_until > rig.now
+
+
+def seeing(rig: Rig, passes: int = 1, **inputs: object) -> Rig:
+    """Passes in which these inputs show this, whatever the world is."""
+    sound = rig.inputs
+    rig.inputs = lambda: replace(sound(), **inputs)  # type: ignore[method-assign]
+    for _ in range(passes):
+        rig.step()
+    rig.inputs = sound  # type: ignore[method-assign]
+    return rig
+
+
+@pytest.mark.parametrize(
+    ("stray", "often"),
+    [
+        ({"duty_measured": 42.0}, 3), ({"reference_v": 1.0}, 5), ({"cp_high_v": 14.0}, 5), ({"cp_low_v": -14.0}, 5),
+        ({"cp_high_v": 10.7}, 60), ({"pp_ohm": 10.0}, 5), ({"pp_ohm": 220.0}, 5), ({"cp_high_v": 6.0}, 5),
+    ],
+)  # fmt: skip
+def test_single_stray_results_on_a_calm_point_never_add_up(stray: dict[str, object], often: int) -> None:
+    rig = Rig().run(10.0)
+    for _ in range(often):
+        seeing(rig, **stray).run(0.5)
+        assert rig.faults == set() and rig.point.vacant
+        assert rig.point._calm_until > rig.now
+
+
+SPOILT: dict[str, Callable[[Point], object]] = {
+    "state": lambda p: setattr(p, "state", "E"),
+    "duty": lambda p: setattr(p, "duty", 10.0),
+    "car": lambda p: setattr(p, "car", True),
+    "release": lambda p: setattr(p, "unlock_wanted", True),
+    "fault": lambda p: p.faults.set("door-open", True, 0.0),
+    "permission": lambda p: setattr(p.lease, "wants", True),
+    "hold": lambda p: setattr(p.lease, "hold_lock", True),
+    "domestic plug": lambda p: setattr(p.domestic, "plugged", True),
+    "pilot": lambda p: setattr(p.pilot, "_count", 1),
+    "proximity": lambda p: setattr(p.proximity, "coding", Proximity.SHORT),
+    "temperature": lambda p: setattr(p.derating, "factor", 0.5),
+    "front end": lambda p: setattr(p.converter, "settled", False),
+    "torn": lambda p: setattr(p, "_torn_at", 0.0),
+    "contactor": lambda p: setattr(p.contactor, "open_confirmed", False),
+    "lock motor": lambda p: setattr(p.lock, "drive", LockDrive.OPEN),
+    "lock": lambda p: setattr(p.lock, "failed", LockDrive.OPEN),
+    "self-test": lambda p: p.self_tests.request("all"),
+}
+
+
+@pytest.mark.parametrize("what", SPOILT)
+def test_a_point_is_calm_only_when_each_of_its_parts_is(what: str) -> None:
+    rig = Rig(domestic=True).run(10.0)
+    point, seen, borne = rig.point, rig.inputs(), rig.world.borne
+    assert point._calm(seen, borne) > rig.now
+    SPOILT[what](point)
+    assert point._calm(seen, borne) < 0.0
+
+
+def test_a_point_is_not_calm_after_a_pass_that_showed_anything_else() -> None:
+    rig = Rig().run(10.0)
+    point, seen, borne = rig.point, rig.inputs(), rig.world.borne
+    assert point._calm(replace(seen, duty_measured=42.0), borne) < 0.0
+    assert point._calm(seen, replace(borne, door_open=True)) < 0.0
 
 
 def test_a_self_test_that_fails_on_a_sound_point_is_a_fault_until_it_passes_a_minute_later() -> None:

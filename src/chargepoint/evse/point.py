@@ -198,15 +198,15 @@ class Point:
             domestic.switch(self, self.domestic, i, b, now)
         if self.converter.settled and not self.self_tests.quiet(now):
             self._test(i, now)
-        self._calm_until = self._calm()
+        self._calm_until = self._calm(i, b)
         socket_2 = self.domestic is not None and self.domestic.contactor.commanded
         return PointOutputs(self.contactor.commanded, self.duty, drive, self.self_tests.rcd_output, socket_2)
 
-    def _calm(self) -> float:
+    def _calm(self, i: PointInputs, b: BorneInputs) -> float:
         """Until when nothing can change while all inputs are nominal: an empty point, wanting nothing, in order.
 
         Most passes of a day are such; they are spared the rest. With a car, a permission, a fault or a movement there
-        are none.
+        are none; nor after a stray result, which a detector counts until it has seen a sound one.
         """
         quiet = (
             self.state == "A1"
@@ -221,6 +221,7 @@ class Point:
             and self.contactor.open_confirmed
             and self.lock.drive is LockDrive.OFF
             and not self.lock.failed
+            and nominal(i, b, self.config.socket)
         )
         return self.self_tests.due_at() if quiet else NEVER
 
