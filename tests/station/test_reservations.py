@@ -144,6 +144,24 @@ def test_a_badge_of_the_reservations_group_may_use_it(tmp_path: Path) -> None:
     play(tmp_path, body)
 
 
+def test_a_remote_start_of_a_group_mate_known_to_the_central_system_alone_is_asked_for(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        h.backend.tokens["MATE"] = Authorization(AuthStatus.ACCEPTED, None, "FLEET")
+        h.backend.tokens["OTHERS"] = Authorization(AuthStatus.ACCEPTED, None, "OTHERS")
+        assert await h.station.reserve(soon(h, group="FLEET")) is Outcome.ACCEPTED
+        h.plug(1)
+        assert await h.station.remote_start("OTHERS", 1) is Outcome.ACCEPTED
+        await h.until(lambda: h.station.points[1]._moment[0] == "refused")
+        assert h.state(1) == "waiting_auth"
+        assert await h.station.remote_start("OTHERS", 1) is Outcome.REJECTED, "its group is in the cache now"
+        assert await h.station.remote_start("MATE", 1) is Outcome.ACCEPTED
+        await h.until_status("Charging", 1)
+        assert h.backend.asked == ["OTHERS", "MATE"]
+        assert (await h.entries())[0].payload["reservation"] == 7
+
+    play(tmp_path, body)
+
+
 def test_a_reservation_survives_a_restart_and_expires_after_it(tmp_path: Path) -> None:
     time = FakeTime()
 

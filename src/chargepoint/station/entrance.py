@@ -183,9 +183,10 @@ class Entrance:
         grant = replace(grant, group=group)
         # Where there is but one connector, there is nothing to be mistaken about.
         named = evse is not None or sum(len(point.connectors) for point in self._points.values()) == 1
-        if not self._startable(grant, evses, named):
+        startable = bool(self._startable(grant, evses, named))
+        if not startable and (entry is not None or not self._startable_for_a_mate(grant, evses, named)):
             return Outcome.REJECTED
-        if self._shared.settings.authorize_remote_start:
+        if self._shared.settings.authorize_remote_start or not startable:
             self._shared.spawn(self._ask_for_remote(grant, evses, named))
         else:
             self._place_remote(grant, evses, named)
@@ -218,7 +219,16 @@ class Entrance:
             chosen_evses = tuple(v.evse for v in chosen)
             self.grant(grant, chosen_evses)
             self._show("accepted", chosen_evses)
+        else:
+            log.info("remote start came to nothing: no point is free for it", token=masked(grant.token))
+            self._show("refused", evses)
         self._shared.changed()
+
+    def _startable_for_a_mate(self, grant: Grant, evses: tuple[int, ...], named: bool) -> bool:
+        """Reservations alone keep the token out, and it may be of the group of one: its parent, which is not known
+        here, is then asked for (OCPP 1.6, 5.13)."""
+        groups = {r.group for r in self._reserving.reservations if r.group is not None}
+        return any(self._startable(replace(grant, group=group), evses, named) for group in groups)
 
     def _startable(self, grant: Grant, evses: tuple[int, ...], named: bool) -> list[View]:
         """Points at which this token may be started: usable (at the connector asked for), neither in use nor waiting
