@@ -602,6 +602,40 @@ def test_a_remote_stop_of_a_transaction_that_waits_for_its_car_is_obeyed(tmp_pat
     play(tmp_path, after, time=time, prepare=prepare)
 
 
+@pytest.mark.parametrize("seen", [True, False])
+def test_an_unlock_while_a_transaction_waits_for_its_car_ends_it_first_or_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: bool
+) -> None:
+    time = FakeTime()
+
+    async def body(h: Harness) -> None:
+        await h.charge()
+
+    def plugged(h: Harness) -> None:
+        h.link.cars[1].plugged = h.link.cars[1].connected = True
+        h.link.cars[1].count = 1
+        h.link.boot = "boot-2"  # is believed after half a second
+
+    async def after(h: Harness) -> None:
+        assert h.station.points[1].pending is not None
+        unlocking = asyncio.create_task(h.station.unlock(1))
+        await asyncio.sleep(0.05)
+        assert h.link.unlocked == []
+        if seen:
+            h.advance(1)
+            assert await unlocking is Outcome.ACCEPTED
+            assert h.link.unlocked == [1]
+            assert (await h.entries())[-1].payload["reason"] == "UnlockCommand"
+        else:
+            assert await unlocking is Outcome.FAILED
+            assert h.link.unlocked == [] and h.station.points[1].pending is not None
+
+    play(tmp_path, body, time=time)
+    time.mono += 5
+    monkeypatch.setattr(station_module, "TAKEN_UP_S", 3.0 if seen else 0.1)
+    play(tmp_path, after, time=time, prepare=plugged)
+
+
 @pytest.mark.parametrize("stop", [True, False])
 def test_a_token_refused_while_its_transaction_waits_for_its_car_gets_no_energy(tmp_path: Path, stop: bool) -> None:
     time = FakeTime()

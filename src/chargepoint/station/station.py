@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 STOP_WAIT_S: Final = 20.0
 TAKEN_UP_S: Final = 15.0
-"""How long a remote stop waits for a transaction of before a restart to be taken up or closed."""
+"""How long a remote stop or an unlock waits for a transaction of before a restart to be taken up or closed."""
 UNLOCK_WAIT_S: Final = 10.0
 GOING_DOWN_S: Final = 60.0
 """A machine that was told to start anew ends this process within that time."""
@@ -106,6 +106,8 @@ class Station(StationCore):
             return Outcome.UNKNOWN
         if not point.config.socket or connector != TYPE_2:  # nothing holds the plug
             return Outcome.NOT_SUPPORTED
+        if not await self._until(lambda: point.pending is None or point.pending.connector != TYPE_2, TAKEN_UP_S):
+            return Outcome.FAILED  # its transaction could not be ended first, as OCPP 1.6, 5.18 wants
         if point.session.connector == TYPE_2:
             point.session.stop(StopReason.UNLOCK_COMMAND, None, self.clock.monotonic())
             point.session.release()
