@@ -65,7 +65,11 @@ async def look(life: Life, at: float, place: Path, case: Case) -> str:
         return f"wrong: damaged again: {again.loss.sentence()}"
     if loss is not None:
         return "told, something lost" if missing else "told, nothing of the outside's lost"
-    return f"something lost and not told ({missing[0].partition(' at')[0]})" if missing else "nothing lost"
+    if not missing:
+        return "nothing lost"
+    untold = f"something lost and not told ({missing[0].partition(' at')[0]})"
+    # A bit within a number of the database is what SQLite, without checksums of its pages, cannot see.
+    return untold if case.name == FILE_NAME and case.kind != "cut" else f"wrong: {untold}"
 
 
 async def start_and_charge(files: dict[str, bytes]) -> str:

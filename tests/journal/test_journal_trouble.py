@@ -1,6 +1,7 @@
 """The journal when the disk is against it: damaged files, a full or read-only disk."""
 
 import asyncio
+import errno
 import random
 import sqlite3
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from chargepoint.journal import journal as module
-from chargepoint.journal import outbox, store, transactions
+from chargepoint.journal import mark, outbox, store, transactions
 from chargepoint.journal.journal import FILE_NAME, Journal
 from chargepoint.journal.stamp import Stamp
 
@@ -124,20 +125,85 @@ def test_a_cut_write_ahead_log_loses_only_its_end(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize(("from_end", "told"), [(1, False), (4, True)])
-def test_writes_that_a_damaged_log_hides_are_told_but_not_the_one_the_power_cut_short(
-    tmp_path: Path, from_end: int, told: bool
-) -> None:
+@pytest.mark.parametrize("pages", [1, 4])
+@pytest.mark.parametrize("kind", ["cut", "bit"])
+def test_synced_writes_that_a_damaged_log_hides_are_told_once(tmp_path: Path, kind: str, pages: int) -> None:
     log = bytearray(killed(tmp_path, 12))
-    page = 24 + 4096
-    log[len(log) - from_end * page + 100] ^= 1
+    at = len(log) - pages * (24 + 4096)
+    if kind == "cut":
+        del log[at + 100 :]
+    else:
+        log[at + 100] ^= 1
     (tmp_path / f"{FILE_NAME}-wal").write_bytes(log)
     journal, _ = reopened(tmp_path)
-    assert (journal.loss is not None) is told
-    if journal.loss is not None:
-        assert "log is damaged" in journal.loss.sentence()
+    assert journal.loss is not None and journal.loss.cut_off >= 1
+    assert "lost their end" in journal.loss.sentence()
     again, _ = reopened(tmp_path)
     assert again.loss is None
+
+
+def test_a_log_that_is_gone_altogether_is_told(tmp_path: Path) -> None:
+    killed(tmp_path, 12)
+    (tmp_path / f"{FILE_NAME}-wal").unlink()
+    journal, _ = reopened(tmp_path)
+    assert journal.loss is not None and journal.loss.cut_off == 12
+
+
+def test_a_write_that_the_power_cut_short_before_its_mark_is_no_loss(tmp_path: Path) -> None:
+    killed(tmp_path, 12)
+    mark.Mark(tmp_path / FILE_NAME).put(11)
+    journal, _ = reopened(tmp_path)
+    assert journal.loss is None
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 30, b"00000000000000009999 00000000\n"])
+def test_a_mark_that_cannot_be_read_says_nothing(tmp_path: Path, content: bytes) -> None:
+    killed(tmp_path, 12)
+    (tmp_path / f"{FILE_NAME}{mark.SUFFIX}").write_bytes(content)
+    journal, _ = reopened(tmp_path)
+    assert journal.loss is None
+
+
+def test_a_journal_of_a_program_without_the_mark_goes_on(tmp_path: Path) -> None:
+    """An update was taken back, and the older program has written without counting."""
+    killed(tmp_path, 5)
+    db = sqlite3.connect(tmp_path / FILE_NAME)
+    db.execute("INSERT INTO store VALUES ('a', 'by the older', '1')")
+    db.commit()
+    db.close()
+    journal, _ = reopened(tmp_path)
+    assert journal.loss is None
+
+
+def test_a_mark_that_the_disk_does_not_take_is_a_trouble_and_put_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RETRY_S", 0.05)
+    put, refuses = mark.Mark.put, True
+
+    def refusing(self: mark.Mark, number: int) -> None:
+        if refuses:
+            raise OSError(errno.EROFS, "Read-only file system")
+        put(self, number)
+
+    monkeypatch.setattr(mark.Mark, "put", refusing)
+
+    async def main() -> None:
+        nonlocal refuses
+        journal = Journal.open(tmp_path / FILE_NAME, "boot-a")
+        await journal.write(lambda db: store.put(db, "a", "k", 1))
+        assert "Read-only" in journal.trouble
+        refuses = False
+        for _ in range(100):
+            await asyncio.sleep(0.02)
+            if not journal.trouble:
+                break
+        assert journal.trouble == ""
+        assert await journal.read(lambda db: store.items(db, "a")) == {"k": 1}
+        journal.close()
+
+    asyncio.run(main())
+    assert mark.read(tmp_path / FILE_NAME) == 1
 
 
 def test_the_log_goes_into_the_database_before_it_is_long(tmp_path: Path) -> None:
@@ -257,7 +323,7 @@ def test_a_disk_that_refuses_at_the_start_is_survived(tmp_path: Path) -> None:
         """
         import asyncio, signal, sys
         from pathlib import Path
-        from chargepoint.journal import outbox, store
+        from chargepoint.journal import mark, outbox, store
         from chargepoint.journal.journal import Journal
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         async def main():

@@ -9,7 +9,7 @@ The directory of the file is locked exclusively as long as the journal is open.
 
 When the disk takes no more writes (full, read-only, broken), the journal goes on in memory: the borne charges and
 says so (`trouble`), and everything is written back as soon as the disk takes it. A damaged file is set aside
-at the start and read as far as it can be (`loss`).
+at the start and read as far as it can be (`loss`); writes that a shortened log has lost are counted (`mark`).
 """
 
 import asyncio
@@ -27,13 +27,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from chargepoint.journal import mark
 from chargepoint.journal.migrations import MIGRATIONS, OLDEST_READER
 from chargepoint.journal.salvage import (
     Loss,
-    cut_off,
     damage,
     lenient,
-    log_ends,
     salvage,
     set_aside,
     take_out_unreadable,
@@ -49,8 +48,6 @@ _COPY_S: Final = 1.0
 """How long a locked database is waited for before another way to copy it is tried."""
 PLAUSIBLE_STEPS: Final = 10_000
 """No program knows so many steps more than this one: a greater number is damage."""
-TOLD_FROM: Final = 2
-"""So many transactions missing at the end of the log, and one had been synced: every write waits for its own."""
 CHECKPOINT_PAGES: Final = 100
 """The log goes into the database when it has so many pages, some 25 writes: what a damaged log can cost."""
 RETRY_S: Final = 10.0
@@ -170,17 +167,14 @@ class _Opened:
 
 def _open(path: Path) -> _Opened:
     """A sound database in this file: the old one, or a new one with what the damaged old one gave."""
-    ends = log_ends(path)
     try:
         db = _connect(path)
         why = damage(db)
         if not why:
-            lost = cut_off(db, ends)
             migrate(db)
             _require_schema(db)
             taken_out = take_out_unreadable(db)
-            told = taken_out or lost >= TOLD_FROM
-            return _Opened(db, Loss("unreadable text", None, {}, taken_out, lost) if told else None)
+            return _Opened(db, Loss("unreadable text", unreadable=taken_out) if taken_out else None)
         db.close()
     except sqlite3.DatabaseError as error:
         if _code(error) in _ELSE_CODES:
@@ -248,8 +242,13 @@ def _true_copy(source: sqlite3.Connection) -> sqlite3.Connection | None:
     return None
 
 
-def _code(error: sqlite3.Error) -> int:
-    """SQLite's primary result code."""
+def _commits(db: sqlite3.Connection) -> int:
+    """How many transactions this journal has committed."""
+    return int(db.execute("SELECT count FROM commits").fetchone()[0])
+
+
+def _code(error: Exception) -> int:
+    """SQLite's primary result code; 0 for other errors."""
     return int(getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
 
 
@@ -278,6 +277,7 @@ class Journal:
         """Connection to the file; None while it cannot be had."""
         self._memory = opened.db if opened.trouble else None
         """What is worked on while the disk takes no writes."""
+        self._mark = mark.Mark(path)
         self._damaged = False
         """The file is to be set aside before it is written again."""
         self._retry_at = time.monotonic() + RETRY_S
@@ -302,7 +302,12 @@ class Journal:
         """
         lock = _lock(path.parent)
         try:
-            return cls(path, lock, _open(path), boot_id or _BOOT_ID.read_text().strip())
+            opened = _open(path)
+            missing = mark.read(path) - _commits(opened.db)
+            if missing > 0:
+                opened.loss = opened.loss or Loss("")
+                opened.loss.cut_off = missing
+            return cls(path, lock, opened, boot_id or _BOOT_ID.read_text().strip())
         except BaseException:
             os.close(lock)
             raise
@@ -344,6 +349,7 @@ class Journal:
         for db in (self._reader, self._memory, self._disk):
             if db is not None:
                 db.close()
+        self._mark.close()
         os.close(self._lock)
 
     # In the writer thread
@@ -398,17 +404,23 @@ class Journal:
         try:
             db.execute("BEGIN IMMEDIATE")
             answers = [(future, *_attempt(db, work)) for work, future in batch]
+            db.execute("UPDATE commits SET count = count + 1")
             db.execute("COMMIT")
         except sqlite3.Error:
             with contextlib.suppress(sqlite3.Error):
                 db.execute("ROLLBACK")
             raise
         self.writes += 1
+        if db is self._disk:
+            try:
+                self._mark.put(_commits(db))
+            except OSError as error:
+                self._into_memory(error)
         return answers
 
     # When the disk does not take writes
 
-    def _into_memory(self, error: sqlite3.Error) -> bool:
+    def _into_memory(self, error: sqlite3.Error | OSError) -> bool:
         """Go on with a copy in memory; False when not even that can be had."""
         try:
             self._memory, self.loss = _copy_in_memory(self.path, self._disk, self.loss)
@@ -434,6 +446,7 @@ class Journal:
                 self._disk = _connect(self.path)
             _backup(self._memory, self._disk)
             self._disk.execute("PRAGMA journal_mode = WAL")
+            self._mark.put(_commits(self._disk))
         except (sqlite3.Error, OSError) as error:
             self.trouble = str(error)
             return

@@ -99,4 +99,8 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX track_tx ON track (tx) WHERE tx IS NOT NULL;
     """,
+    """
+    CREATE TABLE commits (one INTEGER PRIMARY KEY CHECK (one = 1), count INTEGER NOT NULL);
+    INSERT INTO commits VALUES (1, 0);
+    """,
 )

@@ -6,7 +6,6 @@ taken out and counted. Rows are salvaged from both ends of a table, since readin
 
 import json
 import sqlite3
-import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,10 +20,6 @@ _REQUIRED: Final = {
     "ended": frozenset({"evse", "token", "meter_stop_wh", "reason", "data"}),
     "security": frozenset({"kind", "info"}),
 }
-_LOG_HEADER: Final = struct.Struct(">8I")
-_FRAME_HEADER: Final = struct.Struct(">6I")
-"""Of the write-ahead log (SQLite file format, 4.1 and 4.2): the frame's second word is not 0 where a transaction ends,
-its third and fourth are the salts, which are those of the log's header (its fifth and sixth) in every current frame."""
 KEEP_ASIDE: Final = 3
 """So many damaged files are kept for inspection; the oldest goes first."""
 
@@ -42,51 +37,25 @@ class Loss:
     """Rows that were seen but not readable."""
 
     cut_off: int = 0
-    """Transactions at the end of its log that could not be read."""
+    """Transactions that had been synced, says the mark, and are not in it."""
 
     def sentence(self) -> str:
         """For people."""
-        if self.cut_off and self.set_aside is None and not self.unreadable:
-            return f"the last {self.cut_off} writes could not be read: the journal's log is damaged"
-        if self.set_aside is None:
-            return f"{self.unreadable} damaged records were taken out of the journal ({self.why})"
-        kept = ", ".join(f"{count} {table}" for table, count in sorted(self.recovered.items()) if count)
-        return f"set aside as {self.set_aside.name} ({self.why}); recovered: {kept or 'nothing'}"
+        said = []
+        if self.set_aside is not None:
+            kept = ", ".join(f"{count} {table}" for table, count in sorted(self.recovered.items()) if count)
+            said.append(f"set aside as {self.set_aside.name} ({self.why}); recovered: {kept or 'nothing'}")
+        elif self.unreadable:
+            said.append(f"{self.unreadable} damaged records were taken out of the journal ({self.why})")
+        if self.cut_off:
+            said.append(f"the last {self.cut_off} writes before the damage are not in it: its files lost their end")
+        return "; ".join(said)
 
 
 def damage(db: sqlite3.Connection) -> str:
     """What SQLite's own quick check says; empty when it finds nothing. Raises sqlite3.DatabaseError as well."""
     said = [row[0] for row in db.execute("PRAGMA quick_check(3)")]
     return "" if said == ["ok"] else "; ".join(said)
-
-
-def log_ends(path: Path) -> list[int]:
-    """The frames of the write-ahead log that end a transaction, by their number from 1, whether SQLite will read them
-    or not. Look before the database is opened, for that may begin the log anew."""
-    try:
-        raw = path.with_name(path.name + _PARTS[1]).read_bytes()
-    except FileNotFoundError:
-        return []
-    if len(raw) < _LOG_HEADER.size + _FRAME_HEADER.size:
-        return []
-    header = _LOG_HEADER.unpack_from(raw)
-    page, salts = header[2], header[4:6]
-    if not 512 <= page <= 65536 or page & (page - 1):
-        return []
-    ends = []
-    step = _FRAME_HEADER.size + page
-    for number, at in enumerate(range(_LOG_HEADER.size, len(raw) - _FRAME_HEADER.size + 1, step), start=1):
-        frame = _FRAME_HEADER.unpack_from(raw, at)
-        if frame[1] and frame[2:4] == salts:
-            ends.append(number)
-    return ends
-
-
-def cut_off(db: sqlite3.Connection, ends: list[int]) -> int:
-    """How many transactions that once were in the log SQLite did not read. One may have been on its way to the disk
-    when the power went, and nobody was told that it was there; with more, something that was synced is lost."""
-    read = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]
-    return sum(number > read for number in ends)
 
 
 def take_out_unreadable(db: sqlite3.Connection) -> int:
@@ -143,7 +112,7 @@ def salvage(damaged: Path, into: sqlite3.Connection) -> Loss:
         loss.why = str(error)
         return loss
     for table in tables:
-        if not table.startswith("sqlite_"):
+        if not table.startswith("sqlite_") and table != "commits":  # its count is not that of what was recovered
             loss.recovered[table] = _copy(source, into, table, loss)
     source.close()
     loss.unreadable += take_out_unreadable(into)
