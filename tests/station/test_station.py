@@ -12,6 +12,7 @@ from station_harness import UTC0, FakeTime, Harness, station
 
 from chargepoint.evse.messages import PointReport
 from chargepoint.meter.reading import Reading
+from chargepoint.station import endings
 from chargepoint.station import station as station_module
 from chargepoint.station.api import Authorization, AuthStatus, Outcome, SecurityEvent, StopReason
 from chargepoint.station.connectors import LEAVING_S
@@ -504,6 +505,86 @@ def test_a_session_goes_on_after_a_restart_when_the_car_never_left(tmp_path: Pat
     play(tmp_path, body, time=time)
     time.mono += 20
     play(tmp_path, after, time=time, prepare=plugged)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_stop_that_a_restart_cuts_off_ends_as_it_was_meant(tmp_path: Path, there: bool) -> None:
+    time = FakeTime()
+    settings = Settings(ended_sampled_measurands=("Energy.Active.Import.Register",))
+
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.advance(10, wh=100)
+        h.link.stuck = True
+        h.badge()
+        await h.until_state("stopping")
+        wanted = None
+        for _ in range(1000):
+            wanted = wanted or await h.journal.read(lambda db: endings.of(db, 1))
+        assert wanted is not None
+        h.advance(5)
+        assert h.state() == "stopping"
+
+    def plugged(h: Harness) -> None:
+        h.link.cars[1].plugged = h.link.cars[1].connected = there
+        h.link.cars[1].count = 1
+        h.link.cars[1].wh = 10_150
+
+    async def after(h: Harness) -> None:
+        await h.until_state("finished" if there else "idle")
+        await h.until(lambda: h.station.points[1].pending is None)
+        assert not h.link.cars[1].closed and "Charging" not in h.backend.statuses(1)
+        entries = [e for e in await h.entries() if e.kind == "ended"]
+        assert [(e.payload["reason"], e.payload["token"]) for e in entries] == [("Local", "TAG")]
+        assert entries[0].payload["meter_stop_wh"] == 10_150
+        assert entries[0].stamp.mono == 1010.0
+
+    async def later(h: Harness) -> None:
+        await h.charge()
+        h.advance(10)
+        assert h.status() == "Charging"
+
+    play(tmp_path, body, settings, time=time)
+    time.mono += 20
+    play(tmp_path, after, settings, time=time, prepare=plugged)
+    time.mono += 20
+    play(tmp_path, later, settings, time=time)
+
+
+def test_a_restart_between_the_last_values_and_the_end_leaves_no_values_of_an_end_that_was_not(tmp_path: Path) -> None:
+    time = FakeTime()
+    settings = Settings(ended_sampled_measurands=("Energy.Active.Import.Register",))
+
+    async def body(h: Harness) -> None:
+        await h.charge()
+        write, written = h.journal.write, 0
+
+        async def cut_off(work: Callable[[Any], Any]) -> Any:
+            nonlocal written
+            if "end-read" in h.steps:
+                written += 1
+                if written == 2:
+                    await asyncio.Event().wait()
+            return await write(work)
+
+        h.journal.write = cut_off  # type: ignore[method-assign,assignment]
+        h.advance(4)
+        h.badge()
+        await h.until(lambda: written > 0)
+        await asyncio.sleep(0.05)
+
+    def plugged(h: Harness) -> None:
+        h.link.cars[1].plugged = h.link.cars[1].connected = True
+        h.link.cars[1].count = 1
+
+    async def after(h: Harness) -> None:
+        await h.until(lambda: h.station.points[1].pending is None)
+        (ended,) = [e for e in await h.entries() if e.kind == "ended"]
+        contexts = [value["context"] for sample in ended.payload["data"] for value in sample["values"]]
+        assert contexts == ["Transaction.Begin", "Transaction.End"]
+
+    play(tmp_path, body, settings, time=time)
+    play(tmp_path, after, settings, time=time, prepare=plugged)
 
 
 def test_a_refused_token_gets_no_energy_after_a_restart_either(tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ from chargepoint.journal import transactions
 from chargepoint.journal.stamp import Stamp
 from chargepoint.journal.transactions import OpenTransaction
 from chargepoint.meter.reading import Reading
-from chargepoint.station import metering
+from chargepoint.station import endings, metering
 from chargepoint.station.api import StopReason
+from chargepoint.station.endings import Ending
 from chargepoint.station.session import Begin, End
 from chargepoint.station.shared import Shared
 
@@ -109,10 +110,16 @@ class Books:
         """Wait for the contactor, read the register, write the end; then the session is over."""
         point, shared = self._point, self._shared
         shared.changed()  # the permission goes first
+        resumed = point.ending
+        if resumed is None:
+            wanted = Ending(end.reason, end.token, shared.clock.stamp())
+            await self._write("stop", lambda db: endings.begin(db, end.tx, wanted))
         opened = await self._contactor_open()
         reading = await self._register_for_end(opened)
         wh = reading.energy_wh if reading is not None else point.meter_start_wh
-        at = shared.clock.stamp()  # not the reading's, which is an old one when the meter has fallen silent
+        # Not the reading's time, which is an old one when the meter has fallen silent.
+        ending = resumed or Ending(end.reason, end.token, shared.clock.stamp())
+        last: list[dict[str, Any]] = []
         shared.step("end-read")
         if reading is not None:
             names = shared.settings.ended_sampled_measurands
@@ -120,9 +127,7 @@ class Books:
                 names = tuple(name for name in names if name.startswith("Energy."))
             last = self._values(reading, names, "Transaction.End")
             last += await self._signed()
-            if last:
-                await self._write("last values", lambda db: transactions.keep_sample(db, end.tx, at, last))
-        await self._write_end(end.tx, at, wh, end.reason, end.token)
+        await self._write_end(end.tx, ending, wh, last)
         shared.step("end-durable")
         log.info("session ended", evse=point.id, tx=end.tx, reason=end.reason.value, meter_stop_wh=wh)
         shared.backend.outbox_changed()
@@ -170,6 +175,7 @@ class Books:
 
     async def close_after_restart(self, pending: OpenTransaction) -> None:
         """End a transaction whose car may have left while nobody looked: its last known time, and the register now.
+        One that was ending when the restart came ends as it was meant.
 
         The register has moved only for this car since then: nobody else could charge. A jump that this car cannot have
         drawn (a meter exchanged) is not believed.
@@ -179,17 +185,20 @@ class Books:
         reading = await self._register_for_end(await self._contactor_open())
         if reading is not None and 0 <= reading.energy_wh - wh < UNBELIEVABLE_WH:
             wh = reading.energy_wh
-        log.info("transaction ended by a restart", evse=point.id, tx=pending.tx, meter_stop_wh=wh)
-        await self._write_end(pending.tx, pending.last, wh, StopReason.POWER_LOSS, None)
-        point.pending = None
+        ending = point.ending or Ending(StopReason.POWER_LOSS, None, pending.last)
+        log.info(
+            "transaction ended by a restart", evse=point.id, tx=pending.tx, reason=ending.reason.value, meter_stop_wh=wh
+        )
+        await self._write_end(pending.tx, ending, wh, [])
+        point.pending = point.ending = None
         point.availability_due()
         shared.backend.outbox_changed()
         shared.changed()
 
-    async def _write_end(self, tx: int, stamp: Stamp, wh: int, reason: StopReason, token: str | None) -> None:
+    async def _write_end(self, tx: int, ending: Ending, wh: int, last: list[dict[str, Any]]) -> None:
         """Until the journal has taken it: the end of a session is never given up."""
         for attempt in itertools.count(1):
-            if await self._write("end", lambda db: transactions.end(db, tx, stamp, wh, reason.value, token)):
+            if await self._write("end", lambda db: endings.finish(db, tx, ending, wh, last)):
                 return
             await asyncio.sleep(min(attempt, 10) * RETRY_WRITE_S)
 

@@ -23,7 +23,7 @@ from chargepoint.logs import correlate
 from chargepoint.meter.reading import BUILDING, Reading
 from chargepoint.reader.badge import Badge
 from chargepoint.sdnotify import Notifier
-from chargepoint.station import metering
+from chargepoint.station import endings, metering
 from chargepoint.station.api import (
     Backend,
     ConnectorStatus,
@@ -35,6 +35,7 @@ from chargepoint.station.api import (
 from chargepoint.station.charging_profiles import ChargingProfiles
 from chargepoint.station.clock import STEP_S, Clock
 from chargepoint.station.departures import Departures
+from chargepoint.station.endings import Ending
 from chargepoint.station.entrance import Entrance
 from chargepoint.station.evse_link import Link
 from chargepoint.station.faultlist import FaultList
@@ -190,16 +191,16 @@ class StationCore:
         found = await self.journal.read(transactions.open_transactions)
         for transaction in found:
             point = self.points.get(transaction.evse)
+            ending = await self.journal.read(lambda db, tx=transaction.tx: endings.of(db, tx))  # type: ignore[misc]
             if point is None or point.pending is not None:
-                stamp, wh, tx = transaction.last, transaction.last_wh, transaction.tx
+                tx, wh = transaction.tx, transaction.last_wh
                 log.warning("open transaction of no point is closed", tx=tx, evse=transaction.evse)
+                ending = ending or Ending(StopReason.POWER_LOSS, None, transaction.last)
                 await self.journal.write(
-                    lambda db, tx=tx, stamp=stamp, wh=wh: transactions.end(  # type: ignore[misc]
-                        db, tx, stamp, wh, StopReason.POWER_LOSS.value, None
-                    )
+                    lambda db, tx=tx, ending=ending, wh=wh: endings.finish(db, tx, ending, wh)  # type: ignore[misc]
                 )
             else:
-                point.pending = transaction
+                point.pending, point.ending = transaction, ending
         for number, area in AVAILABILITY.items():
             kept = await self.journal.read(lambda db, area=area: store.items(db, area))  # type: ignore[misc]
             for key, value in kept.items():

@@ -22,6 +22,7 @@ from chargepoint.station.badges import View
 from chargepoint.station.bay import Bay
 from chargepoint.station.books import Books
 from chargepoint.station.connectors import Connector
+from chargepoint.station.endings import Ending
 from chargepoint.station.faultlist import Active, FaultList, blocking, overdue, shows_faulted
 from chargepoint.station.guard import MeterGuard, News
 from chargepoint.station.restart import KEEP_REGISTER_S, Restart
@@ -71,6 +72,8 @@ class Point:
         """Why the last session ended."""
         self.pending: OpenTransaction | None = None
         """A transaction of before a restart, until its car has been seen or missed."""
+        self.ending: Ending | None = None
+        """How that transaction was to end, if it was ending when the restart came; until it has."""
         self._begun_at = float("-inf")
         self._kept_at = float("-inf")
         self._next_sample = float("inf")
@@ -295,7 +298,7 @@ class Point:
 
     def ended(self, reason: StopReason) -> None:
         """The end is durable: the session is over, and an availability that waited for it comes."""
-        self.ended_by = reason
+        self.ended_by, self.ending = reason, None
         self.session.ended(self._shared.clock.monotonic())
         self.withheld, self.more_wh = "", None
         self.availability_due()

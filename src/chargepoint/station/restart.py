@@ -104,6 +104,8 @@ class Restart:
         point.meter_start_wh = pending.meter_start_wh
         point.session.resumed(pending.tx, grant, connectors.identity(report, number), now, number)
         point.resumed(now)
+        if point.ending is not None:
+            point.session.stop(point.ending.reason, point.ending.token, now)
         if pending.invalid:
             # How much was delivered since the refusal is not known any more: nothing further is.
             point.withheld = "invalid-token"
