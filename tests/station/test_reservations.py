@@ -1,6 +1,7 @@
 """Points kept for somebody."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -142,6 +143,37 @@ def test_a_badge_of_the_reservations_group_may_use_it(tmp_path: Path) -> None:
         assert (await h.entries())[0].payload["reservation"] == 7
 
     play(tmp_path, body)
+
+
+def test_a_reservation_that_cannot_be_recorded_takes_no_other_with_it(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        broken, write = asyncio.Event(), h.journal.write
+
+        async def fails(work: Any) -> None:
+            await broken.wait()
+            raise sqlite3.OperationalError("disk I/O error")
+
+        assert await h.station.reserve(soon(h)) is Outcome.ACCEPTED
+        h.journal.write = fails  # type: ignore[method-assign,assignment]
+        replacing = asyncio.create_task(h.station.reserve(soon(h, token="TAG2")))
+        await asyncio.sleep(0)
+        h.journal.write = write  # type: ignore[method-assign]
+        assert await h.station.reserve(replace(soon(h, evse=2, token="TAG3"), id=8)) is Outcome.ACCEPTED
+        broken.set()
+        assert await replacing is Outcome.REJECTED
+        assert [(r.id, r.evse, r.token) for r in h.station.reserving.reservations] == [(8, 2, "TAG3"), (7, 1, "TAG")]
+
+    play(tmp_path, body)
+
+
+def test_one_that_was_replaced_comes_back_only_where_nobody_has_come_since() -> None:
+    old, new = reservation(1, 1), reservation(1, 2)
+    moved = Reservations([new, reservation(2, 1)])
+    moved.take_back(new, old)
+    assert [(r.id, r.evse) for r in moved] == [(2, 1)]
+    cancelled = Reservations()
+    cancelled.take_back(new, old)
+    assert not len(cancelled)
 
 
 def test_a_remote_start_of_a_group_mate_known_to_the_central_system_alone_is_asked_for(tmp_path: Path) -> None:

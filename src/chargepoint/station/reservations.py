@@ -76,6 +76,19 @@ class Reservations:
         self._items = {**others._items, new.id: new}
         return Outcome.ACCEPTED
 
+    def get(self, reservation_id: int) -> Reservation | None:
+        """The reservation of this id."""
+        return self._items.get(reservation_id)
+
+    def take_back(self, new: Reservation, old: Reservation | None) -> None:
+        """Undo the `add` of one that could not be recorded, if it is still there; what it had replaced (`old`) holds
+        again, unless its point has been given to another since."""
+        if self._items.get(new.id) is not new:
+            return
+        del self._items[new.id]
+        if old is not None and (old.evse == 0 or self.at(old.evse) is None):
+            self._items[old.id] = old
+
     def cancel(self, reservation_id: int) -> bool:
         """True when there was one of this id."""
         return self._items.pop(reservation_id, None) is not None

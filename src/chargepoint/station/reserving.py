@@ -44,7 +44,7 @@ class Reserving:
         point = self._points.get(reservation.evse)
         if reservation.evse != 0 and (point is None or reservation.connector not in (0, *point.connectors)):
             return Outcome.REJECTED
-        before = list(self.reservations)
+        before = self.reservations.get(reservation.id)
         outcome = self.reservations.add(reservation, self._spots(), self._clock.utc())
         if outcome is not Outcome.ACCEPTED:
             return outcome
@@ -52,7 +52,7 @@ class Reserving:
             await self._journal.write(lambda db: store.put(db, AREA, str(reservation.id), to_dict(reservation)))
         except sqlite3.Error as error:
             log.error("a reservation could not be recorded", reservation=reservation.id, error=str(error))
-            self.reservations = Reservations(before)
+            self.reservations.take_back(reservation, before)
             return Outcome.REJECTED
         log.info("reserved", reservation=reservation.id, evse=reservation.evse)
         return Outcome.ACCEPTED
