@@ -118,7 +118,7 @@ class Point:
         return self.duty == STEADY_LOW
 
     def entered(self, now: float) -> None:
-        """The machine changed state."""
+        """The machine changed state. The diode shows itself to a car under PWM only; after it it is sought anew."""
         if self.state not in READY:
             self.diode.forget()
 
@@ -230,14 +230,11 @@ class Point:
         """Neither a car nor a cable, nor a plug in the domestic socket."""
         if self.car or (self.domestic is not None and self.domestic.plugged):
             return False
-        return not self.config.socket or self.proximity.coding is Proximity.OPEN
+        return self.proximity.coding is Proximity.OPEN  # as it always is on a tethered point
 
     @property
     def plugged(self) -> bool:
         return self.proximity.cable if self.config.socket else self.car
-
-    def permitted(self, now: float) -> bool:
-        return self.lease.allows(now) and not self.unlock_wanted
 
     # --- the car -----------------------------------------------------------------------------------------------
 
@@ -245,10 +242,9 @@ class Point:
         if self.duty == STEADY_LOW:
             self._duty_watched(i, now)
             return
-        before = self.pilot.band
         # What neither generator nor car can make is no band: it must not pass for a car that has left.
         if i.cp_high_v <= GENERATOR_MAX_V and self.pilot.step(i.cp_high_v, now):
-            self._band_changed(before, self.pilot.band, now)
+            self._band_changed(self.pilot.band, now)
             fire(self, PILOT_TRIGGER[self.pilot.band], now)
         self._duty_watched(i, now)
         if not self.converter.settled:
@@ -271,14 +267,13 @@ class Point:
             detail = f"measured {i.duty_measured:.1f} %, commanded {self.duty:.1f} %"
             self.faults.set("pwm-wrong", wrong, now, detail)
 
-    def _band_changed(self, before: Band, band: Band, now: float) -> None:
+    def _band_changed(self, band: Band, now: float) -> None:
         if band in (Band.B, Band.C, Band.D):
             if not self.car:
                 self._car_arrives(now)
-            if band is not Band.B:
-                self.wake_up.cancel()
+            self.wake_up.cancel()  # a car that moves is awake; for one in B the offer begins it anew
         elif band is Band.A:
-            if before in (Band.C, Band.D) and self.contactor.commanded and self.proximity.cable:
+            if self.contactor.commanded and self.proximity.cable:
                 self._torn_at = now
             self._car_leaves()
 
@@ -295,7 +290,6 @@ class Point:
         if not self.car:
             return
         self.car = False
-        self.diode.forget()
         self.wake_up.cancel()
         self.self_tests.due = True
         self._vacated()
@@ -316,7 +310,7 @@ class Point:
             faults.set("pp-changed", changed, now, f"{i.pp_ohm:.0f} ohm, the cable was {watch.cable_a} A")
         if watch.coding is Proximity.SHORT or faults.active:
             faults.set("pp-short", watch.coding is Proximity.SHORT, now, f"{i.pp_ohm:.0f} ohm")
-        if self._torn_at is not None and not self.car:
+        if self._torn_at is not None:  # a car that arrives has ended it
             if not watch.cable:
                 self._torn_at = None
             elif now - self._torn_at >= TORN_S:
@@ -389,20 +383,15 @@ class Point:
             self.duty = duty
             self.pilot.restart()
             fire(self, "withhold", now)
-        elif (duty == STEADY_HIGH) != (self.duty == STEADY_HIGH):
-            self.diode.forget()
         self.duty = duty
 
     def _follow_ready(self, now: float) -> None:
-        on = self.offer.on and self.duty != STEADY_LOW
-        if on and self.state in ("B1", "C1", "D1"):
+        if self.offer.on and self.state in ("B1", "C1", "D1"):
             fire(self, "ready", now)
             if self.state == "B2":
                 self.wake_up.offered(now)
-        elif not on and self.state in READY:
+        elif not self.offer.on and self.state in READY:
             fire(self, "not_ready", now)
-            if not self.wake_up.pulsing:
-                self.wake_up.cancel()
 
     # --- contactor -----------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ def changed_key(point: Point, i: PointInputs, now: float) -> tuple[object, ...]:
     return (
         point.state, point.duty, point.car, point.proximity.coding, contactor.commanded, i.contactor_closed,
         contactor.confirmed, contactor.open_confirmed, point.locked, point.lock.drive, point.faults.changes,
-        point.permitted(now), i.bay_occupied, i.domestic_closed, point.wake_up.count, point.unlock_wanted,
+        point.lease.allows(now), i.bay_occupied, i.domestic_closed, point.wake_up.count, point.unlock_wanted,
         _domestic_key(point, now),
     )  # fmt: skip
 
