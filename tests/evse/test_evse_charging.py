@@ -3,6 +3,8 @@
 import pytest
 from evse_rig import Rig
 
+from chargepoint.board.types import LockDrive
+
 
 def test_idle_point_shows_steady_high_and_does_nothing() -> None:
     rig = Rig().run(2.0)
@@ -150,3 +152,131 @@ def test_ventilated_site_serves_state_d() -> None:
     rig = Rig(ventilated=True).run(1.0).permit().plug(pilot="D")
     rig.until(lambda: rig.out.contactor, 3.0)
     assert rig.point.state == "D2"
+
+
+def test_a_ventilated_point_opens_when_its_car_stops_drawing() -> None:
+    rig = Rig(ventilated=True).charging()
+    rig.world.pilot = "B"
+    assert rig.until(lambda: not rig.out.contactor, 1.0) <= 0.030 + 1e-9
+
+
+@pytest.mark.parametrize("socket", [True, False])
+def test_nothing_is_offered_without_a_car(socket: bool) -> None:
+    rig = Rig(socket=socket).run(1.0).permit().plug(pilot="A")
+    for _ in range(200):
+        rig.step()
+        assert rig.out.duty in (100.0, 10.0) and not rig.point.offer.on
+    assert rig.out.duty == 100.0
+
+
+def test_nothing_is_offered_to_a_pilot_that_reads_nothing() -> None:
+    rig = Rig().run(4.0).permit().plug().run(8.0)
+    assert rig.point.state == "B2"
+    rig.world.pilot = "E"
+    rig.run(0.02)
+    assert rig.point.state == "E" and rig.out.duty == 100.0 and rig.faults == set()
+
+
+def test_nothing_is_offered_to_a_car_that_wants_ventilation_while_the_front_end_settles() -> None:
+    rig = Rig(socket=False).permit().plug(cable=0, pilot="D")
+    for _ in range(40):
+        rig.step()
+        assert rig.out.duty == 100.0 and rig.faults == set()
+    assert rig.point.state == "D1"
+    rig.run(0.2)
+    assert rig.faults == {"ventilation-required"}
+
+
+def test_the_diode_is_sought_anew_after_each_time_without_pwm_and_only_then() -> None:
+    rig = Rig().run(4.0).permit().plug().run(6.0)
+    assert rig.point.diode.seen
+    rig.permit(20.0).run(0.02)
+    assert rig.point.state == "B2" and rig.point.diode.seen, "another duty"
+    rig.world.pilot = "C"
+    rig.run(0.02)
+    assert rig.point.state == "C2" and rig.point.diode.seen, "another state"
+    rig.permit(allowed=False, hold_lock=True).step()
+    assert rig.point.state == "C1" and not rig.point.diode.seen
+
+
+def test_a_tethered_point_leaves_its_lock_driver_alone() -> None:
+    rig = Rig(socket=False)
+    rig.world.lock_at, rig.world.lock_moves = 0.5, False  # nothing is wired there: neither end is told
+    rig.watch = lambda seen: moves.append(seen.out.lock)  # type: ignore[assignment]
+    moves: list[LockDrive] = []
+    rig.run(4.0).permit().plug(cable=0, pilot="C").run(4.0)
+    assert rig.out.contactor and set(moves) == {LockDrive.OFF}
+
+
+def test_a_tethered_point_is_plugged_and_not_vacant_while_its_car_is_there() -> None:
+    rig = Rig(socket=False).run(4.0)
+    assert rig.point.vacant and not rig.point.plugged
+    rig.plug(cable=0).run(0.1)
+    assert rig.point.plugged and not rig.point.vacant
+    assert rig.point.request_self_test("all") == "a plug is in the socket: unplug first"
+
+
+def test_a_socket_is_plugged_by_its_cable_with_or_without_a_car() -> None:
+    rig = Rig().run(4.0).plug(pilot="A").run(0.1)
+    assert rig.point.plugged and not rig.point.vacant and not rig.point.car
+
+
+def test_a_tethered_point_is_calm_again_after_its_car_was_pulled_under_power() -> None:
+    rig = Rig(socket=False).run(4.0).permit().plug(cable=0, pilot="C").run(4.0)
+    assert rig.out.contactor
+    rig.permit(allowed=False).unplug().run(6.0)
+    assert rig.point._calm_until > rig.now
+
+
+def pulse(**permit: object) -> Rig:
+    """A car that is being woken up, since a second."""
+    rig = Rig().run(1.0).permit(**permit).plug()  # type: ignore[arg-type]
+    rig.until(lambda: rig.out.duty == 0.0, 40.0)
+    return rig.run(1.0)
+
+
+def test_a_wake_up_pulse_is_counted_once_and_a_point_out_of_service_is_none() -> None:
+    rig = pulse()
+    assert rig.point.wake_ups_ever == 1
+    rig.run(10.0)
+    assert rig.point.wake_ups_ever == 1
+    rig = Rig()
+    rig.world.rcd_test_works = False
+    rig.run(6.0)
+    assert rig.point.state == "F" and rig.point.wake_ups_ever == 0
+
+
+@pytest.mark.parametrize("change", [{"allowed": False}, {"current_a": 5.0}])
+def test_a_wake_up_pulse_ends_with_the_offer(change: dict[str, object]) -> None:
+    rig = pulse()
+    rig.permit(**change).step()  # type: ignore[arg-type]
+    assert rig.out.duty == 100.0
+
+
+def test_a_wake_up_pulse_ends_when_the_socket_gets_too_warm_for_six_amperes() -> None:
+    rig = pulse(current_a=16.0)
+    rig.world.temperature_c = 69.0
+    rig.step()
+    assert rig.point.limit_a(rig.now) == 8.0 and rig.out.duty == 0.0
+    rig.world.temperature_c = 20.0
+    rig = Rig(max_current_a=16.0).run(1.0).permit().plug()
+    rig.until(lambda: rig.out.duty == 0.0, 40.0)
+    rig.world.temperature_c = 69.0
+    rig.step()
+    assert rig.point.limit_a(rig.now) == 0.0 and rig.out.duty == 100.0
+
+
+def test_a_car_that_the_station_does_not_want_woken_up_is_left_asleep() -> None:
+    rig = Rig().run(1.0).permit(wake_up=False).plug()
+    for _ in range(4000):
+        rig.step()
+        assert rig.out.duty > 0.0
+    assert rig.point.state == "B2"
+
+
+def test_a_car_that_draws_is_never_pulsed() -> None:
+    rig = Rig().run(1.0).permit().plug(pilot="C").run(3.0)
+    assert rig.point.state == "C2" and rig.point.wake_up._offered_at is None
+    rig.point.wake_up._offered_at = rig.now - 60.0
+    rig.run(1.0)
+    assert rig.out.duty > 0.0 and rig.out.contactor

@@ -388,3 +388,14 @@ def test_a_lease_that_ran_out_is_no_fault_any_more_when_the_plug_is_gone() -> No
     rig.world.domestic_plug = False
     rig.run(1.0)
     assert rig.faults == set()
+
+
+def test_the_residual_current_devices_are_tested_when_the_domestic_plug_goes_not_when_it_comes() -> None:
+    rig = watched().run(10.0)
+    runs = rig.point.self_tests.runs
+    rig.world.domestic_plug = True
+    rig.run(4.0)
+    assert rig.point.self_tests.runs == runs
+    rig.world.domestic_plug = False
+    rig.run(4.0)
+    assert rig.point.self_tests.runs == runs + 1

@@ -317,3 +317,127 @@ def test_a_contactor_waits_until_good_results_outweigh_the_diodes_last_bad_ones(
         rig.world.diode = not rig.world.diode
         rig.step()
     assert not rig.out.contactor and rig.faults == {"diode"}
+
+
+def glitch(rig: Rig, seconds: float, **world: object) -> set[str]:
+    """The world is so for a while, then as before. Answers the faults that came meanwhile."""
+    before = {name: getattr(rig.world, name) for name in world}
+    came: set[str] = set()
+    for values, passes in ((world, round(seconds * 100)), (before, 2)):
+        for name, value in values.items():
+            setattr(rig.world, name, value)
+        for _ in range(passes):
+            rig.step()
+            came |= rig.faults
+    return came
+
+
+@pytest.mark.parametrize(
+    ("name", "world"),
+    [
+        ("pilot-voltage", {"high_v": 14.0}), ("pilot-voltage", {"high_v": -12.0}), ("pilot-short", {"pilot": "E"}),
+        ("pwm-wrong", {"duty_follows": False}), ("pp-short", {"pp_ohm": 10.0}), ("adc-silent", {"reference_v": 0.0}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_fault_of_the_pilot_or_the_front_end_goes_some_seconds_after_its_cause(
+    name: str, world: dict[str, object], empty: bool
+) -> None:
+    rig = Rig().run(4.0)
+    if not empty:
+        rig.plug().run(2.0)
+    assert name in glitch(rig, 1.0, **world)
+    rig.run(FAULTS[name].after_s - 0.1)
+    assert name in rig.faults
+    rig.run(0.2)
+    assert rig.faults == set()
+
+
+@pytest.mark.parametrize(("ohm", "name"), [(1e9, "pp-open"), (1500.0, "pp-changed")])
+def test_a_fault_of_the_proximity_contact_goes_when_car_and_plug_have(ohm: float, name: str) -> None:
+    rig = Rig().run(4.0).plug().run(2.0)
+    rig.world.pp_ohm = ohm
+    rig.run(1.0)
+    assert rig.faults == {name}
+    rig.world.pp_ohm = None
+    rig.run(60.0)
+    assert rig.faults == {name}
+    rig.world.pilot = "A"
+    rig.run(1.0)
+    assert rig.faults == {name}
+    rig.unplug().run(0.1)
+    assert rig.faults == set()
+
+
+def test_a_pilot_at_nothing_is_a_short_after_a_tenth_of_a_second() -> None:
+    rig = Rig().run(4.0).plug().run(2.0)
+    assert glitch(rig, 0.1, pilot="E") == set()
+    assert glitch(rig, 0.13, pilot="E") == {"pilot-short"}
+
+
+def test_a_voltage_that_no_pilot_can_have_is_no_car_that_leaves() -> None:
+    rig = Rig().run(4.0).plug().run(2.0)
+    assert glitch(rig, 0.5, high_v=14.0) == {"pilot-voltage"}
+    assert rig.point.car and rig.point.plug_count == 1 and rig.point.state == "B1"
+
+
+def test_minus_twelve_volts_that_nobody_commanded_are_told_as_a_wrong_voltage() -> None:
+    rig = Rig().run(4.0).plug().run(2.0)
+    assert glitch(rig, 0.05, high_v=-12.0) == {"pilot-voltage"}
+
+
+def test_a_pilot_that_was_at_nothing_for_a_moment_asks_for_no_new_tests() -> None:
+    rig = Rig().run(4.0)
+    runs = rig.point.self_tests.runs
+    assert glitch(rig, 0.05, pilot="E") == set()
+    rig.run(4.0)
+    assert rig.point.state == "A1" and rig.point.self_tests.runs == runs
+
+
+def test_a_read_back_is_not_judged_before_the_front_end_has_settled() -> None:
+    rig = Rig()
+    rig.world.reference_v = 0.0
+    rig.run(1.0)
+    rig.world.reference_v, rig.world.duty_follows = 2.5, False
+    rig.run(0.4)
+    rig.world.duty_follows = True
+    rig.run(1.0)
+    assert rig.faults == set()
+
+
+def test_a_car_end_that_is_pulled_without_power_is_no_cut_cable() -> None:
+    for permission in (True, False):
+        rig = Rig().run(4.0).permit(allowed=permission).plug(pilot="B" if permission else "C").run(3.0)
+        assert not rig.out.contactor
+        rig.world.pilot = "A"
+        rig.run(3.0)
+        assert rig.faults == set() and rig.point.faults.trips == 0
+
+
+def test_a_plug_that_follows_within_a_second_was_torn_out_and_one_that_stays_longer_is_cut_off() -> None:
+    for stays, cut in ((0.0, 0), (0.9, 0), (1.1, 1)):
+        rig = Rig().charging()
+        rig.world.pilot = "A"
+        rig.run(stays)
+        rig.unplug().run(3.0)
+        assert rig.point.faults.trips == cut and rig.faults == set()
+
+
+def test_a_plug_that_is_pulled_from_a_shorted_pilot_takes_its_car_with_it() -> None:
+    rig = Rig().run(4.0).plug().run(2.0)
+    rig.world.pilot = "E"
+    rig.run(1.0)
+    rig.world.cable = 13.0
+    rig.run(1.0)
+    assert rig.point.car and "pp-changed" in rig.faults, "another coding is no unplugging"
+    rig.world.cable = 0.0
+    rig.run(0.1)
+    assert not rig.point.car and rig.point.vacant
+
+
+def test_a_coding_that_comes_late_is_the_cables_and_its_fault_waits_for_the_unplug() -> None:
+    rig = Rig().run(4.0).permit().plug(cable=0).run(2.0)
+    assert rig.faults == {"pp-open"}
+    rig.world.cable = 20
+    rig.run(1.0)
+    assert rig.faults == {"pp-open"} and rig.point.proximity.cable_a == 20.0

@@ -346,3 +346,15 @@ def test_a_lock_under_test_stops_closing_in_the_pass_in_which_a_plug_is_seen() -
     rig.plug(pilot="A")
     rig.until(lambda: not rig.point.vacant, 1.0)
     assert rig.out.lock is not LockDrive.CLOSE
+
+
+def test_the_pilots_self_test_shows_six_amperes_to_an_empty_socket_and_never_to_a_car() -> None:
+    rig = Rig().run(10.0)
+    assert rig.point.request_self_test("pilot") == ""
+    duties = {rig.step().duty for _ in range(200)}
+    assert duties == {10.0, 100.0} and rig.point.self_tests.outcome()[0]
+    assert rig.point.request_self_test("pilot") == ""
+    rig.until(lambda: rig.out.duty == 10.0, 1.0)
+    rig.plug()
+    rig.until(lambda: rig.point.state == "B1", 0.1)
+    assert rig.out.duty == 100.0
