@@ -31,6 +31,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import pytest
+from hypothesis import Phase, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "chargepoint"
@@ -338,6 +339,9 @@ def main() -> int:
     end = time.monotonic() + arguments.minutes * 60
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT / "src"))
+    # That a property fails is enough here; the search for its shortest story would take a minute each time.
+    settings.register_profile("mutants", phases=(Phase.explicit, Phase.generate))
+    settings.load_profile("mutants")
     outcome = Outcome(arguments.jobs)
     for mutant in mutants:
         if not mutant.where and time.monotonic() < end:
