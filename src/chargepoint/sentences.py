@@ -198,6 +198,7 @@ FRENCH: Final[dict[str, str]] = {
     "there is no point {}": "le point {} n'existe pas",
     "there is no point {}: this station has {}": "le point {} n'existe pas : cette borne a {}",
     "point {} has no connector {}: it has {}": "le point {} n'a pas de connecteur {} : il a {}",
+    "a token of {} characters cannot be told to the central system: give 1 to 20": "un identifiant de {} caractères ne peut être transmis au système central : en donner 1 à 20",
     "a plug is in the socket: unplug first": "une fiche est dans la prise : débranchez d'abord",
     "the point is in service: take it out first with `availability {} off`": "le point est en service : retirez-le d'abord avec `availability {} off`",
     "a session is going on at this point: end it first": "une session est en cours à ce point : terminez-la d'abord",

@@ -64,6 +64,17 @@ def test_why_tells_that_the_central_system_has_not_accepted_the_borne(tmp_path: 
     play(tmp_path, body)
 
 
+def test_a_start_takes_no_token_that_the_central_system_cannot_be_told(tmp_path: Path) -> None:
+    async def body(h: Harness, client: Client) -> None:
+        for token in ("", "T" * 21):
+            with pytest.raises(RpcError, match=f"a token of {len(token)} characters"):
+                await client.call("start", evse=1, token=token)
+        assert h.state() == "idle"
+        assert await client.call("start", evse=1, token="T" * 20) == {"outcome": "accepted"}
+
+    play(tmp_path, body)
+
+
 def test_why_tells_who_waits_for_a_plug_after_a_badge(tmp_path: Path) -> None:
     async def body(h: Harness, client: Client) -> None:
         h.badge()

@@ -24,6 +24,8 @@ from chargepoint.station.why import Surroundings, why
 
 log = structlog.get_logger()
 SOCKET_NAME = "station.sock"
+TOKEN_MAX = 20
+"""Characters of an id token (OCPP 1.6, 7.28)."""
 _SENTENCES = {
     Outcome.REJECTED: "refused: there is nothing to do at this point now",
     Outcome.FAILED: "failed: the point did not do it in time",
@@ -144,6 +146,8 @@ class Control:
 
     async def start_session(self, evse: int, token: str, connector: int | None = None) -> dict[str, str]:
         self._connector(self._point(evse), connector)
+        if not 1 <= len(token) <= TOKEN_MAX:
+            raise RpcError(f"a token of {len(token)} characters cannot be told to the central system: give 1 to 20")
         return self._answer(await self._station.remote_start(token, evse, connector=connector))
 
     async def availability(self, evse: int, operative: bool, connector: int | None = None) -> dict[str, str]:
