@@ -16,6 +16,7 @@ from chargepoint.journal import transactions
 from chargepoint.journal.stamp import Stamp
 from chargepoint.ocpp import installer as installer_module
 from chargepoint.ocpp.installer import ExchangeInstaller, InstallFailed
+from chargepoint.ocpp.rpc import LinkLost
 from chargepoint.ocpp.v16.backend import Backend
 from chargepoint.ocpp.v16.firmware import BEGINNING_S, LOOK_S
 from chargepoint.sim.central_system import CallFailed
@@ -436,6 +437,33 @@ async def test_an_update_that_needs_a_restart_is_told_after_it(
     installer.running = running
     await start(central, installer=installer)
     assert (await told(central, status))[-1] == status
+
+
+async def test_what_an_update_ended_with_is_told_after_a_restart_when_there_was_no_link_till_then(
+    updated, start, central, web, maker, installer
+):
+    call = updated.backend._reports._call
+
+    async def no_link_at_the_end(request):
+        if request.status == "Installed":
+            raise LinkLost("no link")
+        return await call(request)
+
+    updated.backend._reports._call = no_link_at_the_end
+    await central.call("SignedUpdateFirmware", signed(maker, web))
+    await told(central, "Installing")
+    await until(lambda: not updated.backend._firmware.busy)
+    borne = updated
+    for _ in range(2):
+        borne.task.cancel()
+        await asyncio.gather(borne.task, return_exceptions=True)
+        borne.journal.close()
+        mark = central.mark()
+        borne = await start(central, installer=installer)
+        await central.wait_for("BootNotification", after=mark)
+        await told(central, "Installed")
+        await asyncio.sleep(0.05)
+        assert statuses(central, "SignedFirmwareStatusNotification").count("Installed") == 1
 
 
 async def test_an_update_goes_on_after_a_restart_when_the_station_knows_again_what_was_out_of_service(

@@ -25,10 +25,13 @@ from chargepoint.ocpp.rpc import Refusal, Reply, on
 from chargepoint.ocpp.timestamps import from_text
 from chargepoint.ocpp.transfer import Partial, TransferFailed, download
 from chargepoint.ocpp.truststore import TrustStore, Use
+from chargepoint.ocpp.v16.reports import Done
 from chargepoint.station.api import Outcome, StationApi
 
 AREA: Final = "firmware"
 KEY: Final = "job"
+LAST: Final = "last-status"
+"""What an update ended with, and its request id, until the central system has answered to it."""
 RETRIES: Final = 3
 RETRY_S: Final = 60
 LOOK_S: Final = 1.0
@@ -75,7 +78,7 @@ class Firmware:
         trust: TrustStore,
         installer: Installer,
         directory: Path,
-        report: Callable[[Any], None],
+        report: Callable[[Any, Done | None], None],
         emit: Callable[[str, str], None],
         utc: Callable[[], float],
         unsigned_allowed: Callable[[], bool],
@@ -92,11 +95,14 @@ class Firmware:
         self._unsigned_allowed = unsigned_allowed
         self._sleep = sleep
         self._job: Job | None = None
+        self._untold: tuple[str, int | None] | None = None
+        """A last status of before a restart that has not been answered."""
         self._task: asyncio.Task[None] | None = None
 
     async def load(self) -> None:
         """Read what a restart interrupted; `go_on` when the station has recovered."""
-        kept = await self._journal.read(lambda db: store.get(db, AREA, KEY))
+        kept, untold = await self._journal.read(lambda db: (store.get(db, AREA, KEY), store.get(db, AREA, LAST)))
+        self._untold = None if untold is None else (untold[0], untold[1])
         if kept is None:
             return
         closed = tuple((c, 1) if isinstance(c, int) else (c[0], c[1]) for c in kept["closed"])  # once: points alone
@@ -104,6 +110,8 @@ class Firmware:
 
     def go_on(self) -> None:
         """Go on with it. Not before the station knows again what is out of service and which transactions are open."""
+        if self._untold is not None:
+            self._say(*self._untold, last=True)
         if self._job is None:
             return
         if self._job.phase == "restart":
@@ -332,18 +340,42 @@ class Firmware:
     async def _tell(self, status: str) -> None:
         """Keep, then report."""
         self._job = replace(self._the, status=status)
-        await self._keep()
-        if self._the.request_id is not None:
-            request: Any = call.SignedFirmwareStatusNotification(
-                status=FirmwareStatus(status), request_id=self._the.request_id
-            )
-            self._report(request)
-        elif status in _UNSIGNED:
-            self._report(call.FirmwareStatusNotification(status=FirmwareStatus(status)))
+        last = self._the.phase == "over"
+        await self._keep(last)
+        self._say(status, self._the.request_id, last)
 
-    async def _keep(self) -> None:
+    def _say(self, status: str, request_id: int | None, last: bool) -> None:
+        """`last`: it is what the update ended with."""
+
+        async def answered() -> None:
+            await self._forget_last(status, request_id)
+
+        done = answered if last else None
+        if request_id is not None:
+            known = FirmwareStatus(status)
+            self._report(call.SignedFirmwareStatusNotification(status=known, request_id=request_id), done)
+        elif status in _UNSIGNED:
+            self._report(call.FirmwareStatusNotification(status=FirmwareStatus(status)), done)
+
+    async def _keep(self, last: bool = False) -> None:
         data = asdict(self._the)
-        await self._journal.write(lambda db: store.put(db, AREA, KEY, data))
+
+        def write(db: sqlite3.Connection) -> None:
+            store.put(db, AREA, KEY, data)
+            if last:
+                store.put(db, AREA, LAST, [data["status"], data["request_id"]])
+
+        await self._journal.write(write)
+
+    async def _forget_last(self, status: str, request_id: int | None) -> None:
+        def forget(db: sqlite3.Connection) -> None:
+            if store.get(db, AREA, LAST) == [status, request_id]:
+                store.delete(db, AREA, LAST)
+
+        try:
+            await self._journal.write(forget)
+        except sqlite3.Error as error:
+            log.warning("a status that was told will be told again after a restart", status=status, error=str(error))
 
     async def _until(self, utc: float) -> None:
         while (left := utc - self._utc()) > 0:
