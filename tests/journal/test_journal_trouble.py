@@ -149,6 +149,19 @@ def test_a_log_that_is_gone_altogether_is_told(tmp_path: Path) -> None:
     assert journal.loss is not None and journal.loss.cut_off == 12
 
 
+@pytest.mark.parametrize("damaged", ["DELETE FROM commits", "UPDATE commits SET count = '5\ufffd'"])
+def test_a_damaged_count_is_told_once_and_goes_on(tmp_path: Path, damaged: str) -> None:
+    killed(tmp_path, 12)
+    db = sqlite3.connect(tmp_path / FILE_NAME)
+    db.execute(damaged)
+    db.commit()
+    db.close()
+    journal, _ = reopened(tmp_path)
+    assert journal.loss is not None
+    again, _ = reopened(tmp_path)
+    assert again.loss is None
+
+
 def test_a_write_that_the_power_cut_short_before_its_mark_is_no_loss(tmp_path: Path) -> None:
     killed(tmp_path, 12)
     mark.Mark(tmp_path / FILE_NAME).put(11)

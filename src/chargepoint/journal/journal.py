@@ -42,6 +42,7 @@ from chargepoint.journal.tidy import give_back, tidy
 T = TypeVar("T")
 FILE_NAME: Final = "chargepoint.db"
 _BATCH: Final = 64
+_COUNT: Final = "INSERT INTO commits VALUES (1, 1) ON CONFLICT DO UPDATE SET count = count + 1"
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _BUSY_S: Final = 5.0
 _COPY_S: Final = 1.0
@@ -244,7 +245,7 @@ def _true_copy(source: sqlite3.Connection) -> sqlite3.Connection | None:
 
 def _commits(db: sqlite3.Connection) -> int:
     """How many transactions this journal has committed."""
-    return int(db.execute("SELECT count FROM commits").fetchone()[0])
+    return int(db.execute("SELECT coalesce(max(CAST(count AS INTEGER)), 0) FROM commits").fetchone()[0])
 
 
 def _code(error: Exception) -> int:
@@ -404,7 +405,7 @@ class Journal:
         try:
             db.execute("BEGIN IMMEDIATE")
             answers = [(future, *_attempt(db, work)) for work, future in batch]
-            db.execute("UPDATE commits SET count = count + 1")
+            db.execute(_COUNT)
             db.execute("COMMIT")
         except sqlite3.Error:
             with contextlib.suppress(sqlite3.Error):
