@@ -66,6 +66,11 @@ def test_a_meter_that_shows_current_with_the_contactor_open_proves_nothing_about
     assert feed(guard, 10, 30, closed=False, amps=20.0) == {}
 
 
+def test_the_phase_that_is_lost_is_named_also_beside_one_the_meter_says_nothing_of() -> None:
+    raised = feed(MeterGuard(230, 3), 0, 4, volts=(None, 230.0, 0.0))
+    assert raised[3] == [News("phase-lost", True, "L3: 0 V")]
+
+
 def test_voltage_out_of_its_band_comes_and_goes() -> None:
     for volts, name in (
         ((270.0, 270.0, 270.0), "over-voltage"),

@@ -109,14 +109,16 @@ class MeterGuard:
         return self._current.see(wrong, now, f"{drawn:.1f} A drawn, {offered:.1f} A offered")
 
     def _see_voltage(self, reading: Reading, now: float) -> list[News | None]:
-        volts = [v for v in reading.voltage_v[: self._phases] if v is not None]
-        if not volts:
+        by_line = {n: v for n, v in enumerate(reading.voltage_v[: self._phases], 1) if v is not None}
+        if not by_line:
             return []
-        high, low = max(volts), min(volts)
+        volts = by_line.values()
+        high, lowest = max(volts), min(by_line, key=by_line.__getitem__)
+        low = by_line[lowest]
         gone = low < LOST_FACTOR * self._nominal_v
         live = [v for v in volts if v >= LOST_FACTOR * self._nominal_v]
         return [
             self._high.see(high > HIGH_FACTOR * self._nominal_v, now, f"{high:.0f} V"),
             self._low.see(bool(live) and min(live) < LOW_FACTOR * self._nominal_v, now, f"{low:.0f} V"),
-            self._lost.see(gone, now, f"L{volts.index(low) + 1}: {low:.0f} V"),
+            self._lost.see(gone, now, f"L{lowest}: {low:.0f} V"),
         ]
