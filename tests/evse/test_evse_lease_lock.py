@@ -1,5 +1,7 @@
 """The station's lease, the release of the plug, and the lock's tries."""
 
+from dataclasses import replace
+
 import pytest
 from evse_rig import Rig
 
@@ -161,3 +163,79 @@ def test_a_second_request_tries_a_stuck_lock_again_at_once() -> None:
     rig.point.request_unlock()
     assert rig.until(lambda: not rig.point.unlock_wanted, 2.0) < 0.5
     assert rig.world.lock_at == 0.0
+
+
+def test_a_plug_whose_lock_jammed_is_set_free() -> None:
+    rig = Rig().run(1.0)
+    rig.world.lock_at, rig.world.lock_moves = 0.5, False
+    rig.permit().plug(pilot="C")
+    rig.until(lambda: "lock-jam" in rig.faults, 15.0)
+    rig.world.lock_moves = True
+    rig.run(3.0)
+    assert rig.world.lock_at == 0.0
+
+
+def test_a_lock_that_was_forced_open_is_not_closed_again_on_that_plug() -> None:
+    rig = Rig().charging()
+    rig.world.lock_at = 0.5
+    rig.run(3.0)
+    assert rig.faults == {"lock-opens"} and rig.world.lock_at == 0.0
+    rig.run(10.0)
+    assert rig.world.lock_at == 0.0
+
+
+@pytest.mark.parametrize(
+    ("permit", "pilot", "locked"),
+    [
+        (None, "B", False), ({}, "B", True), ({}, "A", False), ({"allowed": False}, "B", False),
+        ({"allowed": False, "hold_lock": True}, "B", True), ({"allowed": False, "hold_lock": True}, "A", False),
+    ],
+)  # fmt: skip
+def test_a_plug_is_locked_when_a_car_is_there_and_the_station_permits_or_holds(
+    permit: dict[str, object] | None, pilot: str, locked: bool
+) -> None:
+    rig = Rig().run(4.0)
+    if permit is not None:
+        rig.permit(**permit)  # type: ignore[arg-type]
+    rig.plug(pilot=pilot).run(2.0)
+    assert rig.point.locked is locked and rig.world.lock_at == float(locked)
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_a_release_is_not_done_while_the_end_switches_tell_the_same(both: bool) -> None:
+    rig = Rig().run(4.0).permit().plug().run(2.0).silence()
+    sound = rig.inputs
+    rig.inputs = lambda: replace(sound(), lock_closed=both, lock_open=both)  # type: ignore[method-assign]
+    rig.point.request_unlock()
+    for _ in range(250):  # two tries, and a pause between them
+        rig.step()
+        assert rig.point.unlock_wanted
+    rig.inputs = sound  # type: ignore[method-assign]
+    rig.run(1.0)
+    assert not rig.point.unlock_wanted and rig.world.lock_at == 0.0
+
+
+def test_a_release_during_the_locks_own_test_is_done_when_the_bolt_is_back() -> None:
+    rig = Rig().run(10.0)
+    rig.world.lock_seconds = 0.5
+    assert rig.point.request_self_test("lock") == ""
+    rig.until(lambda: rig.out.lock is LockDrive.CLOSE, 1.0)
+    rig.point.request_unlock()
+    rig.until(lambda: rig.out.lock is LockDrive.OPEN, 2.0)
+    assert rig.point.unlock_wanted
+    rig.run(1.0)
+    assert not rig.point.unlock_wanted and rig.world.lock_at == 0.0
+
+
+@pytest.mark.parametrize(("commanded", "confirmed"), [(True, True), (False, False), (True, False)])
+def test_a_lock_is_not_driven_open_by_a_contactor_that_is_commanded_or_not_confirmed_open(
+    commanded: bool, confirmed: bool
+) -> None:
+    rig = Rig().run(4.0).permit().plug().run(2.0)
+    point, seen = rig.point, rig.inputs()
+    assert point.locked
+    point.request_unlock()
+    point.contactor.commanded, point.contactor.open_confirmed = commanded, confirmed
+    assert point._drive_lock(seen, rig.now) is LockDrive.OFF
+    point.contactor.commanded, point.contactor.open_confirmed = False, True
+    assert point._drive_lock(seen, rig.now) is LockDrive.OPEN

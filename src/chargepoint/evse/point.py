@@ -490,6 +490,6 @@ class Point:
     def _drive_lock(self, i: PointInputs, now: float) -> LockDrive:
         may_unlock = self.contactor.open_confirmed and not self.contactor.commanded
         drive = self.lock.step(now, self.lock_wanted(now), may_unlock, i.lock_closed, i.lock_open)
-        if self.unlock_wanted and (i.lock_open and not i.lock_closed) and drive is LockDrive.OFF:
+        if i.lock_open and not i.lock_closed and drive is LockDrive.OFF:
             self.unlock_wanted = False
         return drive
