@@ -160,6 +160,7 @@ class MeterBus:
                 meter = await self._next_due()
                 while self._jobs:
                     await self._jobs.popleft()()
+                    self.turns += 1
                 await self._poll(meter)
                 heed_cancellation()
         finally:

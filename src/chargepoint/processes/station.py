@@ -29,7 +29,11 @@ from chargepoint.station.station import Station
 from chargepoint.tic.listener import TicListener
 
 METER_BUS_TICKS: Final = 120
-"""Seconds the loop of a meter bus may take to get round: a meter that signs."""
+"""Seconds the loop of a meter bus may take for one job and one reading, with more than as much again to spare.
+
+The longest job is a signature's fetching: 16 s of waiting for the meter, some 20 answers of at most 0.5 s, and at most
+4 s for the request that is not answered any more, which ends it. A reading takes three times its blocks at worst.
+"""
 
 
 def main(config: Config, step: Callable[[str], None] | None = None) -> int:
