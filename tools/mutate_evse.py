@@ -7,9 +7,9 @@ For every module below: each `if`, conditional expression and `while` is taken a
 each number that is bound to a capital name is made half as much again and half. The sources are never touched.
 
 The tests are collected once. For each alteration a child is forked in which the function's code is exchanged, and
-those tests run that call it, quickest first, until one fails. What is altered outside functions is loaded anew there.
-Survivors that cannot be noticed stand with their reason in `mutants_accepted.toml`; exit status 1 when another one
-survives, or when one that stands there does not.
+those tests run that call it, quickest first, until one fails. What is altered outside functions, or in one that a
+module calls while it is loaded, is loaded anew there. Survivors that cannot be noticed stand with their reason in
+`mutants_accepted.toml`; exit status 1 when another one survives, or when one that stands there does not.
 """
 
 import argparse
@@ -72,6 +72,8 @@ class Mutant:
     alteration: int
     """Which of the node's alterations."""
     neighbours: bool
+    on_load: bool
+    """It is at work when the module is loaded; exchanged later it would do nothing."""
 
     def source(self) -> str:
         """The whole module, altered."""
@@ -91,15 +93,26 @@ class Mutant:
 def mutants_of(module: str, neighbours: bool) -> Iterator[Mutant]:
     """All alterations of one module; equal ones of one function are numbered."""
     told: dict[tuple[str, str], int] = {}
-    for place, (node, where) in enumerate(_places(parsed(module), "")):
+    tree = parsed(module)
+    on_load = {"", *_called_on_load(tree)}
+    for place, (node, where) in enumerate(_places(tree, "")):
         for alteration, (what, _) in enumerate(_alterations(node, neighbours)):
             number = told[where, what] = told.get((where, what), 0) + 1
             name = what if number == 1 else f"{what} ({number})"
-            yield Mutant(module, where, getattr(node, "lineno", 0), name, place, alteration, neighbours)
+            line = getattr(node, "lineno", 0)
+            yield Mutant(module, where, line, name, place, alteration, neighbours, where in on_load)
 
 
 def parsed(module: str) -> ast.Module:
     return ast.parse((PACKAGE / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8"))
+
+
+def _called_on_load(tree: ast.Module) -> Iterator[str]:
+    for statement in tree.body:
+        if not isinstance(statement, Function | ast.ClassDef):
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                    yield node.func.id
 
 
 def _places(node: ast.AST, where: str, inside: bool = False) -> Iterator[tuple[ast.AST, str]]:
@@ -331,7 +344,7 @@ def main() -> int:
     wanted = set(filter(None, arguments.files.split(",")))
     modules = [m for m in MODULES if not wanted or m.split(".")[1] in wanted or m in wanted]
     every = [mutant for module in modules for mutant in mutants_of(module, arguments.neighbours)]
-    every.sort(key=lambda m: bool(m.where))
+    every.sort(key=lambda m: not m.on_load)
     mutants = every[arguments.skip :]
     if arguments.list:
         print("\n".join(map(str, every)))
@@ -344,10 +357,10 @@ def main() -> int:
     settings.load_profile("mutants")
     outcome = Outcome(arguments.jobs)
     for mutant in mutants:
-        if not mutant.where and time.monotonic() < end:
+        if mutant.on_load and time.monotonic() < end:
             outcome.fork(mutant, lambda m=mutant: loaded_anew(m))
     outcome.finish()
-    warm = Warm([m for m in mutants if m.where], outcome, end)
+    warm = Warm([m for m in mutants if not m.on_load], outcome, end)
     pytest.main(["-q", "-p", "no:cacheprovider", *TESTS], plugins=[warm])
     if not warm.sound:
         print("the tests fail without any alteration: nothing can be told", file=sys.stderr)
