@@ -2,14 +2,18 @@
 
 JSON to standard error when nobody watches (the system's journal reads it), a short human form on a terminal, and
 always JSON into a small ring of two files in the run directory, where the technician's console finds the last lines
-even when everything else is dead. An event that repeats too fast is counted instead of written; the level can be raised
-for a limited time while the program runs.
+even when everything else is dead. A standard error that nobody reads holds nothing up. An event that repeats too fast
+is counted instead of written; the level can be raised for a limited time while the program runs.
 """
 
+import atexit
+import contextlib
 import json
 import logging
 import os
+import queue
 import sys
+import threading
 import time
 from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
@@ -24,6 +28,10 @@ BURST = 20
 WINDOW_S = 10.0
 RING_BYTES = 256 * 1024
 """Each of the two files of the ring; they lie in memory (run directory)."""
+WAITING_LINES = 1000
+"""So many wait for a standard error that takes none just now; what comes then is in the ring alone."""
+LAST_WORDS_S = 1.0
+"""So long the end of the program waits for these."""
 RAISED_MAX_S = 3600.0
 """A raised level falls back by itself, at the latest after an hour."""
 
@@ -95,12 +103,57 @@ class Ring:
             elif self._file.tell() + len(line) > self._size:
                 self._file.close()
                 self._file = None
-                self._path.replace(self._path.with_name(self._path.name + ".1"))
+                self._turn()
                 self._file = self._path.open("a", encoding="utf-8", errors="backslashreplace")
             self._file.write(line + "\n")
             self._file.flush()
         except (OSError, ValueError):
             self.lost += 1
+
+    def _turn(self) -> None:
+        """The full file becomes the old one; where that cannot be, the newest lines are worth more than it."""
+        try:
+            self._path.replace(self._path.with_name(self._path.name + ".1"))
+        except OSError:
+            self.lost += 1
+            self._path.write_bytes(b"")
+
+
+class Outlet:
+    """Writes lines to a file descriptor in a thread of its own. A terminal that was stopped, a pipe nobody reads or a
+    dead logging service keep the thread waiting, and nothing else.
+
+    Not through a file object: its lock, held by a thread that waits, would stop the end of the interpreter.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lines: queue.Queue[bytes | None] = queue.Queue(WAITING_LINES)
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+
+    def put(self, text: str) -> None:
+        """Raises OSError when too many wait already, or none can be written any more."""
+        if not self._thread.is_alive():
+            raise OSError("it takes no more lines")
+        try:
+            self._lines.put_nowait(text.encode(errors="backslashreplace"))
+        except queue.Full:
+            raise OSError("it takes no lines just now") from None
+
+    def close(self) -> None:
+        """Write what waits, if it is taken in time."""
+        with contextlib.suppress(queue.Full):
+            self._lines.put_nowait(None)
+        self._thread.join(LAST_WORDS_S)
+
+    def _run(self) -> None:
+        while (data := self._lines.get()) is not None:
+            try:
+                while data:
+                    data = data[os.write(self._descriptor, data) :]
+            except OSError:
+                return  # whoever read it has gone
 
 
 def human(event: EventDict) -> str:
@@ -120,18 +173,28 @@ class Writer:
 
     def __init__(self, ring: Ring, stream: TextIO) -> None:
         self._ring = ring
-        self._stream = stream
         self._human = stream.isatty()
+        self._put = _putting(stream)
 
     def __call__(self, logger: Any, method: str, event: EventDict) -> EventDict:
         line = json.dumps(event, default=str)
         self._ring.write(line)
         try:
-            self._stream.write((human(event) if self._human else line) + "\n")
-            self._stream.flush()
+            self._put((human(event) if self._human else line) + "\n")
         except (OSError, ValueError):
             self._ring.lost += 1
         raise structlog.DropEvent  # written: there is nothing left for the logger itself
+
+
+def _putting(stream: TextIO) -> Callable[[str], object]:
+    """What puts text into a stream without ever waiting."""
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):  # it is in memory
+        return stream.write
+    outlet = Outlet(descriptor)
+    atexit.register(outlet.close)
+    return outlet.put
 
 
 def _timestamp(logger: Any, method: str, event: EventDict) -> EventDict:

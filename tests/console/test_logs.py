@@ -3,6 +3,9 @@
 import io
 import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -123,3 +126,48 @@ def test_the_ring_is_bounded_and_survives_a_missing_directory(tmp_path: Path) ->
     lost = logs.Ring(tmp_path / "nowhere" / "station.log")
     lost.write("x")
     assert lost.lost == 1
+
+
+def test_a_ring_whose_file_cannot_be_put_aside_stays_bounded_and_has_the_newest_lines(tmp_path: Path) -> None:
+    (tmp_path / "station.log.1").mkdir()
+    ring = logs.Ring(tmp_path / "station.log", size=1000)
+    for number in range(200):
+        ring.write(f"{number:050}")
+    assert (tmp_path / "station.log").stat().st_size <= 1000 + 51
+    assert logs.last_lines(tmp_path, "station", 1) == [f"{199:050}"]
+    assert ring.lost > 0
+
+
+def test_a_standard_error_that_nobody_reads_holds_nothing_up(tmp_path: Path) -> None:
+    program = (
+        "import sys, structlog\n"
+        "from pathlib import Path\n"
+        "from chargepoint import logs\n"
+        "logs.configure('station', Path(sys.argv[1]))\n"
+        "for number in range(3000):\n"
+        "    structlog.get_logger().info(f'event {number}', text='x' * 100)\n"
+    )
+    silent, error = os.pipe()
+    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stderr=error) as process:
+        try:
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+    os.close(error)
+    os.close(silent)
+    assert "event 2999" in logs.last_lines(tmp_path, "station", 1)[0]
+
+
+def test_the_last_lines_are_written_before_the_program_ends(tmp_path: Path) -> None:
+    program = (
+        "import sys, structlog\n"
+        "from pathlib import Path\n"
+        "from chargepoint import logs\n"
+        "logs.configure('station', Path(sys.argv[1]))\n"
+        "for number in range(500):\n"
+        "    structlog.get_logger().info(f'event {number}')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], stderr=subprocess.PIPE, timeout=20, check=True, text=True
+    )
+    assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == [f"event {n}" for n in range(500)]
