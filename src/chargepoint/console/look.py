@@ -1,7 +1,10 @@
 """The console's commands that only look."""
 
+import itertools
+import json
 import textwrap
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -206,19 +209,28 @@ def log(session: Session, words: list[str]) -> Lines:
 
     events = session.borne.log_lines(2000)
     shown = [event for event in events if wanted(event)][-200 if not follow else -20 :]
-    return _follow(session, shown, wanted) if follow else [_event_line(event) for event in shown]
+    lines = [_event_line(event) for event in shown]
+    return itertools.chain(lines, _follow(session, events, wanted)) if follow else lines
 
 
-def _follow(session: Session, shown: list[dict[str, Any]], wanted: Any) -> Iterator[str]:
-    yield from (_event_line(event) for event in shown)
-    last = str(shown[-1].get("timestamp", "")) if shown else ""
+def _follow(session: Session, before: list[dict[str, Any]], wanted: Callable[[dict[str, Any]], bool]) -> Iterator[str]:
+    """What was not there `before`. The time tells nothing of that: two events may have the same, a clock is set, and
+    of two processes one writes later."""
+    seen = Counter(map(_identity, before))
     while not session.terminal.pressed(0.5):
-        for event in session.borne.log_lines(500):
-            if str(event.get("timestamp", "")) > last and wanted(event):
-                last = str(event["timestamp"])
+        now = session.borne.log_lines(500)
+        for event in now:
+            if seen[_identity(event)] > 0:
+                seen[_identity(event)] -= 1
+            elif wanted(event):
                 yield _event_line(event)
+        seen = Counter(map(_identity, now))
         if not session.terminal.interactive:
             return
+
+
+def _identity(event: dict[str, Any]) -> str:
+    return json.dumps(event)
 
 
 def _event_line(event: dict[str, Any]) -> str:
