@@ -9,7 +9,7 @@ import pytest_asyncio
 from chargepoint.journal import outbox, transactions
 from chargepoint.journal.journal import Journal
 from chargepoint.journal.stamp import Stamp, set_offset
-from chargepoint.ocpp.queue import BATCH, OutboxSender, RetryPolicy, Taken
+from chargepoint.ocpp.queue import BATCH, SLICE_S, OutboxSender, RetryPolicy, Taken
 from chargepoint.ocpp.rpc import AnswerTimeout, CallFailed, LinkLost, NotSendable
 from chargepoint.station.api import Authorization, AuthStatus
 
@@ -133,6 +133,23 @@ async def test_offline_messages_are_replayed_in_order_with_the_given_transaction
     ]
     assert [m.at.timestamp() for m in bench.courier.carried] == [T0, T0, T0 + 1, T0 + 2, T0 + 3, T0 + 4]
     assert await bench.journal.read(outbox.count) == 0
+
+
+async def test_an_interval_made_shorter_ends_the_wait_for_the_next_attempt(bench):
+    bench.policy.interval_s = 86_400
+    bench.courier.script = [CallFailed("InternalError", "", {})]
+    sleep = bench.sender._sleep
+
+    async def operator_corrects(seconds):
+        bench.policy.interval_s = 60
+        await sleep(seconds)
+
+    bench.sender._sleep = operator_corrects
+    await bench.begin()
+    bench.sender.ready(True)
+    await bench.drained()
+    assert bench.waits == [SLICE_S]
+    assert len(bench.courier.carried) == 2
 
 
 async def test_what_waits_survives_a_restart(tmp_path):

@@ -173,11 +173,13 @@ class OutboxSender:
             finally:
                 await self._forget_taken()
 
-    async def _rest(self, seconds: float) -> None:
-        """Before the next attempt at a message: in slices that show that the loop lives."""
-        while seconds > 0:
-            await self._sleep(min(seconds, SLICE_S))
-            seconds -= SLICE_S
+    async def _rest(self, attempts: int) -> None:
+        """Before the next attempt at a message, in slices that show that the loop lives. An interval that is made
+        shorter counts from the next slice on: everything else about transactions waits behind this (3.7)."""
+        rested = 0.0
+        while (left := self._policy.interval_s * attempts - rested) > 0:
+            await self._sleep(min(left, SLICE_S))
+            rested += SLICE_S
             self.lookout.turns += 1
 
     async def keep_bound(self) -> None:
@@ -269,7 +271,7 @@ class OutboxSender:
             self._pause_s = max(self._pause_s, wait)
             return True
         await self._journal.write(lambda db: outbox.attempted(db, entry.seq))
-        await self._rest(wait)
+        await self._rest(attempts)
         return False
 
 
