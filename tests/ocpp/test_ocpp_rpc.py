@@ -69,6 +69,7 @@ class Handlers:
     @on("Reset")
     async def reset(self, type):
         await self.release.wait()
+        self.seen.append({"type": type})
         return call_result.Reset("Accepted")
 
     @on("UnlockConnector")
@@ -325,6 +326,27 @@ async def test_a_lost_link_ends_the_wait_at_once(rpc, wire):
         await ours
     with pytest.raises(LinkLost):
         await rpc.call(call.Heartbeat())
+
+
+@pytest.mark.parametrize("lost", [True, False])
+async def test_what_was_asked_for_is_done_to_its_end_when_the_link_is_lost_but_not_when_the_program_ends(
+    wire, handlers, lost
+):
+    rpc = Rpc(wire, DIALECT, [handlers])
+    task = asyncio.create_task(rpc.run())
+    wire.say([2, "x", "Reset", {"type": "Soft"}])
+    await asyncio.sleep(0.01)
+    if lost:
+        wire.say(None)
+        await task
+    else:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    handlers.release.set()
+    await asyncio.sleep(0.01)
+    assert handlers.seen == ([{"type": "Soft"}] if lost else [])
+    assert wire.outbound.empty()
+    assert not rpc.counters
 
 
 async def test_a_muted_charge_point_answers_nothing(wire, handlers):

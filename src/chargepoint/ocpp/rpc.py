@@ -167,11 +167,14 @@ class Rpc:
             while True:
                 self.receive(await self._wire.recv())
         except ConnectionClosed as closed:
+            # What they have asked for is done to its end, though no answer can leave: half may be on the disk already.
             log.info("connection ended", reason=str(closed))
-        finally:
-            self._lost()
+        except asyncio.CancelledError:
             for task in tuple(self._tasks):
                 task.cancel()
+            raise
+        finally:
+            self._lost()
 
     def receive(self, message: str | bytes) -> None:
         """Take one frame. Answers leave from tasks of their own, so that reading goes on."""
