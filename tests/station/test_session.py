@@ -28,7 +28,7 @@ EVENTS: dict[str, Event] = {
     "ended": lambda s, t: s.ended(t),
     "time-out": lambda s, t: s.tick(t + 120.0),
     "tick": lambda s, t: s.tick(t),
-    "release": lambda s, t: s.release(),
+    "release": lambda s, t: s.release("TAG", t),
 }
 
 TABLE = [

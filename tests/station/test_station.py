@@ -463,6 +463,22 @@ def test_a_badge_shown_twice_at_the_start_stops_nothing_and_once_more_later_does
     play(tmp_path, body)
 
 
+def test_a_badge_shown_twice_for_a_retained_cable_begins_nothing(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+        await h.station.transaction_answered(1, "1", Authorization(AuthStatus.INVALID))
+        await h.until_status("Finishing")
+        h.advance(60)
+        h.badge()
+        await h.until(lambda: not h.station.points[1].session.retained)
+        h.advance(2)
+        h.badge()
+        await asyncio.sleep(0.05)
+        assert h.state() == "finished" and await h.kinds() == ["started", "ended"]
+
+    play(tmp_path, body)
+
+
 def test_a_badge_shown_twice_at_the_end_begins_nothing_elsewhere_when_the_point_goes_out_of_service(
     tmp_path: Path,
 ) -> None:

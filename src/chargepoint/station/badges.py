@@ -6,7 +6,8 @@ A table, tried from the top; the first row that fits decides. "Own" is the same 
 |------------------------------------------------------------------|------------------------------------------|
 | own transaction began under 3 s ago, its contactor is still open | nothing more: shown as understood        |
 | own transaction runs                                             | stop it (the youngest, if several)       |
-| own transaction is just stopping, or stopped under 3 s ago       | nothing more: shown as understood        |
+| own transaction, or one this badge has stopped, is just          | nothing more: shown as understood        |
+| stopping or stopped under 3 s ago; a cable was released so       |                                          |
 | a cable is retained for the own token                            | release it                               |
 | own authorisation waits for its plug                             | its window starts anew                   |
 | (from here on the token must be accepted)                        |                                          |
@@ -54,6 +55,9 @@ class View:
     live: bool = False
     """A contactor of the point is not open."""
     ended_at: float = float("-inf")
+    """When its last transaction was over, or the cable it had retained was released, monotonic."""
+    stopper: str | None = None
+    """The token that did so: a group mate's, perhaps."""
     retained: bool = False
     usable: bool = True
     """In service, free of faults, and not reserved for somebody else than this badge."""
@@ -97,13 +101,15 @@ def _latest(views: Iterable[View]) -> View | None:
 
 def own(token: str, views: Iterable[View], now: float) -> Decision:
     """The rows that need no authorisation, else AUTHORISE."""
+    views = list(views)
     mine = [v for v in views if same(v.token, token)]
     running = _youngest(v for v in mine if v.state in ("running", "starting"))
     if running is not None:
         just = now - running.began_at < JUST_S and not running.live
         return Decision(Meaning.UNDERSTOOD if just else Meaning.STOP, (running.evse,))
-    if any(v.state == "stopping" or (v.state == "finished" and now - v.ended_at < JUST_S) for v in mine):
-        return Decision(Meaning.UNDERSTOOD, tuple(v.evse for v in mine))
+    done = [v for v in views if same(v.token, token) or same(v.stopper, token)]
+    if any(v.state == "stopping" or (v.state == "finished" and now - v.ended_at < JUST_S) for v in done):
+        return Decision(Meaning.UNDERSTOOD, tuple(v.evse for v in done))
     retained = [v for v in mine if v.retained]
     if retained:
         return Decision(Meaning.RELEASE, (retained[0].evse,))

@@ -150,7 +150,7 @@ class Entrance:
                 points[0].session.stop(StopReason.LOCAL, token, now)
                 self._show("understood", decision.evses)
             case Meaning.RELEASE:
-                points[0].session.release()
+                points[0].session.release(token, now)
                 self._show("understood", decision.evses)
             case Meaning.UNDERSTOOD:
                 self._show("understood", decision.evses)

@@ -508,6 +508,7 @@ class Point:
             session.began_at,
             self.live,
             session.ended_at,
+            session.stopper,
             session.retained,
             usable,
             reserved,

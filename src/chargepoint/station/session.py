@@ -170,9 +170,11 @@ class Session:
         self.began_at = float("-inf")
         """When both the car and the authorisation were there, monotonic."""
         self.ended_at = float("-inf")
+        """When the last transaction was over, or the cable it had retained was released, monotonic."""
         self.reason: StopReason | None = None
         """Why the transaction ends or ended."""
-        self._stopper: str | None = None
+        self.stopper: str | None = None
+        """The token that ended the transaction, or released its cable; None when no badge did."""
         self._tx_car: str | None = None
         self._now = 0.0
         MACHINE.add_model(self)
@@ -290,7 +292,7 @@ class Session:
         """End the transaction, or withdraw an authorisation that waits for its car."""
         self._now = now
         if self.state in ("starting", "running") and self.reason is None:
-            self.reason, self._stopper = reason, token
+            self.reason, self.stopper = reason, token
         self.trigger("finish")
 
     def ended(self, now: float) -> None:
@@ -303,11 +305,13 @@ class Session:
         self.retained = self.plugged and keeps and self.connector == TYPE_2  # no lock holds the plug of another
         self.tx = None
         self.trigger("close_out")
-        self.reason = self._stopper = None
+        self.reason = None
 
-    def release(self) -> None:
-        """The owner of a retained cable came: let it go."""
-        self.retained = False
+    def release(self, token: str | None, now: float) -> None:
+        """The owner of a retained cable came, or the operator lets it go."""
+        if self.retained:
+            self.retained = False
+            self.stopper, self.ended_at = token, now
 
     def tick(self, now: float) -> None:
         """Time passes."""
@@ -325,7 +329,7 @@ class Session:
     def _begin(self) -> None:
         if self.grant is None or self.car is None:
             raise AssertionError("a transaction needs a grant and a car")
-        self.reason = self._stopper = None
+        self.reason = self.stopper = None
         self.began_at = self._now
         self._tx_car = self.car
         self.effects.append(Begin(self.grant, self.car))
@@ -335,7 +339,7 @@ class Session:
             raise AssertionError("no transaction to end")
         if self.reason is None:
             self.reason = StopReason.OTHER
-        self.effects.append(End(self.tx, self.reason, self._stopper))
+        self.effects.append(End(self.tx, self.reason, self.stopper))
 
     def _drop(self) -> None:
         if self.grant is not None:
@@ -351,4 +355,4 @@ class Session:
 
     def _gone(self) -> None:
         if self.state in ("starting", "running") and self.reason is None:
-            self.reason, self._stopper = StopReason.EV_DISCONNECTED, None
+            self.reason, self.stopper = StopReason.EV_DISCONNECTED, None

@@ -110,11 +110,11 @@ class Station(StationCore):
             return Outcome.FAILED  # its transaction could not be ended first, as OCPP 1.6, 5.18 wants
         if point.session.connector == TYPE_2:
             point.session.stop(StopReason.UNLOCK_COMMAND, None, self.clock.monotonic())
-            point.session.release()
+            point.session.release(None, self.clock.monotonic())
             self._settle()
             if not await self._ended([point], STOP_WAIT_S):
                 return Outcome.FAILED
-            point.session.release()
+            point.session.release(None, self.clock.monotonic())
             self._settle()
         try:
             done = await self.link.unlock(evse, UNLOCK_WAIT_S)
