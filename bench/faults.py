@@ -15,21 +15,26 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "e2e"))
 
 import common
 from fault_campaign import Campaign, table
+from fault_domestic import WHERE, DomesticCampaign
 
 
 def main(names: list[str]) -> int:
-    async def play() -> Campaign:
-        campaign = Campaign(set(names) or None)
-        await campaign.run()
-        return campaign
+    wanted = set(names) or None
 
-    played = asyncio.run(play())
-    rows = table(played)
+    async def play() -> tuple[Campaign, Campaign]:
+        campaigns = Campaign(wanted), DomesticCampaign(wanted)
+        for campaign in campaigns:
+            await campaign.run()
+        return campaigns
+
+    played, domestic = asyncio.run(play())
+    rows = table(played) + table(domestic)
     common.table("From the fault on the wires to the contactor's command, and to the status, ms", rows)
     common.save("faults", rows)
-    for name, why in played.failures.items():
+    failures = played.failures | {f"{name}{WHERE}": why for name, why in domestic.failures.items()}
+    for name, why in failures.items():
         print(f"\n{name}: {why}", file=sys.stderr)
-    return 1 if played.failures else 0
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

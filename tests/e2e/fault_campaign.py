@@ -32,13 +32,15 @@ LONGEST_QUIET_S = 10.0
 
 
 class Stage:
-    """One point of a running borne."""
+    """One point of a running borne, and its Type 2 connector."""
 
     def __init__(self, borne: Borne, central: CentralSystem, evse: int, wires: Wires, contactor: int) -> None:
         self.borne = borne
         self.central = central
         self.evse = evse
-        self._wires = wires
+        self.connector = evse
+        """As OCPP numbers it."""
+        self.wires = wires
         self._contactor = contactor
 
     async def plug(self, **car: Any) -> None:
@@ -47,7 +49,7 @@ class Stage:
 
     async def ask(self) -> None:
         """The central system wants this point to charge."""
-        answer = await self.central.call("RemoteStartTransaction", {"idTag": KNOWN, "connectorId": self.evse})
+        answer = await self.central.call("RemoteStartTransaction", {"idTag": KNOWN, "connectorId": self.connector})
         assert answer["status"] == "Accepted"
 
     async def charge(self) -> None:
@@ -58,7 +60,7 @@ class Stage:
         await asyncio.sleep(0.5)
 
     async def stop(self) -> None:
-        number = next(t.id for t in reversed(self.central.transactions) if t.connector == self.evse)
+        number = next(t.id for t in reversed(self.central.transactions) if t.connector == self.connector)
         await self.central.call("RemoteStopTransaction", {"transactionId": number})
 
     async def fault(self, name: str, on: bool = True) -> int:
@@ -80,14 +82,16 @@ class Stage:
         """Milliseconds from then to the opening command at the contactor's pin."""
 
         async def opened() -> bool:
-            return self._wires.levels[self._contactor] == 0
+            return self.wires.levels[self._contactor] == 0
 
         await self.borne.until(opened, within_s, f"the contactor's command of point {self.evse} to go")
-        return (self._wires.stamps[self._contactor] - since_ns) / 1e6
+        return (self.wires.stamps[self._contactor] - since_ns) / 1e6
 
     async def unplug(self) -> None:
-        """Car end, then the cable once the lock lets go."""
+        """Car end, then the cable once the lock lets go; nothing when none is there."""
         wires = await self.borne.wires(self.evse)
+        if not wires["plugged"]:
+            return
         if wires["car"] is not None:
             await self.borne.sim("unplug", evse=self.evse, side="car")
 
@@ -113,6 +117,8 @@ class Case:
     clear: Callable[[Stage], Awaitable[Any]]
     measured_ms: float | None = field(default=None, compare=False)
     seen_ms: float = 0.0
+    where: str = ""
+    """Said in the table, when it is not a Type 2 socket."""
 
 
 def at_once(name: str, open_ms: float, seen_s: float = 2.0, sim: str | None = None) -> Case:
@@ -126,30 +132,34 @@ def at_once(name: str, open_ms: float, seen_s: float = 2.0, sim: str | None = No
     return Case(name, make, open_ms, seen_s, lambda stage: stage.fault(made, False))
 
 
-def before(name: str, seen_s: float) -> Case:
+def before(name: str, seen_s: float, sim: str | None = None) -> Case:
     """There before the car comes; shows when the point is to charge."""
+    made = sim or name
 
     async def make(stage: Stage) -> int:
-        await stage.fault(name)
+        await stage.fault(made)
         await stage.plug()
         at = time.monotonic_ns()
         await stage.ask()
         return at
 
-    return Case(name, make, None, seen_s, lambda stage: stage.fault(name, False))
+    return Case(name, make, None, seen_s, lambda stage: stage.fault(made, False))
 
 
-def at_stop(name: str, seen_s: float, clear: Callable[[Stage], Awaitable[Any]] | None = None) -> Case:
+def at_stop(
+    name: str, seen_s: float, clear: Callable[[Stage], Awaitable[Any]] | None = None, sim: str | None = None
+) -> Case:
     """Made in mid-charge; shows when the session ends."""
+    made = sim or name
 
     async def make(stage: Stage) -> int:
         await stage.charge()
-        await stage.fault(name)
+        await stage.fault(made)
         at = time.monotonic_ns()
         await stage.stop()
         return at
 
-    return Case(name, make, None, seen_s, clear or (lambda stage: stage.fault(name, False)))
+    return Case(name, make, None, seen_s, clear or (lambda stage: stage.fault(made, False)))
 
 
 async def _ventilation(stage: Stage) -> int:
@@ -227,10 +237,10 @@ def cases() -> list[Case]:
 
 
 @asynccontextmanager
-async def _stages() -> Any:
-    """A borne of two points with a central system of its own."""
+async def stages(edit: Callable[[str], str] = lambda text: text) -> Any:
+    """A borne of two points with a central system of its own. `edit` changes its configuration."""
     async with CentralSystem(tags={KNOWN: "Accepted"}) as central:
-        borne = Borne(central.url)
+        borne = Borne(central.url, edit=edit)
         try:
             await borne.spawn("run")
             await borne.ready(60)
@@ -273,7 +283,7 @@ async def told(stage: Stage, mark: int, row: FaultRow) -> None:
     shown = "SuspendedEVSE" if row.pauses else "Faulted"
     await stage.central.wait_for(
         "StatusNotification",
-        lambda p: (p["connectorId"], p["status"], p["errorCode"]) == (stage.evse, shown, row.ocpp16),
+        lambda p: (p["connectorId"], p["status"], p["errorCode"]) == (stage.connector, shown, row.ocpp16),
         after=mark,
         timeout_s=TOLD_S,
     )
@@ -286,8 +296,7 @@ async def recovers(case: Case, stage: Stage) -> None:
             await stage.until_fault(case.name, row.after_s + 8.0, gone=True)
         return
     assert case.name in await stage.faults(), "it went although its row asks for more"
-    if (await stage.borne.wires(stage.evse))["plugged"]:
-        await stage.unplug()
+    await stage.unplug()
     if row.recover is Recover.UNPLUG:
         await stage.until_fault(case.name, 5.0, gone=True)
         return
@@ -341,21 +350,21 @@ def borne_faults() -> list[BorneFault]:
     ]
 
 
-async def play_borne_fault(fault: BorneFault, stages: list[Stage]) -> None:
-    borne = stages[0].borne
-    await asyncio.gather(*(stage.charge() for stage in stages))
+async def play_borne_fault(fault: BorneFault, points: list[Stage]) -> None:
+    borne = points[0].borne
+    await asyncio.gather(*(stage.charge() for stage in points))
     made, row = fault.sim or fault.name, FAULTS[fault.name]
-    mark = stages[0].central.mark()
+    mark = points[0].central.mark()
     at = int((await borne.sim("fault", name=made))["at"] * 1e9)
-    fault.measured_ms = max([await stage.opened_after_ms(at, 2.0) for stage in stages])
+    fault.measured_ms = max([await stage.opened_after_ms(at, 2.0) for stage in points])
     assert fault.measured_ms <= fault.open_ms, f"opened after {fault.measured_ms:.0f} ms, not {fault.open_ms:.0f}"
-    for stage in stages:
+    for stage in points:
         await stage.until_fault(fault.name, 2.0)
     fault.seen_ms = (time.monotonic_ns() - at) / 1e6
-    for stage in stages:
+    for stage in points:
         await told(stage, mark, row)
     await borne.sim("fault", name=made, on=False)
-    for stage in stages:
+    for stage in points:
         await stage.until_fault(fault.name, row.after_s + 5.0, gone=True)
 
 
@@ -392,31 +401,32 @@ class Campaign:
         self.points = [case for case in cases() if only is None or case.name in only]
         self.bornes = [fault for fault in borne_faults() if only is None or fault.name in only]
         self._processes = only is None
+        self._stages: Callable[[], Any] = stages
         self._room = asyncio.Semaphore(BORNES_AT_ONCE)
 
     async def run(self) -> None:
         pairs = [self._pair(self.points[number : number + 2]) for number in range(0, len(self.points), 2)]
         alone = [self._alone(fault.name, self._borne_fault(fault)) for fault in self.bornes]
         if self._processes:
-            alone.append(self._alone("loop-overrun", lambda stages: play_stopped_evse(stages[0])))
-            alone.append(self._alone("lease-ended", lambda stages: play_stopped_station(stages[0])))
+            alone.append(self._alone("loop-overrun", lambda points: play_stopped_evse(points[0])))
+            alone.append(self._alone("lease-ended", lambda points: play_stopped_station(points[0])))
         await asyncio.gather(*alone, *pairs)
 
     @staticmethod
     def _borne_fault(fault: BorneFault) -> Callable[[list[Stage]], Awaitable[None]]:
-        return lambda stages: play_borne_fault(fault, stages)
+        return lambda points: play_borne_fault(fault, points)
 
     async def _pair(self, two: list[Case]) -> None:
-        async def both(stages: list[Stage]) -> None:
-            games = [self._guarded(case.name, play(case, stage)) for case, stage in zip(two, stages, strict=False)]
+        async def both(points: list[Stage]) -> None:
+            games = [self._guarded(case.name, play(case, stage)) for case, stage in zip(two, points, strict=False)]
             await asyncio.gather(*games)
 
         await self._alone(" and ".join(case.name for case in two), both)
 
     async def _alone(self, name: str, game: Callable[[list[Stage]], Awaitable[None]]) -> None:
         async def on_a_borne() -> None:
-            async with self._room, _stages() as stages:
-                await game(stages)
+            async with self._room, self._stages() as points:
+                await game(points)
 
         await self._guarded(name, on_a_borne())
 
@@ -432,7 +442,7 @@ def table(played: Campaign) -> list[dict[str, object]]:
     """The measured times, one row a fault."""
     rows: list[dict[str, object]] = []
     for case in played.points:
-        row: dict[str, object] = {"fault": case.name, "open_ms": None, "bound_ms": None}
+        row: dict[str, object] = {"fault": f"{case.name}{case.where}", "open_ms": None, "bound_ms": None}
         if case.measured_ms is not None:
             row |= {"open_ms": round(case.measured_ms), "bound_ms": case.open_ms}
         rows.append(row | {"told_ms": round(case.seen_ms)})

@@ -7,6 +7,7 @@ import asyncio
 
 import pytest
 from fault_campaign import Campaign
+from fault_domestic import DomesticCampaign
 
 PLAYED = ("pp-short", "contactor-stuck-open", "residual-current", "contactor-welded", "emergency-stop")
 
@@ -24,3 +25,12 @@ def campaign() -> Campaign:
 @pytest.mark.parametrize("name", PLAYED)
 def test_a_fault_is_noticed_acted_on_told_and_over_as_its_row_says(campaign: Campaign, name: str) -> None:
     assert name not in campaign.failures, campaign.failures[name]
+
+
+def test_a_domestic_socket_whose_contactor_stays_closed_is_told_and_waits_for_a_technician() -> None:
+    async def play() -> DomesticCampaign:
+        made = DomesticCampaign({"domestic-contactor"})
+        await made.run()
+        return made
+
+    assert asyncio.run(play()).failures == {}
