@@ -61,7 +61,10 @@ def test_systemd_finds_nothing_to_say_about_the_units(tmp_path: Path) -> None:
             (tmp_path / source.name).write_text(text, encoding="utf-8")
     names = [str(tmp_path / name) for name in ("chargepoint.target", "chargepoint-evse.service")]
     names += [str(tmp_path / name) for name in ("chargepoint-station.service", "chargepoint-safe@x.service")]
-    names += [str(tmp_path / name) for name in ("chargepoint-update.service", "chargepoint-errands.service")]
+    names += [
+        str(tmp_path / name)
+        for name in ("chargepoint-update.service", "chargepoint-errands.service", "chargepoint-trial.service")
+    ]
     shutil.copy(tmp_path / "chargepoint-safe@.service", tmp_path / "chargepoint-safe@x.service")
     said = analyze("verify", "--man=no", *names)
     ours = [line for line in said.splitlines() if "chargepoint" in line]
@@ -151,3 +154,27 @@ def test_no_process_starts_without_the_data_partition_of_a_read_only_root() -> N
         assert set(options(unit)["RequiresMountsFor"][0].split()) == folders
     assert "/opt/chargepoint" in options("chargepoint-trial.service")["RequiresMountsFor"][0].split()
     assert "/etc/chargepoint" in options("chargepoint-first-boot.service")["RequiresMountsFor"][0].split()
+
+
+def test_a_trial_whose_watcher_is_gone_is_taken_over_by_a_unit_that_runs_the_version_before(tmp_path: Path) -> None:
+    assert options("chargepoint-trial.path")["PathExists"] == ["/opt/chargepoint/trial.json"]
+    service = options("chargepoint-trial.service")
+    assert (service["Restart"], service["StartLimitIntervalSec"]) == (["on-failure"], ["0"])
+    assert options("chargepoint-update.service")["Restart"] == ["on-abnormal"]
+    shell, _, script = service["ExecStart"][0].partition(" -c ")
+    for name in ("current", "before"):
+        program = tmp_path / name / "bin/chargepoint"
+        program.parent.mkdir(parents=True)
+        program.write_text(f"#!/bin/sh\necho {name} $*\n")
+        program.chmod(0o755)
+    script = script.strip("'").replace("/usr/bin/chargepoint", str(tmp_path / "current/bin/chargepoint"))
+    script = script.replace("/opt/chargepoint", str(tmp_path))
+
+    def runs() -> str:
+        return subprocess.run([shell, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
+
+    assert runs() == "current update trial"
+    (tmp_path / "trial.json").touch()
+    assert runs() == "before update trial"
+    (tmp_path / "before/bin/chargepoint").unlink()
+    assert runs() == "current update trial"

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from update_rig import CONFIG, TRUSTED, configured, packed, trusted_folder
+from update_rig import CONFIG, TRUSTED, Station, configured, packed, switched_on, trusted_folder
 
 from chargepoint.config import Config
 from chargepoint.update import bundle, command, health
+from chargepoint.update import slots as slots_module
 from chargepoint.update.bundle import BundleError, Manifest
 from chargepoint.update.request import Exchange, Request, Step
 from chargepoint.update.slots import KEEP, Slots
@@ -62,12 +63,16 @@ def test_a_switch_back_to_the_version_before_the_trial_is_no_trial_of_it(tmp_pat
 def test_a_trial_that_a_power_cut_parted_from_its_switch_is_dropped_at_the_next_start(
     tmp_path: Path, slots: Slots, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def cut(version: str) -> None:
-        raise KeyboardInterrupt
+    link = slots._link
+
+    def cut(name: str, version: str) -> None:
+        if name == "current":
+            raise KeyboardInterrupt
+        link(name, version)
 
     slots.install(packed(tmp_path, "1.1.0"), TRUSTED, "ARD-0001")
     with monkeypatch.context() as power:
-        power.setattr(slots, "_point", cut)
+        power.setattr(slots, "_link", cut)
         with pytest.raises(KeyboardInterrupt):
             slots.switch("1.1.0")
     assert slots.trial() is not None
@@ -155,45 +160,14 @@ def test_health_names_what_is_missing() -> None:
     assert health.complaint(faulty, "2", needs_backend=True, was_usable=False) == ""
 
 
-class Borne:
-    """A station that answers what the version that runs would answer, and a clock that does not wait."""
-
-    def __init__(self, slots: Slots, broken: str = "") -> None:
-        self.slots, self.broken = slots, broken
-        self.charging: list[int | None] = [None]
-        self.restarts = 0
-        self.now = 0.0
-
-    def status(self, _: Path) -> dict[str, object] | None:
-        version = self.slots.current()
-        if version == self.broken:
-            return None
-        transaction = self.charging.pop(0) if len(self.charging) > 1 else self.charging[0]
-        point = {"id": 1, "status": "Available", "transaction": transaction}
-        return {"version": version, "evses": [point], "ocpp": {"connected": True}}
-
-    def restart(self) -> None:
-        self.restarts += 1
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
     return configured(tmp_path)
 
 
 @pytest.fixture
-def borne(slots: Slots, monkeypatch: pytest.MonkeyPatch) -> Borne:
-    borne = Borne(slots)
-    monkeypatch.setattr(health, "station_status", borne.status)
-    monkeypatch.setattr(command, "_restart", borne.restart)
-    monkeypatch.setattr(command.time, "sleep", borne.sleep)
-    monkeypatch.setattr(command.time, "monotonic", lambda: borne.now)
-    waits = health.wait_until_well.__defaults__
-    monkeypatch.setattr(health.wait_until_well, "__defaults__", (waits[0], lambda: borne.now, borne.sleep))
-    return borne
+def borne(slots: Slots, monkeypatch: pytest.MonkeyPatch) -> Station:
+    return switched_on(Station(slots), monkeypatch)
 
 
 def served(tmp_path: Path, slots: Slots, config: Config, path: Path) -> Exchange:
@@ -212,7 +186,7 @@ def served(tmp_path: Path, slots: Slots, config: Config, path: Path) -> Exchange
 
 
 def test_the_station_has_an_update_installed_when_no_car_charges(
-    tmp_path: Path, slots: Slots, config: Config, borne: Borne
+    tmp_path: Path, slots: Slots, config: Config, borne: Station
 ) -> None:
     borne.charging = [5, 5, 5, None]
     done = served(tmp_path, slots, config, packed(tmp_path, "1.1.0")).progress()
@@ -224,7 +198,7 @@ def test_the_station_has_an_update_installed_when_no_car_charges(
 
 
 def test_a_version_that_does_not_get_well_is_taken_back(
-    tmp_path: Path, slots: Slots, config: Config, borne: Borne
+    tmp_path: Path, slots: Slots, config: Config, borne: Station
 ) -> None:
     borne.broken = "1.1.0"
     done = served(tmp_path, slots, config, packed(tmp_path, "1.1.0")).progress()
@@ -235,7 +209,7 @@ def test_a_version_that_does_not_get_well_is_taken_back(
 
 
 def test_services_that_cannot_be_restarted_bring_the_old_version_back(
-    tmp_path: Path, slots: Slots, config: Config, borne: Borne, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, slots: Slots, config: Config, borne: Station, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse() -> None:
         raise BundleError("the services could not be restarted: no systemd")
@@ -248,7 +222,7 @@ def test_services_that_cannot_be_restarted_bring_the_old_version_back(
 
 
 def test_a_bundle_that_is_not_signed_by_us_never_reaches_the_disk(
-    tmp_path: Path, slots: Slots, config: Config, borne: Borne
+    tmp_path: Path, slots: Slots, config: Config, borne: Station
 ) -> None:
     bad = tmp_path / "bad.bundle"
     bundle.write(bad, Manifest("update", "", "9.0", ()), {}, Ed25519PrivateKey.generate())
@@ -260,12 +234,19 @@ def test_a_bundle_that_is_not_signed_by_us_never_reaches_the_disk(
 
 
 def test_a_version_that_never_survives_the_start_of_the_machine_is_taken_back(
-    tmp_path: Path, slots: Slots, borne: Borne, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    slots: Slots,
+    borne: Station,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     slots.install(packed(tmp_path, "1.1.0"), TRUSTED, "ARD-0001")
     slots.switch("1.1.0")
-    slots.started()
-    slots.started()
+    boot = tmp_path / "boot_id"
+    monkeypatch.setattr(slots_module, "BOOT_ID", boot)
+    for start in ("first", "second", "third"):
+        boot.write_text(start)
+        slots.started()
     file = tmp_path / "config.toml"
     file.write_text(CONFIG.format(tmp_path))
     assert command.main(["--root", str(tmp_path / "opt"), "trial", "--boot"], file) == 1
@@ -278,7 +259,7 @@ def test_a_version_that_never_survives_the_start_of_the_machine_is_taken_back(
     [(Step.TRIAL, "", Step.INSTALLED), (Step.TRIAL, "1.1.0", Step.FAILED), (Step.FAILED, "", Step.FAILED)],
 )
 def test_who_asked_is_told_the_end_of_a_trial_that_a_power_cut_interrupted(
-    tmp_path: Path, slots: Slots, config: Config, borne: Borne, before: Step, broken: str, told: Step
+    tmp_path: Path, slots: Slots, config: Config, borne: Station, before: Step, broken: str, told: Step
 ) -> None:
     slots.install(packed(tmp_path, "1.1.0"), TRUSTED, "ARD-0001")
     slots.switch("1.1.0")
@@ -292,7 +273,7 @@ def test_who_asked_is_told_the_end_of_a_trial_that_a_power_cut_interrupted(
 
 
 def test_who_asked_is_told_that_a_power_cut_ended_the_laying_out(
-    tmp_path: Path, slots: Slots, config: Config, borne: Borne
+    tmp_path: Path, slots: Slots, config: Config, borne: Station
 ) -> None:
     exchange = Exchange(config.station.state_dir)
     exchange.say(command.Progress(Step.INSTALLING, "", "1.1.0", 7))
@@ -305,7 +286,7 @@ def test_who_asked_is_told_that_a_power_cut_ended_the_laying_out(
 
 @pytest.mark.parametrize("step", ["install", "switch"])
 def test_a_full_disk_ends_an_update_that_was_asked_for_with_a_sentence(
-    tmp_path: Path, slots: Slots, config: Config, borne: Borne, monkeypatch: pytest.MonkeyPatch, step: str
+    tmp_path: Path, slots: Slots, config: Config, borne: Station, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     def full(*_: object) -> str:
         raise OSError(28, "No space left on device")
@@ -354,3 +335,16 @@ def test_a_link_laid_into_the_stations_folder_is_not_followed(tmp_path: Path) ->
     exchange.say(command.Progress(Step.INSTALLING))
     assert precious.read_text() == "stays"
     assert exchange.progress().step is Step.INSTALLING
+
+
+def test_the_last_version_that_did_its_work_stays_beside_newer_ones_that_were_taken_back(
+    tmp_path: Path, slots: Slots
+) -> None:
+    for version in ("1.1.0", "1.2.0", "1.3.0"):
+        slots.install(packed(tmp_path, version), TRUSTED, "ARD-0001")
+        slots.switch(version)
+        slots.roll_back()
+    slots.install(packed(tmp_path, "0.9.0"), TRUSTED, "ARD-0001", downgrade=True)
+    slots.switch("0.9.0")
+    slots.confirm()
+    assert slots.installed() == ["0.9.0", "1.0.0", "1.3.0"]

@@ -1,14 +1,17 @@
 """Signed updates of a version that only says its name, the key that signs them, and a borne that they are for."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chargepoint.config import Config
 from chargepoint.config_check import parse
-from chargepoint.update import bundle
+from chargepoint.update import bundle, command, health
 from chargepoint.update.bundle import Manifest
+from chargepoint.update.slots import Slots
 
 KEY = Ed25519PrivateKey.generate()
 TRUSTED = (KEY.public_key(),)
@@ -63,3 +66,40 @@ def packed(
     bundle.write(path, Manifest(kind, borne, version, bundle.entries(contents)), contents, key)
     start.unlink()
     return path
+
+
+class Station:
+    """A station that answers what the version that runs would answer, and a clock that does not wait."""
+
+    def __init__(self, slots: Slots, broken: str = "") -> None:
+        self.slots, self.broken = slots, broken
+        self.charging: list[int | None] = [None]
+        self.point: dict[str, object] = {"id": 1, "status": "Available"}
+        self.on_sleep: Callable[[], None] = lambda: None
+        self.restarts = 0
+        self.now = 0.0
+
+    def status(self, _: Path) -> dict[str, object] | None:
+        version = self.slots.current()
+        if version == self.broken:
+            return None
+        transaction = self.charging.pop(0) if len(self.charging) > 1 else self.charging[0]
+        return {"version": version, "evses": [{**self.point, "transaction": transaction}], "ocpp": {"connected": True}}
+
+    def restart(self) -> None:
+        self.restarts += 1
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.on_sleep()
+
+
+def switched_on(station: Station, monkeypatch: pytest.MonkeyPatch) -> Station:
+    """In the place of the one that the update's programs would ask, restart and wait for."""
+    monkeypatch.setattr(health, "station_status", station.status)
+    monkeypatch.setattr(command, "_restart", station.restart)
+    monkeypatch.setattr(command.time, "sleep", station.sleep)
+    monkeypatch.setattr(command.time, "monotonic", lambda: station.now)
+    waits = health.wait_until_well.__defaults__
+    monkeypatch.setattr(health.wait_until_well, "__defaults__", (waits[0], lambda: station.now, station.sleep))
+    return station

@@ -1,6 +1,7 @@
 """`chargepoint update ...`: install, switch, confirm, roll back; and for the office: keys and bundles."""
 
 import argparse
+import contextlib
 import subprocess
 import sys
 import time
@@ -26,6 +27,10 @@ RESTART = ("systemctl", "restart", "--no-block", *UNITS)
 """Not waiting: a version that falls over at its start is for the trial to judge."""
 FORGIVE = ("systemctl", "reset-failed", *UNITS)
 """Units that have fallen too often are not started again before that."""
+RESTART_S = 180.0
+"""Longer than asking systemd for a restart may take."""
+SERVE_S = 10.0
+"""Longer than telling the end of a trial takes."""
 IDLE_POLL_S = 10.0
 IDLE_WAIT_S = 24 * 3600.0
 """An update waits at most a day for a moment in which no car charges."""
@@ -66,8 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     add("rollback", _rollback, "go back to the version before the one on trial")
     trial = add("trial", _trial, "watch the version on trial: confirm it, or go back (a unit runs this)")
     trial.add_argument("--seconds", type=float, default=health.TRIAL_S)
-    trial.add_argument("--boot", action="store_true", help="count this start of the machine")
-    add("serve", _serve, "do what the station asks for in its state directory (a unit runs this)")
+    trial.add_argument("--boot", action="store_true", help=argparse.SUPPRESS)  # units of older packages say it
+    serve = add("serve", _serve, "do what the station asks for in its state directory (a unit runs this)")
+    serve.set_defaults(seconds=health.TRIAL_S)
     errands = add("errands", _errands, "start the borne again, or mount a stick, for the console (a unit runs this)")
     errands.add_argument("--state-dir", type=Path, default=STATE_DIR, help=argparse.SUPPRESS)
     keys = add("keys", _keys, "make a signing pair; the .pem goes to the bornes")
@@ -108,16 +114,14 @@ def _switch(arguments: argparse.Namespace, config_file: Path) -> int:
 
 
 def _switch_and_watch(slots: Slots, config: Config, version: str, seconds: float) -> int:
-    before = health.station_status(config.station.run_dir)
-    was_usable = before is not None and any(p.get("status") not in health.NOT_USABLE for p in before.get("evses", []))
-    slots.switch(version)
+    slots.switch(version, health.usable(health.station_status(config.station.run_dir)))
     try:
         _restart()
     except BundleError:
         if slots.trial() is not None:
             slots.roll_back()
         raise
-    return _watch(slots, config, seconds, was_usable)
+    return _watch(slots, lambda: config, seconds, version)
 
 
 def _rollback(arguments: argparse.Namespace, _: Path) -> int:
@@ -127,60 +131,90 @@ def _rollback(arguments: argparse.Namespace, _: Path) -> int:
 
 
 def _trial(arguments: argparse.Namespace, config_file: Path) -> int:
+    """The verdict of a trial, and the word about it, where who should have given them has gone."""
     slots = Slots(arguments.root)
-    trial = slots.started() if arguments.boot else slots.trial()
+    trial = slots.started()
     if trial is None:
-        if arguments.boot:
-            _tell_cut_off(load(config_file), Step.FAILED, "the machine was started again before the switch")
+        _tell_cut_off(slots, config_file, "the machine was started again before the switch")
         return 0
+    failure = f"version {trial.version} was not well and was taken back"
     if trial.starts > TRIAL_STARTS:
         failure = f"version {trial.version} did not survive {TRIAL_STARTS} starts"
         print(f"{failure}: back to {slots.roll_back()}")
         _restart()
-        _tell_cut_off(load(config_file), Step.FAILED, failure)
-        return 1
-    config = load(config_file)
-    status = _watch(slots, config, arguments.seconds, was_usable=True)
-    failure = f"version {trial.version} was not well and was taken back"
-    _tell_cut_off(config, Step.FAILED if status else Step.INSTALLED, failure if status else "")
+        status = 1
+    else:
+        status = _watch(slots, lambda: load(config_file), arguments.seconds, trial.version)
+    _tell_cut_off(slots, config_file, failure)
     return status
 
 
-def _tell_cut_off(config: Config, step: Step, text: str) -> None:
-    """Whoever asked for an update waits for its end, also when the machine was started anew in the middle of it."""
-    exchange = Exchange(config.station.state_dir)
-    progress = exchange.progress()
-    if progress.step in (Step.VERIFIED, Step.WAITING, Step.INSTALLING, Step.TRIAL):
-        exchange.say(replace(progress, step=step, text=text))
+def _tell_cut_off(slots: Slots, config_file: Path, failure: str) -> None:
+    """Whoever asked for an update waits for its end, also when who installed it was cut off in the middle of it.
+
+    An installer that lives tells it itself.
+    """
+    try:
+        state_dir = load(config_file).station.state_dir
+    except ConfigError:
+        state_dir = STATE_DIR
+    with contextlib.suppress(BundleError), slots.serving():
+        exchange = Exchange(state_dir)
+        progress = exchange.progress()
+        if progress.step is Step.TRIAL and progress.version == slots.current() and slots.trial() is None:
+            exchange.say(replace(progress, step=Step.INSTALLED, text=""))
+        elif progress.step in (Step.VERIFIED, Step.WAITING, Step.INSTALLING, Step.TRIAL):
+            exchange.say(replace(progress, step=Step.FAILED, text=failure))
 
 
-def _watch(slots: Slots, config: Config, seconds: float, was_usable: bool) -> int:
-    """Confirm the version on trial, or go back. A confirmed or untried version needs no watching."""
-    trial = slots.trial()
-    if trial is None:
-        return 0
+def _watch(slots: Slots, configured: Callable[[], Config], seconds: float, version: str) -> int:
+    """Confirm the version on trial, or go back, so many seconds after the switch or the machine's start.
 
-    def ask() -> str:
-        status = health.station_status(config.station.run_dir)
-        return health.complaint(status, trial.version, bool(config.ocpp.url), was_usable)
+    Who comes second waits for who watches already, and for a program that was killed goes on.
+    """
+    with slots.watching(seconds + RESTART_S):
+        trial = slots.trial()
+        if trial is None or trial.version != version:
+            return _decided(slots, version)
+        watched = trial
 
-    complaint = health.wait_until_well(ask, seconds)
-    if not complaint:
-        slots.confirm()
-        print(f"version {trial.version} is well and stays")
-        return 0
-    print(f"version {trial.version} is not well, {complaint}: back to {slots.roll_back()}", file=sys.stderr)
-    _restart()
-    return 1
+        def ask() -> str:
+            if slots.trial() != watched:
+                return ""
+            try:
+                config = configured()
+            except ConfigError as error:
+                return str(error)
+            status = health.station_status(config.station.run_dir)
+            return health.complaint(status, version, bool(config.ocpp.url), watched.was_usable)
+
+        complaint = health.wait_until_well(ask, trial.since_s + seconds - time.monotonic())
+        if slots.trial() != watched:
+            return _decided(slots, version)
+        if not complaint:
+            slots.confirm()
+            print(f"version {version} is well and stays")
+            return 0
+        print(f"version {version} is not well, {complaint}: back to {slots.roll_back()}", file=sys.stderr)
+        _restart()
+        return 1
+
+
+def _decided(slots: Slots, version: str) -> int:
+    """Somebody else has judged the trial, or ordered another version; a version without a trial needs no watching."""
+    return 0 if slots.current() == version else 1
 
 
 def _serve(arguments: argparse.Namespace, config_file: Path) -> int:
     config = load(config_file)
     exchange = Exchange(config.station.state_dir)
-    request = exchange.take()
-    if request is None:
-        return 0
-    return serve_one(Slots(arguments.root), config, exchange, request, arguments.trusted)
+    slots = Slots(arguments.root)
+    with slots.serving(SERVE_S):
+        request = exchange.take()
+        if request is not None:
+            return serve_one(slots, config, exchange, request, arguments.trusted)
+    # Started again after it was killed, or by hand: the request is taken, and its end was perhaps not told.
+    return _trial(arguments, config_file)
 
 
 def serve_one(slots: Slots, config: Config, exchange: Exchange, request: Request, trusted: Path) -> int:

@@ -10,7 +10,6 @@ from chargepoint.jsonrpc import RpcError, call
 TRIAL_S = 300.0
 """A new version must be well within five minutes of its start."""
 POLL_S = 2.0
-NOT_USABLE = ("Faulted", "Unavailable")
 
 Status = Mapping[str, Any]
 
@@ -19,9 +18,30 @@ def station_status(run_dir: Path) -> Status | None:
     """What the running station says; None when it does not answer."""
     try:
         status: Status = call(run_dir / "station.sock", "status", timeout_s=5.0)
-    except (OSError, RpcError):
+    except (OSError, RpcError, ValueError):  # ValueError: what it says is no JSON
         return None
-    return status
+    return status if isinstance(status, dict) else None
+
+
+def usable(status: Status | None) -> bool:
+    """A point can be used, or could be if nobody kept it out of service.
+
+    An update by OCPP keeps every point out of service until the central system has been told its end: then the point's
+    safety process has to report, and no fault with it.
+    """
+    return any(_usable(point) for point in _points(status))
+
+
+def _usable(point: Mapping[str, Any]) -> bool:
+    if point.get("status") == "Unavailable":
+        return point.get("operative") is False and point.get("pilot") is not None
+    return point.get("status") != "Faulted"
+
+
+def _points(status: Status | None) -> list[Mapping[str, Any]]:
+    """A version on trial may answer anything: what is no point is left out."""
+    points = (status or {}).get("evses")
+    return [point for point in points if isinstance(point, dict)] if isinstance(points, list) else []
 
 
 def complaint(status: Status | None, version: str, needs_backend: bool, was_usable: bool = True) -> str:
@@ -29,23 +49,23 @@ def complaint(status: Status | None, version: str, needs_backend: bool, was_usab
 
     `was_usable`: a point could be used before the update; a borne that was faulty before cannot prove it now.
     """
-    if status is None:
+    if not isinstance(status, dict):
         return "the station does not answer"
     if isinstance(safe := status.get("safe_mode"), dict):
         return f"the station crashed at its start and is in safe mode: {safe.get('reason')}"
     if status.get("version") != version:
         return f"the station says it is version {status.get('version')!r}, not {version}"
-    points = status.get("evses", [])
-    if was_usable and not any(point.get("status") not in NOT_USABLE for point in points):
+    if was_usable and not usable(status):
         return "no point can be used"
-    if needs_backend and not status.get("ocpp", {}).get("connected"):
+    link = status.get("ocpp")
+    if needs_backend and not (isinstance(link, dict) and link.get("connected")):
         return "the central system is not connected"
     return ""
 
 
 def charging(status: Status | None) -> list[int]:
     """Points with a transaction; a station that does not answer has none that could be asked about."""
-    return [point["id"] for point in (status or {}).get("evses", []) if point.get("transaction") is not None]
+    return [point["id"] for point in _points(status) if point.get("transaction") is not None]
 
 
 def wait_until_well(

@@ -3,10 +3,13 @@
 ```
 /opt/chargepoint/versions/1.4.0/   one version: bin/chargepoint and lib/
 /opt/chargepoint/current           symbolic link: the version that runs
-/opt/chargepoint/trial.json        while a version is on trial: it, the one before, how often it has been started
+/opt/chargepoint/before            symbolic link: the one that watches a trial; the one on trial may not start
+/opt/chargepoint/trial.json        of a version on trial: the one before, since when, starts of the machine
 ```
 A switch is one rename. A version on trial that does not pass its health check, or does not survive two starts of the
-machine, is switched back; the journal is not touched by that (its schema only grows).
+machine, is switched back; the journal is not touched by that (its schema only grows). Whoever changes what runs holds
+`.change.lock` while doing so, who watches a trial `.watch.lock`, and who serves the station's request `.serve.lock`:
+a program that is killed holds nothing, and another one goes on in its place.
 """
 
 import json
@@ -15,8 +18,10 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -24,12 +29,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from chargepoint.update import bundle
 from chargepoint.update.bundle import BundleError, Manifest, version_key
+from chargepoint.update.locks import held
 
 ROOT = Path("/opt/chargepoint")
 KEEP = 3
 """Versions that stay on the disk: current, previous and one more."""
 TRIAL_STARTS = 2
 """A version on trial may be started with the machine so often before it counts as broken."""
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+"""Another one after each start of the machine."""
+_CHANGE_S = 60.0
+"""A change is a few small files; who holds the lock for longer is stuck."""
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.+~-]{0,40}")
 
 
@@ -40,6 +50,13 @@ class Trial:
     version: str
     previous: str
     starts: int = 0
+    """Of the machine, since the switch."""
+    was_usable: bool = True
+    """A point could be used before the switch; a borne that was faulty before cannot prove it now."""
+    boot: str = ""
+    """The start of the machine that was counted last, or of the switch."""
+    since_s: float = 0.0
+    """Monotonic time of the switch, or of when that start was counted."""
 
 
 class Slots:
@@ -115,64 +132,87 @@ class Slots:
         _sync(self._versions)
         return manifest.version
 
-    def switch(self, version: str) -> None:
+    def switch(self, version: str, was_usable: bool = True) -> None:
         """Make `version` the current one, on trial. The caller restarts the services. Raises BundleError.
 
         Beside a trial that is under way, the way back leads to the version before that: no other has proved itself.
         """
-        self._known(version)
-        trial = self.trial()
-        previous = trial.previous if trial is not None else self.current()
-        if trial is not None and previous == version:
-            self.roll_back()
-            return
-        if previous is not None and previous != version:
-            self._write_trial(Trial(version, previous))
-        self._point(version)
+        with self._changing():
+            self._known(version)
+            trial = self.trial()
+            previous = trial.previous if trial is not None else self.current()
+            if trial is not None and previous == version:
+                self._go_back(trial)
+                return
+            if previous is not None and previous != version:
+                self._link("before", previous)
+                self._write_trial(Trial(version, previous, 0, was_usable, _boot(), time.monotonic()))
+            self._link("current", version)
 
     def confirm(self) -> None:
         """The version on trial has proved itself: it stays, and old ones are cleared away."""
-        self._trial.unlink(missing_ok=True)
-        _sync(self._root)
-        self._clear()
+        with self._changing():
+            trial = self.trial()
+            self._trial.unlink(missing_ok=True)
+            _sync(self._root)
+            self._clear({self.current(), trial.previous if trial is not None else None})
 
     def roll_back(self) -> str:
         """Point back to the version before the trial. Answers it. Raises BundleError when nothing is on trial."""
-        trial = self.trial()
-        if trial is None:
-            raise BundleError("no version is on trial; name the version to go to: chargepoint update switch VERSION")
+        with self._changing():
+            trial = self.trial()
+            if trial is None:
+                raise BundleError(
+                    "no version is on trial; name the version to go to: chargepoint update switch VERSION"
+                )
+            return self._go_back(trial)
+
+    def _go_back(self, trial: Trial) -> str:
         self._known(trial.previous)
-        self._point(trial.previous)
+        self._link("current", trial.previous)
         self._trial.unlink(missing_ok=True)
         _sync(self._root)
         return trial.previous
 
     def started(self) -> Trial | None:
-        """Count one start of the machine with the version on trial; the caller rolls back when that is too many.
+        """Count this start of the machine with the version on trial, once; the caller rolls back when that is too many.
 
         A trial of a version that does not run is what a power cut left of a switch, to it or back: it is dropped.
         """
-        trial = self.trial()
-        if trial is None:
-            return None
-        if trial.version != self.current():
-            self._trial.unlink()
-            _sync(self._root)
-            return None
-        trial = Trial(trial.version, trial.previous, trial.starts + 1)
-        self._write_trial(trial)
-        return trial
+        with self._changing():
+            trial, boot = self.trial(), _boot()
+            if trial is None:
+                return None
+            if trial.version != self.current():
+                self._trial.unlink()
+                _sync(self._root)
+                return None
+            if trial.boot != boot:
+                trial = replace(trial, starts=trial.starts + 1, boot=boot, since_s=time.monotonic())
+                self._write_trial(trial)
+            return trial
+
+    def watching(self, patience_s: float) -> AbstractContextManager[None]:
+        """Held by who judges a trial. Raises BundleError when somebody else watches for all that time."""
+        return held(self._root / ".watch.lock", patience_s, "another program watches the trial")
+
+    def serving(self, patience_s: float = 0.0) -> AbstractContextManager[None]:
+        """Held by who installs what the station asked for, and tells its end. Raises BundleError when somebody does."""
+        return held(self._root / ".serve.lock", patience_s, "another update is under way")
+
+    def _changing(self) -> AbstractContextManager[None]:
+        return held(self._root / ".change.lock", _CHANGE_S, "another program changes the version that runs")
 
     def _known(self, version: str) -> None:
         if not _VERSION.fullmatch(version) or not (self._versions / version).is_dir():
             have = ", ".join(self.installed()) or "none"
             raise BundleError(f"version {version!r} is not installed; there is {have}")
 
-    def _point(self, version: str) -> None:
-        new = self._root / ".current.new"
+    def _link(self, name: str, version: str) -> None:
+        new = self._root / f".{name}.new"
         new.unlink(missing_ok=True)
         new.symlink_to(Path("versions") / version)
-        new.replace(self._current)
+        new.replace(self._root / name)
         _sync(self._root)
 
     def _write_trial(self, trial: Trial) -> None:
@@ -184,10 +224,11 @@ class Slots:
         new.replace(self._trial)
         _sync(self._root)
 
-    def _clear(self) -> None:
-        running = self.current()
-        others = [version for version in self.installed() if version != running]
-        for version in others[: -(KEEP - 1)]:
+    def _clear(self, proved: set[str | None]) -> None:
+        """Those that have proved themselves stay, whatever newer ones that were taken back lie beside them."""
+        others = [version for version in self.installed() if version not in proved]
+        spare = max(0, KEEP - len(proved - {None}))
+        for version in others[: len(others) - spare]:
             shutil.rmtree(self._versions / version)
 
 
@@ -208,6 +249,10 @@ def _compile(lib: Path) -> None:
         subprocess.run([sys.executable, "-m", "compileall", "-q", lib], capture_output=True, timeout=600, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BundleError(f"{lib} could not be compiled: {error}") from error
+
+
+def _boot() -> str:
+    return BOOT_ID.read_text(encoding="ascii").strip()
 
 
 def _sync(folder: Path) -> None:
