@@ -353,7 +353,7 @@ def main() -> int:
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT / "src"))
     # That a property fails is enough here; the search for its shortest story would take a minute each time.
-    settings.register_profile("mutants", phases=(Phase.explicit, Phase.generate))
+    settings.register_profile("mutants", phases=(Phase.explicit, Phase.generate), deadline=None)
     settings.load_profile("mutants")
     outcome = Outcome(arguments.jobs)
     for mutant in mutants:

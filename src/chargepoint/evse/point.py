@@ -258,7 +258,7 @@ class Point:
             faults.set("pilot-short", band is Band.E and held >= SHORT_S, now, f"{i.cp_high_v:.1f} V")
             asks = band is Band.D and not self.config.ventilated
             faults.set("ventilation-required", asks, now)
-        if self.state in READY and self.offer.on and self.diode.step(i.cp_low_v):
+        if self.state in READY and self.diode.step(i.cp_low_v):
             faults.set("diode", True, now, f"low half of the pilot {i.cp_low_v:.1f} V instead of -12 V")
 
     def _duty_watched(self, i: PointInputs, now: float) -> None:
