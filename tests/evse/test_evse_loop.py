@@ -303,6 +303,58 @@ def test_a_late_pass_is_a_fault_and_opens(bench: Bench) -> None:
     assert bench.loop.borne.points[1].faults.active == {}
 
 
+@pytest.mark.parametrize("stalls_in", ["read_borne", "heartbeat", "sleep"])
+def test_a_stall_anywhere_in_a_pass_or_between_two_opens_before_the_next_heartbeat(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, stalls_in: str
+) -> None:
+    """The coil watchdog has dropped the contactors by then: the next beat must not close them again."""
+    charging(bench)
+    closed_at_beat: list[bool] = []
+    stalls = [0.3]
+
+    def stall() -> None:
+        if len(closed_at_beat) == 3 and stalls:
+            bench.now += stalls.pop()
+
+    def read() -> BorneInputs:
+        stall() if stalls_in == "read_borne" else None
+        return TwoPoints.read_borne(bench.board)
+
+    def beat() -> None:
+        closed_at_beat.append(bench.board.outputs[1].contactor)
+        stall() if stalls_in == "heartbeat" else None
+        bench.loop.stopping = len(closed_at_beat) == 8
+
+    def sleep(seconds: float) -> None:
+        bench.now += seconds
+        stall() if stalls_in == "sleep" else None
+
+    monkeypatch.setattr(bench.board, "read_borne", read)
+    monkeypatch.setattr(bench.board, "heartbeat", beat)
+    monkeypatch.setattr("chargepoint.evse.loop.time.sleep", sleep)
+    bench.loop.run()
+    assert closed_at_beat == [True] * 3 + [False] * 5
+    assert "loop-overrun" in bench.loop.borne.points[1].faults.active
+
+
+def test_passes_that_were_missed_are_not_made_up_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[float] = []
+
+    def beat() -> None:
+        begun.append(bench.now)
+        bench.now += 0.055 if len(begun) == 2 else 0.001
+        bench.loop.stopping = len(begun) == 6
+
+    def sleep(seconds: float) -> None:
+        bench.now += seconds
+
+    monkeypatch.setattr(bench.board, "heartbeat", beat)
+    monkeypatch.setattr("chargepoint.evse.loop.time.sleep", sleep)
+    first = bench.now
+    bench.loop.run()
+    assert [round((t - first) * 1000) for t in begun] == [0, 10, 65, 75, 85, 95]
+
+
 def test_the_outputs_are_safe_after_the_end(bench: Bench) -> None:
     charging(bench)
     bench.loop.close()

@@ -72,15 +72,14 @@ class Loop:
         deadline = clock()
         while not self.stopping:
             now = clock()
-            self.pass_once(now, now - deadline)
+            late = now - deadline
+            self.pass_once(now, late)
             if self.ticks == 1:
                 self._notifier.ready()
-            deadline += PERIOD_S
+            deadline = (now if late > PERIOD_S else deadline) + PERIOD_S  # passes that were missed are not made up for
             delay = deadline - clock()
             if delay > 0:
                 sleep(delay)
-            elif delay < -PERIOD_S:
-                deadline = clock()  # passes that were missed are not made up for
 
     def pass_once(self, now: float, late: float) -> None:
         """One pass: read, decide, write, heartbeat; then talk."""
@@ -89,7 +88,8 @@ class Loop:
         inputs = board.read_borne()
         for evse in borne.points:
             board.write_point(evse, borne.step(evse, board.read_point(evse), inputs, now))
-        board.heartbeat()
+        if self._clock() - now < OVERRUN_S:  # else the coils may have dropped: the next pass opens before it beats
+            board.heartbeat()
         self.ticks += 1
         self._server.poll(self._handle, self._greet)
         for evse, player in borne.lamps.items():
