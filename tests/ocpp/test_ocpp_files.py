@@ -22,7 +22,7 @@ from chargepoint.ocpp.v16.firmware import BEGINNING_S, LOOK_S
 from chargepoint.sim.central_system import CallFailed
 from chargepoint.station.api import Outcome
 from chargepoint.station.clock import Clock
-from chargepoint.update.request import Exchange, Progress, Step
+from chargepoint.update.request import Exchange, Progress, Request, Step
 
 pytestmark = pytest.mark.asyncio
 
@@ -177,7 +177,7 @@ class Installer:
         self.images.append(image.read_bytes())
         return not self.restart
 
-    async def confirmed(self):
+    async def confirmed(self, image):
         return self.running
 
 
@@ -587,8 +587,43 @@ async def test_the_image_is_handed_over_and_the_answer_of_the_installer_awaited(
             await installer.install(tmp_path / "image")
     else:
         assert await installer.install(tmp_path / "image") is done
-    assert exchange.incoming.read_bytes() == IMAGE
+    assert exchange.taken.read_bytes() == IMAGE
     exchange.say(Progress(Step.INSTALLED))
-    assert await installer.confirmed()
+    assert await installer.confirmed(tmp_path / "image")
     exchange.say(Progress(Step.FAILED))
-    assert not await installer.confirmed()
+    assert not await installer.confirmed(tmp_path / "image")
+
+
+async def test_what_an_earlier_update_ended_with_is_not_told_of_one_that_a_power_cut_ended(tmp_path):
+    """The power goes at each instant of handing over: before the image, before the request, before it is taken."""
+    exchange = Exchange(tmp_path)
+
+    async def root_works(seconds):
+        if (request := exchange.take()) is not None:
+            exchange.say(Progress(Step.INSTALLED, "", "1.3", request.id))
+
+    installer = ExchangeInstaller(exchange, root_works)
+    image = tmp_path / "image"
+    exchange.say(Progress(Step.INSTALLED, "", "1.2", 1))
+    image.write_bytes(IMAGE)
+    assert not await installer.confirmed(image)
+    with pytest.MonkeyPatch.context() as power:
+        power.setattr(exchange, "_request", tmp_path / "no-folder" / "request.json")
+        with pytest.raises(InstallFailed):
+            await installer.install(image)
+    assert not await installer.confirmed(image)
+    exchange.ask(Request(2))
+    assert await installer.confirmed(image)
+
+
+async def test_an_update_that_was_told_as_failed_is_not_installed_later(tmp_path, monkeypatch):
+    monkeypatch.setattr(installer_module, "NOTICED_S", 2.0)
+    exchange = Exchange(tmp_path)
+    (tmp_path / "image").write_bytes(IMAGE)
+
+    async def nobody(seconds):
+        pass
+
+    with pytest.raises(InstallFailed, match="no program took the image"):
+        await ExchangeInstaller(exchange, nobody).install(tmp_path / "image")
+    assert exchange.take() is None

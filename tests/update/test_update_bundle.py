@@ -2,7 +2,9 @@
 
 import gzip
 import io
+import itertools
 import tarfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -117,3 +119,28 @@ def test_a_signing_pair_is_never_overwritten(tmp_path: Path) -> None:
     assert bundle.read_manifest(tmp_path / "b", [bundle.load_public(public)]).version == "1.4.0"
     with pytest.raises(BundleError, match="exists already"):
         bundle.make_keys(tmp_path / "keys")
+
+
+def test_pre_releases_are_ordered_by_their_letters_and_numbers() -> None:
+    for older, newer in itertools.pairwise(["1.4.0alpha3", "1.4.0beta1", "1.4.0rc2", "1.4.0rc10", "1.4.0"]):
+        assert version_key(older) < version_key(newer)
+    assert version_key("1.4.0.dev1") < version_key("1.4.0rc1")
+
+
+def test_what_nobody_signed_cannot_fill_the_memory(tmp_path: Path) -> None:
+    """A header of a tar archive may announce a name of any length, which would be read before any signature."""
+    header = tarfile.TarInfo("././@LongLink")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 256 << 20
+    with gzip.open(tmp_path / "b", "wb") as packed:
+        packed.write(header.tobuf(tarfile.GNU_FORMAT))
+        for _ in range(256):
+            packed.write(bytes(1 << 20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(BundleError):
+            bundle.read_manifest(tmp_path / "b", TRUSTED)
+        with pytest.raises(BundleError):
+            bundle.extract(tmp_path / "b", TRUSTED, tmp_path / "out")
+        assert tracemalloc.get_traced_memory()[1] < 4 * bundle.MANIFEST_MAX
+    finally:
+        tracemalloc.stop()

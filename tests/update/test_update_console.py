@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,7 +20,7 @@ from chargepoint.console.terminal import Terminal
 from chargepoint.update import command, health, sticks
 from chargepoint.update.errands import MOUNT, Errands
 from chargepoint.update.request import Exchange
-from chargepoint.update.slots import Slots
+from chargepoint.update.slots import RESERVE, Slots
 from chargepoint.update.sticks import Stick
 
 
@@ -156,3 +157,35 @@ def test_a_request_that_no_unit_takes_is_told(
     monkeypatch.setattr(updating, "NOTICED_S", 0.05)
     said = list(updating.update(session, [str(packed(stick, "1.1.0"))]))
     assert said[-1].startswith("aucun programme n'a pris l'image")
+    assert not Exchange(session.config.station.state_dir).waits(), "it would be installed tomorrow"
+
+
+def test_a_stick_that_is_pulled_while_it_is_copied_leaves_nothing_behind(
+    session: Session, stick: Path, trusted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pulled(source: io.BufferedReader, target: io.BufferedWriter) -> None:
+        target.write(source.read(100))
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(updating.shutil, "copyfileobj", pulled)
+    with pytest.raises(OSError, match="Input/output"):
+        list(updating.update(session, [str(packed(stick, "1.1.0"))]))
+    assert list((session.config.station.state_dir / "update").iterdir()) == []
+
+
+def test_a_bundle_that_would_take_the_room_of_the_journal_is_not_copied(
+    session: Session, stick: Path, trusted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(updating.shutil, "disk_usage", lambda _: SimpleNamespace(free=RESERVE + 10))
+    said = list(updating.update(session, [str(packed(stick, "1.1.0"))]))
+    assert said[-1].startswith("le disque est trop plein : 10 octets utilisables")
+    assert list((session.config.station.state_dir / "update").iterdir()) == []
+
+
+def test_of_a_stick_for_several_bornes_the_bundle_for_this_one_is_taken(
+    session: Session, stick: Path, unit: Slots
+) -> None:
+    for borne in ("ARD-0000", "ARD-0001", "ARD-0002"):
+        packed(stick, "1.1.0", borne=borne)
+    packed(stick, "7.0.0", kind="provision")
+    assert list(updating.update(session, [str(stick)]))[-1] == "1.1.0: elle va bien et reste"

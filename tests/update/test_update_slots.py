@@ -1,7 +1,9 @@
 """Versions stand side by side; a switch is atomic and can be taken back; what is not fit is refused."""
 
 import json
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -348,3 +350,110 @@ def test_the_last_version_that_did_its_work_stays_beside_newer_ones_that_were_ta
     slots.switch("0.9.0")
     slots.confirm()
     assert slots.installed() == ["0.9.0", "1.0.0", "1.3.0"]
+
+
+def test_who_may_not_write_may_read_a_version_whatever_the_mask_of_who_installed_it(
+    tmp_path: Path, slots: Slots
+) -> None:
+    mask = os.umask(0o077)
+    try:
+        slots.install(packed(tmp_path, "1.1.0"), TRUSTED, "ARD-0001")
+    finally:
+        os.umask(mask)
+    place = tmp_path / "opt/versions/1.1.0"
+    modes = {path: path.stat().st_mode & 0o777 for path in [place, *place.rglob("*")]}
+    assert all(mode == 0o755 for path, mode in modes.items() if path.is_dir())
+    assert all(mode & 0o044 == 0o044 for mode in modes.values())
+
+
+def test_what_a_power_cut_left_half_laid_out_is_cleared_away_with_the_next_bundle(tmp_path: Path, slots: Slots) -> None:
+    for half in (".1.0.5.laying", ".1.0.5.aside"):
+        (tmp_path / "opt/versions" / half / "lib").mkdir(parents=True)
+    slots.install(packed(tmp_path, "1.1.0"), TRUSTED, "ARD-0001")
+    assert sorted(path.name for path in (tmp_path / "opt/versions").iterdir()) == ["1.0.0", "1.1.0"]
+
+
+def test_two_bundles_are_not_laid_out_at_once(tmp_path: Path, slots: Slots, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = packed(tmp_path, "1.1.0"), packed(tmp_path, "1.2.0")
+
+    def meanwhile(*_: object) -> None:
+        monkeypatch.setattr(slots_module, "_try", lambda *_: None)
+        with pytest.raises(BundleError, match="another bundle is being laid out"):
+            Slots(tmp_path / "opt").install(second, TRUSTED, "ARD-0001")
+
+    monkeypatch.setattr(slots_module, "_try", meanwhile)
+    slots.install(first, TRUSTED, "ARD-0001")
+    assert slots.installed() == ["1.0.0", "1.1.0"]
+
+
+def test_a_bundle_does_not_take_the_room_the_journal_needs(
+    tmp_path: Path, slots: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slots_module.shutil, "disk_usage", lambda _: SimpleNamespace(free=slots_module.RESERVE + 10))
+    with pytest.raises(BundleError, match="the disk is too full: 10 bytes may be used"):
+        slots.install(packed(tmp_path, "1.1.0"), TRUSTED, "ARD-0001")
+    assert sorted(path.name for path in (tmp_path / "opt/versions").iterdir()) == ["1.0.0"]
+
+
+def test_a_disk_that_fills_up_after_the_files_are_laid_out_leaves_no_trace(
+    tmp_path: Path, slots: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(slots_module, "_compile", full)
+    with pytest.raises(OSError, match="No space"):
+        slots.install(packed(tmp_path, "1.1.0"), TRUSTED, "ARD-0001")
+    assert sorted(path.name for path in (tmp_path / "opt/versions").iterdir()) == ["1.0.0"]
+
+
+def test_the_version_a_trial_may_go_back_to_is_not_replaced(tmp_path: Path, slots: Slots) -> None:
+    slots.install(packed(tmp_path, "1.1.0"), TRUSTED, "ARD-0001")
+    slots.switch("1.1.0")
+    with pytest.raises(BundleError, match=r"version 1\.0\.0 is the way back"):
+        slots.install(packed(tmp_path, "1.0.0"), TRUSTED, "ARD-0001", downgrade=True)
+
+
+def test_a_request_has_a_bundle_of_its_own_and_none_stays_behind(
+    tmp_path: Path, slots: Slots, config: Config, borne: Station
+) -> None:
+    exchange = Exchange(config.station.state_dir)
+    other = packed(tmp_path, "1.2.0")
+
+    def asked_meanwhile() -> None:
+        if other.exists():
+            other.rename(exchange.incoming)
+            exchange.ask(Request(8))
+
+    borne.charging = [5, 5, None]
+    borne.on_sleep = asked_meanwhile
+    exchange.folder.mkdir(parents=True)
+    packed(tmp_path, "1.1.0").rename(exchange.incoming)
+    exchange.ask(Request(7))
+    request = exchange.take()
+    assert request is not None and exchange.progress().step is Step.TAKEN
+    keys = trusted_folder(tmp_path)
+    command.serve_one(slots, config, exchange, request, keys)
+    assert slots.current() == "1.1.0"
+    request = exchange.take()
+    assert request is not None and request.id == 8
+    command.serve_one(slots, config, exchange, request, keys)
+    assert slots.current() == "1.2.0"
+    assert [path.name for path in exchange.folder.iterdir()] == ["status.json"]
+
+
+def test_what_became_of_one_update_is_not_said_of_the_next(config: Config) -> None:
+    exchange = Exchange(config.station.state_dir)
+    exchange.say(command.Progress(Step.INSTALLED, "", "1.1.0", 7))
+    exchange.ask(Request(8))
+    assert exchange.progress().step is Step.IDLE
+    assert exchange.waits()
+    assert exchange.withdraw()
+    assert (exchange.take(), exchange.withdraw()) == (None, False)
+
+
+def test_a_status_that_cannot_be_read_is_none(config: Config) -> None:
+    exchange = Exchange(config.station.state_dir)
+    exchange.folder.mkdir(parents=True)
+    (exchange.folder / "status.json").write_text('{"step": "Somewhere"')
+    assert exchange.progress().step is Step.IDLE

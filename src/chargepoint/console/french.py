@@ -263,6 +263,7 @@ FRENCH: dict[str, str] = {
     "It is installed when no car charges. Type yes: ":
         "Elle s'installe quand aucun véhicule ne charge. Tapez oui : ",
     "It goes on by itself; `update` says how far it is.": "Cela continue tout seul ; `update` dit où c'en est.",
+    "its signature is being checked": "sa signature est vérifiée",
     "no update was asked for": "aucune mise à jour demandée",
     "the signature is good": "la signature est bonne",
     "REFUSED": "REFUSÉE",

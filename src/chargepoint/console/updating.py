@@ -14,6 +14,7 @@ from chargepoint.update import bundle, sticks
 from chargepoint.update.bundle import BundleError, Manifest
 from chargepoint.update.errands import MOUNT, Errands
 from chargepoint.update.request import Exchange, Progress, Request, Step
+from chargepoint.update.slots import enough_room
 
 TRUSTED: Final = Path("/etc/chargepoint/trusted-keys")
 NOTICED_S: Final = 60.0
@@ -23,6 +24,7 @@ MOUNTED_S: Final = 20.0
 
 STEPS: Final = {
     Step.IDLE: "no update was asked for",
+    Step.TAKEN: "its signature is being checked",
     Step.VERIFIED: "the signature is good",
     Step.INVALID: "REFUSED",
     Step.WAITING: "it is laid out and waits until no car charges",
@@ -99,7 +101,7 @@ def _mounted(errands: Errands) -> Path | None:
 
 def _install(session: Session, exchange: Exchange, place: Path) -> Iterator[str]:
     try:
-        path, manifest = newest(place, TRUSTED)
+        path, manifest = newest(place, TRUSTED, session.config.station.serial)
     except BundleError as error:
         yield clean(session.t.said(error), 300)
         return
@@ -114,12 +116,19 @@ def _install(session: Session, exchange: Exchange, place: Path) -> Iterator[str]
         return
     session.audit_anyhow(f"update {manifest.version}")
     request = Request(int(time.time()))
-    hand_over(exchange, path, request)
+    try:
+        hand_over(exchange, path, request)
+    except BundleError as error:
+        yield clean(session.t.said(error), 300)
+        return
     yield from _follow(session, exchange, request.id)
 
 
-def newest(place: Path, trusted: Path) -> tuple[Path, Manifest]:
-    """The newest bundle with a good signature: the file itself, or one of the directory. Raises BundleError."""
+def newest(place: Path, trusted: Path, serial: str) -> tuple[Path, Manifest]:
+    """The newest update with a good signature for this borne: the file itself, or one of the directory.
+
+    Raises BundleError.
+    """
     keys = bundle.trusted(trusted)
     if not place.is_dir():
         return place, bundle.read_manifest(place, keys)
@@ -127,24 +136,32 @@ def newest(place: Path, trusted: Path) -> tuple[Path, Manifest]:
     why: BundleError | None = None
     for path in sorted(place.glob("*.bundle")):
         try:
-            found.append((path, bundle.read_manifest(path, keys)))
+            manifest = bundle.read_manifest(path, keys)
+            manifest.for_this(serial)
         except BundleError as error:
             why = error
+        else:
+            found.append((path, manifest))
     if not found:
         raise why or BundleError(f"there is no *.bundle in {place}")
     return max(found, key=lambda each: bundle.version_key(each[1].version))
 
 
 def hand_over(exchange: Exchange, path: Path, request: Request) -> None:
-    """Lay a copy where the unit looks for it, whole or not at all, and ask. Raises OSError."""
+    """Lay a copy where the unit looks for it, whole or not at all, and ask. Raises OSError; BundleError: no room."""
     exchange.folder.mkdir(parents=True, exist_ok=True)
     part = exchange.incoming.with_suffix(".part")
     part.unlink(missing_ok=True)
-    with path.open("rb") as source, part.open("xb") as target:
-        shutil.copyfileobj(source, target)
-        target.flush()
-        os.fsync(target.fileno())
-    part.replace(exchange.incoming)
+    enough_room(exchange.folder, path.stat().st_size)
+    try:
+        with path.open("rb") as source, part.open("xb") as target:
+            shutil.copyfileobj(source, target)
+            target.flush()
+            os.fsync(target.fileno())
+        part.replace(exchange.incoming)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
     exchange.ask(request)
 
 
@@ -156,7 +173,7 @@ def _follow(session: Session, exchange: Exchange, request: int) -> Iterator[str]
         if progress.id == request and progress != told:
             told = progress
             yield _said(session, progress)
-        elif told is None and time.monotonic() >= end:
+        elif told is None and time.monotonic() >= end and exchange.withdraw():
             yield session.t.said("no program took the image: is the update unit enabled?")
             return
         elif session.terminal.pressed(POLL_S):

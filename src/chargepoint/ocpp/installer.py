@@ -36,8 +36,8 @@ class Installer(Protocol):
         Raises InstallFailed.
         """
 
-    async def confirmed(self) -> bool:
-        """After the restart: the new firmware is the one that runs."""
+    async def confirmed(self, image: Path) -> bool:
+        """After the restart: the new firmware is the one that runs. `image`: as it was given to `install`."""
 
 
 class ExchangeInstaller:
@@ -54,30 +54,39 @@ class ExchangeInstaller:
         except OSError as error:
             raise InstallFailed(f"the image cannot be handed over: {error}") from error
         progress = await self._follow(number, (Step.TRIAL, Step.INSTALLED, *_FAILED))
+        if progress is None:
+            await asyncio.to_thread(self._exchange.withdraw)
         if progress is None or progress.step in _FAILED:
             raise InstallFailed(progress.text if progress else "no program took the image: is the update unit enabled?")
         return progress.step is Step.INSTALLED
 
     def _ask(self, image: Path, number: int) -> None:
         self._exchange.folder.mkdir(parents=True, exist_ok=True)
+        self._exchange.forget()
         image.replace(self._exchange.incoming)
         # No transaction runs and none can start: there is nothing to wait for.
         self._exchange.ask(Request(number, at_once=True))
 
-    async def confirmed(self) -> bool:
+    async def confirmed(self, image: Path) -> bool:
+        if await asyncio.to_thread(image.exists):
+            log.info("after the restart", step="the image was not handed over")
+            return False
         progress = await self._follow(None, (Step.INSTALLED, Step.IDLE, *_FAILED))
         log.info("after the restart", step=progress.step.value if progress else "unknown")
         return progress is not None and progress.step is Step.INSTALLED
 
     async def _follow(self, number: int | None, ends: tuple[Step, ...]) -> Progress | None:
-        """Wait until the installer says one of `ends` (about the request of that number, if given)."""
+        """Wait until the installer says one of `ends` (about the request of that number, if given).
+
+        While the request waits, nothing is said about it.
+        """
         waited = 0.0
         noticed = number is None
         while waited < (DONE_S if noticed else NOTICED_S):
+            waits = await asyncio.to_thread(self._exchange.waits)  # before the status: that is said first
             progress = await asyncio.to_thread(self._exchange.progress)
-            mine = number is None or progress.id == number
-            noticed = noticed or (mine and progress.step is not Step.IDLE)
-            if mine and progress.step in ends:
+            noticed = noticed or not waits
+            if not waits and number in (None, progress.id) and progress.step in ends:
                 return progress
             await self._sleep(POLL_S)
             waited += POLL_S

@@ -58,6 +58,13 @@ class Manifest:
     files: tuple[Entry, ...]
     format: int = FORMAT
 
+    def for_this(self, serial: str) -> None:
+        """Raises BundleError for what is no update of the borne with this serial."""
+        if self.kind != "update":
+            raise BundleError(f"this is a bundle of kind {self.kind!r}, not an update")
+        if self.borne not in ("", serial):
+            raise BundleError(f"the bundle is for borne {self.borne}; this is {serial}")
+
 
 def version_key(version: str) -> tuple[tuple[int, ...], int, tuple[str, ...]]:
     """Orders versions as people do: 0.9 < 0.10rc1 < 0.10 < 0.10+2. Raises BundleError without a number."""
@@ -70,7 +77,17 @@ def version_key(version: str) -> tuple[tuple[int, ...], int, tuple[str, ...]]:
     rest = match[2]
     # Letters after the number come before the release (rc, beta, dev); what follows a plus comes after it.
     rank = 1 if not rest else 2 if rest.startswith("+") else 0
-    return tuple(release), rank, tuple(part.rjust(8, "0") for part in re.findall(r"\d+|[a-z]+", rest))
+    parts = re.findall(r"\d+|[a-z]+", rest)
+    return tuple(release), rank, tuple(part.rjust(8, "0") if part.isdigit() else part for part in parts)
+
+
+class _Frugal(gzip.GzipFile):
+    """Reads no more at once than a manifest may have: a header that nobody signed may announce any length."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or not 0 <= size <= MANIFEST_MAX:
+            raise tarfile.ReadError(f"a header announces {size} bytes")
+        return super().read(size)
 
 
 def write(path: Path, manifest: Manifest, contents: Mapping[str, bytes | Path], key: Ed25519PrivateKey) -> None:
@@ -107,7 +124,7 @@ def entries(contents: Mapping[str, bytes | Path]) -> tuple[Entry, ...]:
 def read_manifest(path: Path, keys: Iterable[Ed25519PublicKey]) -> Manifest:
     """The manifest, once its signature has been checked. Raises BundleError."""
     try:
-        with tarfile.open(path, mode="r:gz") as tar:
+        with _Frugal(path) as packed, tarfile.open(fileobj=packed, mode="r:") as tar:
             return _manifest(tar, tuple(keys), path.name)
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise _broken(path, error) from error
@@ -119,7 +136,7 @@ def extract(path: Path, keys: Iterable[Ed25519PublicKey], target: Path) -> Manif
     Every file is flushed to the disk: what is named by a switch afterwards must survive a power cut.
     """
     try:
-        with gzip.open(path) as packed, tarfile.open(fileobj=packed, mode="r:") as tar:
+        with _Frugal(path) as packed, tarfile.open(fileobj=packed, mode="r:") as tar:
             manifest = _manifest(tar, tuple(keys), path.name)
             for entry in manifest.files:
                 _extract(tar, entry, target, path.name)

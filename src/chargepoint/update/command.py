@@ -163,7 +163,7 @@ def _tell_cut_off(slots: Slots, config_file: Path, failure: str) -> None:
         progress = exchange.progress()
         if progress.step is Step.TRIAL and progress.version == slots.current() and slots.trial() is None:
             exchange.say(replace(progress, step=Step.INSTALLED, text=""))
-        elif progress.step in (Step.VERIFIED, Step.WAITING, Step.INSTALLING, Step.TRIAL):
+        elif progress.step in (Step.TAKEN, Step.VERIFIED, Step.WAITING, Step.INSTALLING, Step.TRIAL):
             exchange.say(replace(progress, step=Step.FAILED, text=failure))
 
 
@@ -213,18 +213,26 @@ def _serve(arguments: argparse.Namespace, config_file: Path) -> int:
         request = exchange.take()
         if request is not None:
             return serve_one(slots, config, exchange, request, arguments.trusted)
+        exchange.put_away()
     # Started again after it was killed, or by hand: the request is taken, and its end was perhaps not told.
     return _trial(arguments, config_file)
 
 
 def serve_one(slots: Slots, config: Config, exchange: Exchange, request: Request, trusted: Path) -> int:
     """Install what the station asks for, saying each step."""
+    try:
+        return _serve_one(slots, config, exchange, request, trusted)
+    finally:
+        exchange.put_away()
+
+
+def _serve_one(slots: Slots, config: Config, exchange: Exchange, request: Request, trusted: Path) -> int:
 
     def say(step: Step, text: str = "", version: str = "") -> None:
         exchange.say(Progress(step, text, version, request.id))
 
     try:
-        manifest = bundle.read_manifest(exchange.incoming, bundle.trusted(trusted))
+        manifest = bundle.read_manifest(exchange.taken, bundle.trusted(trusted))
         say(Step.VERIFIED, version=manifest.version)
     except BundleError as error:
         say(Step.INVALID, str(error))
@@ -232,7 +240,7 @@ def serve_one(slots: Slots, config: Config, exchange: Exchange, request: Request
     try:
         time.sleep(max(0.0, min(request.not_before - time.time(), IDLE_WAIT_S)))
         say(Step.INSTALLING, version=manifest.version)
-        version = slots.install(exchange.incoming, bundle.trusted(trusted), config.station.serial)
+        version = slots.install(exchange.taken, bundle.trusted(trusted), config.station.serial)
         say(Step.WAITING, "until no car charges", version)
         if not request.at_once and not _wait_until_idle(config):
             raise BundleError("cars charged for a whole day")
@@ -249,7 +257,6 @@ def serve_one(slots: Slots, config: Config, exchange: Exchange, request: Request
         say(Step.INSTALLED, version=version)
     else:
         say(Step.FAILED, failure, version)
-    exchange.incoming.unlink(missing_ok=True)
     return status
 
 

@@ -5,6 +5,7 @@ starts `chargepoint update serve` as root, which writes `update/status.json` at 
 messages and the console's USB stick both go this way.
 """
 
+import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ class Step(StrEnum):
     """Where an update is. The names are those of OCPP's firmware status, where it has one."""
 
     IDLE = "Idle"
+    TAKEN = "Downloaded"
     VERIFIED = "SignatureVerified"
     INVALID = "InvalidSignature"
     WAITING = "InstallScheduled"
@@ -55,29 +57,61 @@ class Exchange:
     def __init__(self, state_dir: Path) -> None:
         self.folder = state_dir / "update"
         self.incoming = self.folder / "incoming.bundle"
+        self.taken = self.folder / "taken.bundle"
+        """The installer's own, while it works: the next request may come with another."""
         self._request = self.folder / "request.json"
         self._status = self.folder / "status.json"
+
+    def forget(self) -> None:
+        """The station's end, before anything is laid down: what became of the last update is not said of this one."""
+        self._status.unlink(missing_ok=True)
 
     def ask(self, request: Request) -> None:
         """The station's end: the bundle stands at `incoming` already."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.forget()
         _put(self._request, asdict(request))
 
+    def waits(self) -> bool:
+        """Nobody has taken the request yet."""
+        return self._request.exists()
+
+    def withdraw(self) -> bool:
+        """Take back what nobody took: it shall not be installed tomorrow. False: somebody has."""
+        try:
+            self._request.unlink()
+        except FileNotFoundError:
+            return False
+        self.incoming.unlink(missing_ok=True)
+        return True
+
     def progress(self) -> Progress:
-        """The station's end: how far it is. Idle when nothing was ever asked."""
+        """How far it is. Idle when nothing was ever asked, or nobody can tell."""
         try:
             return msgspec.json.decode(self._status.read_bytes(), type=Progress)
-        except FileNotFoundError:
+        except (FileNotFoundError, msgspec.DecodeError):
             return Progress(Step.IDLE)
 
     def take(self) -> Request | None:
-        """The installer's end: the request, once; it is taken away so that a crash does not install for ever."""
+        """The installer's end: the request and its bundle, once; they are taken away so that a crash does not install
+        for ever. It is said before: whoever asked never sees the word about another update.
+        """
         try:
             request = msgspec.json.decode(self._request.read_bytes(), type=Request)
+            self.say(Progress(Step.TAKEN, id=request.id))
         except (FileNotFoundError, msgspec.DecodeError):
             request = None
-        self._request.unlink(missing_ok=True)
+        finally:
+            self._request.unlink(missing_ok=True)
+        if request is not None:
+            self.put_away()
+            with contextlib.suppress(FileNotFoundError):
+                self.incoming.rename(self.taken)
         return request
+
+    def put_away(self) -> None:
+        """The installer's end: the bundle is not needed any more."""
+        self.taken.unlink(missing_ok=True)
 
     def say(self, progress: Progress) -> None:
         """The installer's end."""

@@ -34,6 +34,8 @@ from chargepoint.update.locks import held
 ROOT = Path("/opt/chargepoint")
 KEEP = 3
 """Versions that stay on the disk: current, previous and one more."""
+RESERVE = 64 << 20
+"""Bytes that stay free for the journal, which may lie on the same partition."""
 TRIAL_STARTS = 2
 """A version on trial may be started with the machine so often before it counts as broken."""
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -86,10 +88,7 @@ class Slots:
 
     def check(self, manifest: Manifest, serial: str, downgrade: bool = False) -> None:
         """Refuse what is not for this borne or is not newer. Raises BundleError."""
-        if manifest.kind != "update":
-            raise BundleError(f"this is a bundle of kind {manifest.kind!r}, not an update")
-        if manifest.borne not in ("", serial):
-            raise BundleError(f"the bundle is for borne {manifest.borne}; this is {serial}")
+        manifest.for_this(serial)
         if not _VERSION.fullmatch(manifest.version):
             raise BundleError(f"{manifest.version!r} is not a version, like 1.4.0")
         running = self.current()
@@ -105,32 +104,48 @@ class Slots:
         What is laid out must be able to say its own version: a bundle for another machine is found out here.
         """
         keys = tuple(keys)
-        manifest = bundle.read_manifest(path, keys)
-        self.check(manifest, serial, downgrade)
-        self._versions.mkdir(parents=True, exist_ok=True)
-        place, laying = self._versions / manifest.version, self._versions / f".{manifest.version}.laying"
-        shutil.rmtree(laying, ignore_errors=True)
-        laying.mkdir()
-        try:
-            if bundle.extract(path, keys, laying) != manifest:  # the folder it lies in is the station's
-                raise BundleError(f"{path.name} was exchanged for another bundle while it was laid out")
-            _try(laying / "bin" / "chargepoint", manifest.version)
-            _compile(laying / "lib")
-        except BundleError:
-            shutil.rmtree(laying, ignore_errors=True)
-            raise
-        if place.exists():
-            if manifest.version == self.current():
-                shutil.rmtree(laying)
-                raise BundleError(f"version {manifest.version} is running; it cannot be replaced by itself")
-            # Aside first: half a version must never bear the name of a whole one.
-            aside = self._versions / f".{manifest.version}.aside"
-            shutil.rmtree(aside, ignore_errors=True)
-            place.rename(aside)
-            shutil.rmtree(aside, ignore_errors=True)
-        laying.rename(place)
-        _sync(self._versions)
-        return manifest.version
+        with held(self._root / ".laying.lock", 0.0, "another bundle is being laid out"):
+            manifest = bundle.read_manifest(path, keys)
+            self.check(manifest, serial, downgrade)
+            self._versions.mkdir(parents=True, exist_ok=True)
+            self._clear_halves()
+            # As much again for the byte code.
+            enough_room(self._versions, 2 * sum(entry.size for entry in manifest.files))
+            laying = self._versions / f".{manifest.version}.laying"
+            laying.mkdir()
+            try:
+                self._lay(path, keys, manifest, laying)
+            except (BundleError, OSError):
+                shutil.rmtree(laying, ignore_errors=True)
+                raise
+            return manifest.version
+
+    def _lay(self, path: Path, keys: Iterable[Ed25519PublicKey], manifest: Manifest, laying: Path) -> None:
+        version, place = manifest.version, self._versions / manifest.version
+        if bundle.extract(path, keys, laying) != manifest:  # the folder it lies in is the station's
+            raise BundleError(f"{path.name} was exchanged for another bundle while it was laid out")
+        for folder in (laying, *(each for each in laying.rglob("*") if each.is_dir())):
+            folder.chmod(0o755)  # the services are other users than who installs
+        _try(laying / "bin" / "chargepoint", version)
+        _compile(laying / "lib")
+        os.sync()  # the byte code and the folders; the files are there already
+        with self._changing():
+            trial = self.trial()
+            if version == self.current():
+                raise BundleError(f"version {version} is running; it cannot be replaced by itself")
+            if trial is not None and version == trial.previous:
+                raise BundleError(f"version {version} is the way back from the one on trial; it cannot be replaced now")
+            if place.exists():
+                # Aside first: half a version must never bear the name of a whole one.
+                place.rename(self._versions / f".{version}.aside")
+            laying.rename(place)
+            _sync(self._versions)
+        self._clear_halves()
+
+    def _clear_halves(self) -> None:
+        """What was not laid out to its end, or was on its way out. The caller holds the lock of laying out."""
+        for left in (*self._versions.glob(".*.laying"), *self._versions.glob(".*.aside")):
+            shutil.rmtree(left, ignore_errors=True)
 
     def switch(self, version: str, was_usable: bool = True) -> None:
         """Make `version` the current one, on trial. The caller restarts the services. Raises BundleError.
@@ -232,6 +247,16 @@ class Slots:
             shutil.rmtree(self._versions / version)
 
 
+def enough_room(folder: Path, size: int) -> None:
+    """Raises BundleError when so many bytes more would take the room the journal needs."""
+    free = shutil.disk_usage(folder).free - RESERVE
+    if size > free:
+        raise BundleError(
+            f"the disk is too full: {max(0, free)} bytes may be used, {size} are needed at least, and {RESERVE} stay "
+            "free for the journal"
+        )
+
+
 def _try(program: Path, version: str) -> None:
     try:
         done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60, check=False)
@@ -246,7 +271,8 @@ def _compile(lib: Path) -> None:
     """Byte code beside the sources: a read-only root could not keep it later, and every start would pay for it."""
     try:
         # A module that cannot be compiled shows when it is imported: the trial is for that.
-        subprocess.run([sys.executable, "-m", "compileall", "-q", lib], capture_output=True, timeout=600, check=False)
+        command = [sys.executable, "-m", "compileall", "-q", str(lib)]
+        subprocess.run(command, capture_output=True, timeout=600, check=False, umask=0o022)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise BundleError(f"{lib} could not be compiled: {error}") from error
 

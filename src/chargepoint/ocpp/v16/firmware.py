@@ -301,7 +301,7 @@ class Firmware:
             await self._tell("InstallRebooting")
 
     async def _after_restart(self) -> None:
-        if await self._installer.confirmed():
+        if await self._installer.confirmed(self._image):
             await self._installed()
         else:
             await self._end("InstallationFailed")
