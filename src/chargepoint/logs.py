@@ -132,14 +132,15 @@ class Outlet:
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
-    def put(self, text: str) -> None:
-        """Raises OSError when too many wait already, or none can be written any more."""
+    def put(self, text: str) -> bool:
+        """False when it is lost: too many wait already, or none can be written any more."""
         if not self._thread.is_alive():
-            raise OSError("it takes no more lines")
+            return False
         try:
             self._lines.put_nowait(text.encode(errors="backslashreplace"))
         except queue.Full:
-            raise OSError("it takes no lines just now") from None
+            return False
+        return True
 
     def close(self) -> None:
         """Write what waits, if it is taken in time."""
@@ -180,14 +181,16 @@ class Writer:
         line = json.dumps(event, default=str)
         self._ring.write(line)
         try:
-            self._put((human(event) if self._human else line) + "\n")
+            written = self._put((human(event) if self._human else line) + "\n")
         except (OSError, ValueError):
+            written = False
+        if not written:
             self._ring.lost += 1
         raise structlog.DropEvent  # written: there is nothing left for the logger itself
 
 
-def _putting(stream: TextIO) -> Callable[[str], object]:
-    """What puts text into a stream without ever waiting."""
+def _putting(stream: TextIO) -> Callable[[str], bool | int]:
+    """What puts text into a stream without ever waiting; its answer is false when the text is lost."""
     try:
         descriptor = stream.fileno()
     except (OSError, ValueError):  # it is in memory
