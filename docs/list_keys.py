@@ -20,8 +20,9 @@ Made from `config.py` by `docs/list_keys.py`; a test compares.
 
 {sections}
 ## Files
-`<state_dir>/chargepoint.db` is the journal (SQLite), `<state_dir>/evse.json` what the safety process must remember
-across a restart (latched faults, counters). Nothing else holds state.
+`<state_dir>/chargepoint.db` is the journal (SQLite, with `-wal`, `-shm` and `-mark` beside it),
+`<state_dir>/evse.json` what the safety process must remember across a restart (latched faults, counters).
+Nothing else holds state.
 """
 
 
