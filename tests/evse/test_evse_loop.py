@@ -361,6 +361,26 @@ def test_the_outputs_are_safe_after_the_end(bench: Bench) -> None:
     assert bench.board.outputs[1] == PointOutputs()
 
 
+def test_a_latch_of_the_pass_in_which_the_pins_fail_is_remembered(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charging(bench)
+
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    bench.board.rigs[1].world.rcd = True
+    with monkeypatch.context() as pins:
+        pins.setattr(bench.board, "write_point", fail)
+        pins.setattr(bench.board, "make_safe", fail)
+        with pytest.raises(OSError, match="Input/output"):
+            bench.loop.pass_once(bench.now, 0.0)
+        with pytest.raises(OSError, match="Input/output"):
+            bench.loop.close()
+    state = json.loads((bench.config.station.state_dir / "evse.json").read_text())
+    assert list(state["points"]["1"]["latched"]) == ["residual-current"]
+
+
 def test_a_second_process_is_refused_with_the_first_ones_number(tmp_path: Path) -> None:
     with Claim(tmp_path), pytest.raises(AlreadyRunning, match="another safety process"):
         Claim(tmp_path)

@@ -1,5 +1,6 @@
 """What is kept: the recorder's ring, the memory file, and both over damage."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -57,11 +58,37 @@ def test_another_file_is_refused_with_its_name(tmp_path: Path) -> None:
 def test_only_the_newest_files_stay(tmp_path: Path) -> None:
     for number in range(5):
         (tmp_path / f"{number}.rec").write_bytes(b"")
-        import os
-
         os.utime(tmp_path / f"{number}.rec", (number, number))
-    prune(tmp_path, ".rec", 2)
+    prune(tmp_path / "4.rec", 2)
     assert sorted(f.name for f in tmp_path.iterdir()) == ["3.rec", "4.rec"]
+
+
+def test_a_recording_stays_although_the_clock_has_been_set_back(tmp_path: Path) -> None:
+    writer = Writer()
+    for number in range(3):
+        (tmp_path / f"{number}.rec").write_bytes(b"")
+        os.utime(tmp_path / f"{number}.rec", (4e9 + number, 4e9 + number))
+    writer.submit(tmp_path / "now.rec", lambda: b"x", keep=3)
+    writer.close()
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["1.rec", "2.rec", "now.rec"]
+
+
+def test_recordings_that_a_full_disk_or_a_power_cut_ended_leave_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("chargepoint.evse.memory.os.fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            write(tmp_path / "full.rec", b"x")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "cut.new").write_bytes(b"half of it")
+    writer = Writer()
+    writer.submit(tmp_path / "next.rec", lambda: b"x", keep=3)
+    writer.close()
+    assert [f.name for f in tmp_path.iterdir()] == ["next.rec"]
 
 
 def test_memory_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -74,7 +101,13 @@ def test_a_missing_memory_is_a_new_borne(tmp_path: Path) -> None:
     assert load(tmp_path / "evse.json").points == {}
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"points": {"x": {}}}', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"", b"{", b"[]", b'{"points": {"x": {}}}', b"\xff\xfe", b"[" * 100_000,
+        b'{"points": {"1": {"latched": {}, "counters": {"trips": 1e999}}}}',
+    ],
+)  # fmt: skip
 def test_a_damaged_memory_is_set_aside_and_said(tmp_path: Path, damage: bytes) -> None:
     file = tmp_path / "evse.json"
     file.write_bytes(damage)

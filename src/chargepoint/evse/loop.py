@@ -4,6 +4,7 @@ Deadlines are absolute on CLOCK_MONOTONIC. The heartbeat of the coil watchdog is
 pass in which every point was stepped and written, and nowhere else: if this loop hangs, the board drops the coils.
 """
 
+import contextlib
 import signal
 import time
 from collections.abc import Callable
@@ -102,13 +103,14 @@ class Loop:
         self._tell(now)
 
     def close(self) -> None:
-        """Outputs safe first, then the rest."""
-        self._board.make_safe()
-        self._notifier.stopping()
-        self._server.close()
-        self._remember()
-        self._writer.close()
-        self._board.close()
+        """Outputs safe first, then the rest, whatever one of them raises: a latch must get to the disk."""
+        with contextlib.ExitStack() as last_first:
+            last_first.callback(self._board.close)
+            last_first.callback(self._writer.close)
+            last_first.callback(self._remember)
+            last_first.callback(self._server.close)
+            last_first.callback(self._notifier.stopping)
+            last_first.callback(self._board.make_safe)
 
     # --- talk ----------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import msgspec
 
 FILE_NAME = "evse.json"
+REMAINS = ".new"
+"""What a file is called while it is written."""
 VERSION = 1
 RETRY_S = 5.0
 """After a write that failed (a full disk): latched faults must get there before the next power cut."""
@@ -50,7 +52,7 @@ def load(path: Path) -> Remembered:
         }
     except FileNotFoundError:
         return Remembered()
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, OSError) as error:
         try:
             path.replace(path.with_suffix(".damaged"))
         except OSError as rename_error:
@@ -68,12 +70,16 @@ def dump(points: dict[int, PointMemory]) -> bytes:
 
 def write(path: Path, contents: bytes) -> None:
     """Replace the file so that at any moment, power cut included, either the old or the new one is there whole."""
-    new = path.with_suffix(".new")
-    with new.open("wb") as file:
-        file.write(contents)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    new = path.with_suffix(REMAINS)
+    try:
+        with new.open("wb") as file:
+            file.write(contents)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)
@@ -81,10 +87,11 @@ def write(path: Path, contents: bytes) -> None:
         os.close(directory)
 
 
-def prune(directory: Path, suffix: str, keep: int) -> None:
-    """Remove all but the newest files of that kind."""
-    files = sorted(directory.glob(f"*{suffix}"), key=lambda f: f.stat().st_mtime)
-    for file in files[:-keep]:
+def prune(written: Path, keep: int) -> None:
+    """Remove all but the newest files of its kind beside the one just written, which stays whatever its date: the clock
+    may have been set back. And what power cuts have left of others."""
+    files = sorted(written.parent.glob(f"*{written.suffix}"), key=lambda f: (f == written, f.stat().st_mtime))
+    for file in [*files[:-keep], *written.parent.glob(f"*{REMAINS}")]:
         file.unlink()
 
 
@@ -140,7 +147,7 @@ class Writer:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write(path, contents())
                 if keep:
-                    prune(path.parent, path.suffix, keep)
+                    prune(path, keep)
                 self._failed.pop(path, None)
                 if not self._failed:
                     self.error = ""
