@@ -100,6 +100,7 @@ DEAD: dict[str, tuple[Callable[[Any, Point], bool], Any]] = {
     "PilotFilter._pending": (lambda f, p: not f._count, Band.A),
     "ProximityWatch._pending": (lambda w, p: not w._count, None),
     "SelfTests._tries": (lambda s, p: not s.running, 0),
+    "SelfTests.detail": (lambda s, p: not s.running, ""),
     "SelfTests._what": (lambda s, p: not (s.due or s.running), "all"),
 }
 """Values that nobody looks at under this condition, and what stands for them."""
@@ -108,7 +109,7 @@ IGNORED = {
     "Point.config", "Point.plug_count", "Point.wake_ups_ever", "Point.blocked", "Point.locked", "PilotFilter._low",
     "PilotFilter._high", "ProximityWatch._low", "ProximityWatch._high", "ProximityWatch.since", "Lock._evse",
     "Lock._arbiter", "Lock._recent", "Lock.moves", "Contactor.closed_at", "Contactor.opened_at", "Contactor.closings",
-    "Contactor.openings_under_load", "Contactor.detail", "WakeUp.count", "SelfTests.detail", "SelfTests.rcd_detail",
+    "Contactor.openings_under_load", "Contactor.detail", "WakeUp.count", "SelfTests.rcd_detail",
     "SelfTests.runs", "SelfTests.passed_at", "FaultRegister.active", "FaultRegister.changes", "FaultRegister.trips",
     "FaultRegister._recoveries", "ConverterWatch.trusted", "SelfTests.measured", "SelfTests.pilot_detail",
     "SelfTests._rcd_ms", "SelfTests._rdc_ms", "Domestic.plug_count", "Contactor.settled_results",

@@ -10,6 +10,7 @@ from chargepoint.board.types import LockDrive, PointInputs
 from chargepoint.config import DomesticSection, EvseSection
 from chargepoint.evse.point import Point, PointConfig
 from chargepoint.evse.report import report
+from chargepoint.evse.selftest import Seen, SelfTests
 from chargepoint.iec61851.proximity import Proximity
 
 
@@ -270,6 +271,31 @@ def test_a_self_test_that_fails_on_a_sound_point_is_a_fault_until_it_passes_a_mi
     assert rig.faults == {"self-test-failed"}
     rig.run(10.0)
     assert rig.faults == set()
+
+
+def test_a_self_test_that_fails_again_is_one_fault_all_the_time_with_one_reason() -> None:
+    rig = Rig().run(10.0)
+    rig.point.request_self_test("contactor")
+    rig.world.lock_at, rig.world.lock_moves = 0.5, False
+    rig.until(lambda: "self-test-failed" in rig.faults, 12.0)
+    raised = rig.point.faults.active["self-test-failed"].since
+    for _ in range(15000):
+        rig.step()
+        assert rig.point.faults.active["self-test-failed"].since == raised
+    assert rig.point.self_tests.detail == "lock: both end switches tell the same"
+
+
+def test_a_self_test_that_waits_for_the_lock_tells_each_other_trouble_once() -> None:
+    seen = Seen(
+        vacant=True, contactor_open=True, rcd=False, rdc=False, reference_ok=True, pilot_wrong=False, duty=100.0,
+        locked=False, unlocked=False, lock_failed=False, has_lock=True,
+    )  # fmt: skip
+    tests, now = SelfTests(), 0.0
+    tests.request("contactor")
+    while not tests.failed:
+        tests.step(now, replace(seen, reference_ok=not tests.running))
+        now += 0.01
+    assert tests.detail == "converter: the reference is not 2.5 V; lock: both end switches tell the same"
 
 
 def test_a_contactor_that_does_not_close_is_not_called_the_domestic_sockets() -> None:

@@ -71,8 +71,9 @@ class SelfTests:
         self.phase = Phase.IDLE
         self.due = True
         self.failed = False
-        """A test other than the residual current devices' failed at its last run."""
+        """A test other than the residual current devices' has failed, and no whole run since then found all sound."""
         self.detail = ""
+        """What failed then, or has failed so far in the run under way."""
         self.rcd_failed = False
         self.rcd_detail = ""
         self.rcd_passed_at: float | None = None
@@ -162,7 +163,6 @@ class SelfTests:
         self.due = False
         self._retry_at = float("inf")
         self._tries = 0
-        self.failed = False
         self.detail = self.pilot_detail = ""
         self.measured = []
         self._enter(Phase.PILOT if seen.vacant and self._wants("pilot") else self._after_pilot(seen), now)
@@ -204,7 +204,7 @@ class SelfTests:
         else:
             end = "closed" if closing else "open"
             self.measured.append(f"lock: {end} after {now - self._since:.1f} s (at most {LOCK_S:.0f} s)")
-        self._enter(Phase.LOCK_OPEN if closing and not self.failed else self._after_lock(), now)
+        self._enter(Phase.LOCK_OPEN if closing and not self.detail else self._after_lock(), now)
 
     def _trip(self, now: float, seen: Seen) -> None:
         after_ms = (now - self._since) * 1000
@@ -248,16 +248,18 @@ class SelfTests:
         self._enter(Phase.LOOK, now)
 
     def _look(self, now: float, seen: Seen) -> None:
+        unclear = seen.has_lock and seen.vacant and seen.locked == seen.unlocked
+        if unclear and now - self._since < LOCK_S:
+            return  # it may be moving; its own supervision ends that
         if not seen.reference_ok:
             self._fail("converter: the reference is not 2.5 V")
         if not seen.contactor_open:
             self._fail("contactor: mirror contact or load side tell that it is not open")
-        if seen.has_lock and seen.vacant and seen.locked == seen.unlocked:
-            if now - self._since < LOCK_S:
-                return  # it may be moving; its own supervision ends that
+        if unclear:
             self._fail("lock: both end switches tell the same")
         if seen.contactor_open:
             self.measured.append("contactor: mirror contact and load side tell that it is open")
+        self.failed = bool(self.detail)
         if self.failed:
             self._retry_at = now + RETRY_S
         elif not self.rcd_failed:
