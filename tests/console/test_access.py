@@ -1,5 +1,6 @@
 """The PIN: no default, hashed, and slow to guess however it is tried."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,23 @@ def test_a_tampered_count_gives_no_free_guesses(lock: Access, tmp_path: Path) ->
 @given(st.binary(max_size=80))
 def test_a_damaged_hash_matches_nothing(kept: bytes) -> None:
     assert not access.matches("481592", kept.decode(errors="replace"))
+
+
+def test_a_pin_that_root_sets_stays_readable_by_the_console(lock: Access, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root gives files away")
+    lock.set_pin("271828")
+    kept = tmp_path / "pin"
+    os.chown(kept, 4711, 4712)
+    kept.chmod(0o600)
+    mask = os.umask(0o077)
+    try:
+        lock.set_pin("314159")
+        found = kept.stat()
+        assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (4711, 4712, 0o600)
+        kept.unlink()
+        os.chown(tmp_path, -1, 4713)
+        lock.set_pin("161803")
+        assert (kept.stat().st_gid, kept.stat().st_mode & 0o777) == (4713, 0o640)
+    finally:
+        os.umask(mask)

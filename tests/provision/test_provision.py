@@ -49,6 +49,7 @@ def test_a_spreadsheets_semicolons_and_byte_order_mark_are_understood(tmp_path: 
     [
         ("X 1,Sedan,ID,FR*ARD*E1,32,3,T2,eastron-sdm630:1", "line 2: serial 'X 1'"),
         ("X1,Sedan,I D,FR*ARD*E1,32,3,T2,eastron-sdm630:1", "line 2: identity 'I D'"),
+        ("X1,Sedan,I:D,FR*ARD*E1,32,3,T2,eastron-sdm630:1", "line 2: identity 'I:D'"),
         ("X1,,ID,FR*ARD*E1,32,3,T2,eastron-sdm630:1", "line 2: commune is empty"),
         ("X1,Sedan,ID,FR*ARD*0001,32,3,T2,eastron-sdm630:1", "line 2: EVSE id 'FR*ARD*0001': write it like"),
         ("X1,Sedan,ID,fr*ard*e1,32,3,T2,eastron-sdm630:1", "line 2: EVSE id 'fr*ard*e1'"),
@@ -64,6 +65,10 @@ def test_a_spreadsheets_semicolons_and_byte_order_mark_are_understood(tmp_path: 
         ("X1,Sedan,ID,FR*ARD*E1 FR*ARD*E2,32,3,T2,eastron-sdm630:1", "2 evse_ids, 1 sockets and 1 meters"),
         ("X1,Sedan,ID,FR*ARD*E1 FR*ARD*E2,32,3,T2 T2,eastron-sdm630:1 eastron-sdm630:1", "unit 1 stands twice"),
         ("X1,Sedan,ID,FR*ARD*E1 FR*ARD*E1,32,3,T2 T2,eastron-sdm630:1 eastron-sdm630:2", "stands twice in this line"),
+        (
+            "X1,Sedan,ID,FR*ARD*E1*11 FR*ARD*E11*1,32,3,T2 T2,eastron-sdm630:1 eastron-sdm630:2",
+            "stands twice in this line",
+        ),
         ("X1,Sedan,ID", "line 2: not 8 fields"),
         ("X1,Se,dan,ID,FR*ARD*E1,32,3,T2,eastron-sdm630:1", "line 2: not 8 fields"),
     ],
@@ -316,3 +321,94 @@ def test_a_list_with_a_mistake_makes_nothing(tmp_path: Path, capsys: pytest.Capt
 def test_a_key_for_a_missing_signature_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no private key"):
         bundle.load_private(tmp_path / "none")
+
+
+def test_ids_that_differ_by_their_stars_alone_are_the_same_to_a_registry(tmp_path: Path) -> None:
+    rows = "".join(
+        f"X{n},Sedan,ID{n},{evse},32,3,T2,eastron-sdm630:1\n" for n, evse in ((1, "FR*ARD*E1*11"), (2, "FR*ARD*E11*1"))
+    )
+    with pytest.raises(FleetError, match=r"line 3: EVSE id 'FR\*ARD\*E11\*1' stands in line 2 already"):
+        fleet.read(listed(tmp_path, HEAD + rows))
+
+
+def test_a_misspelt_column_of_controllers_is_not_passed_over(tmp_path: Path) -> None:
+    head = HEAD.replace("meters", "meters,controlers")
+    with pytest.raises(FleetError, match='line 1: column controlers is not known; did you mean "controllers"'):
+        fleet.read(listed(tmp_path, head + EXTERNAL.format("")))
+
+
+@pytest.mark.parametrize("after", range(7))
+def test_a_borne_whose_power_went_while_its_bundle_was_applied_is_configured_at_its_next_start(
+    tmp_path: Path, office: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """The unit of the first start applies a bundle while there is no serial: with it everything has to be there."""
+    etc = borne(tmp_path)
+    words = ["apply", str(office / "bundles/ARD-0001.bundle"), "--etc", str(etc)]
+    placed: list[str] = []
+    place = command._place
+
+    def cut(source: Path, target: Path) -> None:
+        if len(placed) == after:
+            raise KeyboardInterrupt
+        place(source, target)
+        placed.append(target.name)
+
+    with monkeypatch.context() as power:
+        power.setattr(command, "_place", cut)
+        try:
+            command.main(words, tmp_path)
+        except KeyboardInterrupt:
+            assert not (etc / "serial").exists()
+    assert command.main(words, tmp_path) == 0
+    assert parse((etc / "chargepoint.toml").read_text()).station.serial == "ARD-0001"
+    assert (etc / "serial").exists()
+
+
+def test_a_bundle_that_is_exchanged_after_it_was_checked_changes_nothing(
+    tmp_path: Path, office: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    etc = borne(tmp_path)
+    good, other = (office / f"bundles/ARD-000{n}.bundle" for n in (1, 2))
+    read = bundle.read_manifest
+
+    def exchanged(*words: object) -> Manifest:
+        manifest = read(*words)  # type: ignore[arg-type]
+        other.replace(good)
+        return manifest
+
+    monkeypatch.setattr(bundle, "read_manifest", exchanged)
+    assert command.main(["apply", str(good), "--etc", str(etc)], tmp_path) == 1
+    assert "exchanged" in capsys.readouterr().err
+    assert [item.name for item in etc.iterdir()] == ["trusted-keys"]
+
+
+def test_each_secret_is_readable_by_the_one_program_that_needs_it(
+    tmp_path: Path, office: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    etc = borne(tmp_path)
+    given: dict[str, tuple[str, str, int]] = {}
+
+    def chown(path: Path, user: str, group: str) -> None:
+        given[path.name] = user, group, path.stat().st_mode & 0o777
+
+    monkeypatch.setattr(command.shutil, "chown", chown)
+    monkeypatch.setattr(command.os, "geteuid", lambda: 0)
+    assert command.main(["apply", str(office / "bundles/ARD-0001.bundle"), "--etc", str(etc)], tmp_path) == 0
+    assert given["ocpp-password"] == given["client-key.pem"] == ("chargepoint", "chargepoint", 0o600)
+    assert given["console-pin"] == ("chargepoint-console", "chargepoint", 0o600)
+    assert given["chargepoint.toml"] == ("root", "chargepoint", 0o640)
+    assert all((etc / name).stat().st_mode & 0o777 == mode for name, (_, _, mode) in given.items())
+
+
+def test_a_secret_whose_reader_the_system_does_not_know_is_roots_alone(
+    tmp_path: Path, office: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    etc = borne(tmp_path)
+
+    def unknown(path: Path, user: str, group: str) -> None:
+        raise LookupError(f"no such user: {user!r}")
+
+    monkeypatch.setattr(command.shutil, "chown", unknown)
+    monkeypatch.setattr(command.os, "geteuid", lambda: 0)
+    assert command.main(["apply", str(office / "bundles/ARD-0001.bundle"), "--etc", str(etc)], tmp_path) == 0
+    assert (etc / "chargepoint.toml").stat().st_mode & 0o777 == 0o600

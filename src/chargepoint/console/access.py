@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import secrets
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -113,15 +114,29 @@ class Access:
             os.close(descriptor)
 
     def set_pin(self, pin: str) -> None:
-        """Keep a new PIN, readable by this user and the group. Raises BadPin, OSError."""
+        """Keep a new PIN, readable by whom the one before was, or by the folder's group. Raises BadPin, OSError."""
         judge(pin)
         fresh = self._pin_file.with_name(self._pin_file.name + ".new")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
         with os.fdopen(descriptor, "w") as file:
+            self._own(descriptor)
             file.write(hashed(pin) + "\n")
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self._pin_file)
+
+    def _own(self, descriptor: int) -> None:
+        """Root may set the PIN of a console that runs as another user."""
+        try:
+            kept = self._pin_file.stat()
+        except FileNotFoundError:
+            os.fchmod(descriptor, 0o640)
+            if os.geteuid() == 0:
+                os.fchown(descriptor, -1, self._pin_file.parent.stat().st_gid)
+        else:
+            os.fchmod(descriptor, stat.S_IMODE(kept.st_mode))
+            if os.geteuid() == 0:
+                os.fchown(descriptor, kept.st_uid, kept.st_gid)
 
     @staticmethod
     def _read(descriptor: int) -> tuple[int, float, bool]:

@@ -2,7 +2,6 @@
 
 import argparse
 import csv
-import grp
 import io
 import os
 import shutil
@@ -20,10 +19,17 @@ from chargepoint.provision import files, fleet, labels
 from chargepoint.provision.fleet import Borne, FleetError
 from chargepoint.update import bundle
 from chargepoint.update.bundle import BundleError, Manifest
+from chargepoint.update.slots import sync_folder
 
 ETC = Path(files.ETC)
 GROUP = "chargepoint"
 _MODE = 0o640
+_READER = {
+    "ocpp-password": "chargepoint",
+    "client-key.pem": "chargepoint",
+    "console-pin": "chargepoint-console",
+}
+"""The user of the one program that reads a secret; nobody else may. All users of the units are in one group."""
 _ANY = files.Options(url="wss://central.system", operator="")
 """To judge the list alone."""
 
@@ -160,11 +166,16 @@ def _apply(arguments: argparse.Namespace) -> int:
     if known and manifest.borne != known:
         raise BundleError(f"the bundle is for borne {manifest.borne}; this is {known}")
     with tempfile.TemporaryDirectory(dir=etc, prefix=".apply-") as folder:
-        bundle.extract(arguments.bundle, keys, Path(folder))
+        if bundle.extract(arguments.bundle, keys, Path(folder)) != manifest:
+            raise BundleError(f"{arguments.bundle.name} was exchanged for another bundle while it was laid out")
         parse((Path(folder) / "chargepoint.toml").read_text(encoding="utf-8"))
-        # The configuration last: with it in place, the services start.
-        for entry in sorted(manifest.files, key=lambda entry: entry.name == "chargepoint.toml"):
-            _place(Path(folder) / entry.name, etc / entry.name)
+        # The serial last: a borne that has one is not configured again at its next start.
+        last = ("chargepoint.toml", "serial")
+        for name in sorted((entry.name for entry in manifest.files), key=lambda name: (name in last, name)):
+            if name == "serial":
+                sync_folder(etc)
+            _place(Path(folder) / name, etc / name)
+        sync_folder(etc)
     print(f"borne {manifest.borne} is configured; start it with: systemctl enable --now chargepoint.target")
     return 0
 
@@ -178,11 +189,12 @@ def _known_serial(etc: Path) -> str:
 
 
 def _place(source: Path, target: Path) -> None:
-    """Put a secret into place, readable by the services' group alone."""
-    source.chmod(_MODE)
+    """Put a file into place: a secret readable by who needs it alone, any other by the services' group."""
+    reader = _READER.get(source.name)
+    source.chmod(_MODE if reader is None else 0o600)
     if os.geteuid() == 0:
         try:
-            shutil.chown(source, "root", grp.getgrnam(GROUP).gr_gid)
-        except KeyError:
-            source.chmod(0o600)  # the package's group is not there: then root alone
+            shutil.chown(source, reader or "root", GROUP)
+        except LookupError:
+            source.chmod(0o600)  # the package's users are not there: then root alone
     source.replace(target)

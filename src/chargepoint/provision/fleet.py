@@ -34,8 +34,9 @@ _CONTROLLER = re.compile(
     r"(?:(?P<device>/dev/[^@\s]+)|(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::(?P<port>\d{1,5}))?)"
 )
 """Model, unit, and a serial device or a host (IPv6 in brackets) with its port."""
-_IDENTITY = re.compile(r"[A-Za-z0-9*_=:+|@.-]{1,48}")
-"""OCPP-J 1.6, 3.1.1 and OCPP 2.0.1 identifierString: the last segment of the address."""
+_IDENTITY = re.compile(r"[A-Za-z0-9*_=+|@.-]{1,48}")
+"""OCPP-J 1.6, 3.1.1 and OCPP 2.0.1 identifierString: the last segment of the address. Without a colon (OCPP 2.0.1,
+part 4, 3.1.1): it is the name of the basic authentication, where a colon begins the password."""
 
 
 class FleetError(Exception):
@@ -97,6 +98,11 @@ def read(path: Path) -> list[Borne]:
     missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
     if missing:
         raise FleetError(path, [f"line 1: column {name} is missing" for name in missing])
+    names = rows.fieldnames or ()
+    if CONTROLLERS not in names:  # it may be missing, but not for a slip of the pen
+        meant = [(name, closest(name, [CONTROLLERS])) for name in names if name not in COLUMNS]
+        if slips := [f"line 1: column {name} is not known{near}" for name, near in meant if near]:
+            raise FleetError(path, slips)
     bornes: list[Borne] = []
     mistakes: list[str] = []
     seen: dict[tuple[str, str], int] = {}
@@ -122,7 +128,7 @@ def _wrong(cells: dict[str, str]) -> Iterator[str]:
     if not _SERIAL.fullmatch(cells["serial"]):
         yield f"serial {cells['serial']!r}: write 1 to 25 letters, digits, dots, dashes or underscores"
     if not _IDENTITY.fullmatch(cells["identity"]):
-        yield f"identity {cells['identity']!r}: write 1 to 48 letters, digits or one of *-_=:+|@."
+        yield f"identity {cells['identity']!r}: write 1 to 48 letters, digits or one of *-_=+|@."
     if not cells["commune"]:
         yield "commune is empty"
     if not _between(cells["supply_a"], 6, 1000):
@@ -177,13 +183,18 @@ def _twice(cells: dict[str, str], line: int, seen: dict[tuple[str, str], int]) -
     values = [("serial", cells["serial"]), ("identity", cells["identity"])]
     values += [("EVSE id", evse_id) for evse_id in cells["evse_ids"].split()]
     for name, value in values:
-        # Registries compare ids without regard to case.
-        first = seen.setdefault((name, value.upper()), line)
+        first = seen.setdefault((name, _compared(name, value)), line)
         if first != line:
             yield f"{name} {value!r} stands in line {first} already"
-    ids = [value for name, value in values if name == "EVSE id"]
-    for evse_id in sorted({value for value in ids if ids.count(value) > 1}):
-        yield f"EVSE id {evse_id!r} stands twice in this line"
+    ids = [_compared("EVSE id", evse_id) for evse_id in cells["evse_ids"].split()]
+    for evse_id in dict.fromkeys(cells["evse_ids"].split()):
+        if ids.count(_compared("EVSE id", evse_id)) > 1:
+            yield f"EVSE id {evse_id!r} stands twice in this line"
+
+
+def _compared(name: str, value: str) -> str:
+    """As registries do: without regard to case, and the stars of an EVSE id are only there to be read."""
+    return value.upper().replace("*", "") if name == "EVSE id" else value.upper()
 
 
 def _between(text: str, least: float, most: float) -> bool:

@@ -139,7 +139,7 @@ class Slots:
                 # Aside first: half a version must never bear the name of a whole one.
                 place.rename(self._versions / f".{version}.aside")
             laying.rename(place)
-            _sync(self._versions)
+            sync_folder(self._versions)
         self._clear_halves()
 
     def _clear_halves(self) -> None:
@@ -169,7 +169,7 @@ class Slots:
         with self._changing():
             trial = self.trial()
             self._trial.unlink(missing_ok=True)
-            _sync(self._root)
+            sync_folder(self._root)
             self._clear({self.current(), trial.previous if trial is not None else None})
 
     def roll_back(self) -> str:
@@ -186,7 +186,7 @@ class Slots:
         self._known(trial.previous)
         self._link("current", trial.previous)
         self._trial.unlink(missing_ok=True)
-        _sync(self._root)
+        sync_folder(self._root)
         return trial.previous
 
     def started(self) -> Trial | None:
@@ -200,7 +200,7 @@ class Slots:
                 return None
             if trial.version != self.current():
                 self._trial.unlink()
-                _sync(self._root)
+                sync_folder(self._root)
                 return None
             if trial.boot != boot:
                 trial = replace(trial, starts=trial.starts + 1, boot=boot, since_s=time.monotonic())
@@ -228,7 +228,7 @@ class Slots:
         new.unlink(missing_ok=True)
         new.symlink_to(Path("versions") / version)
         new.replace(self._root / name)
-        _sync(self._root)
+        sync_folder(self._root)
 
     def _write_trial(self, trial: Trial) -> None:
         new = self._root / ".trial.new"
@@ -237,7 +237,7 @@ class Slots:
             file.flush()
             os.fsync(file.fileno())
         new.replace(self._trial)
-        _sync(self._root)
+        sync_folder(self._root)
 
     def _clear(self, proved: set[str | None]) -> None:
         """Those that have proved themselves stay, whatever newer ones that were taken back lie beside them."""
@@ -281,7 +281,8 @@ def _boot() -> str:
     return BOOT_ID.read_text(encoding="ascii").strip()
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """What was renamed or removed in it is so after a power cut, too."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
