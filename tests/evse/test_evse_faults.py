@@ -442,3 +442,19 @@ def test_a_coding_that_comes_late_is_the_cables_and_its_fault_waits_for_the_unpl
     rig.world.cable = 20
     rig.run(1.0)
     assert rig.faults == {"pp-open"} and rig.point.proximity.cable_a == 20.0
+
+
+def test_faults_of_an_empty_socket_are_not_counted_against_the_next_plug_in() -> None:
+    rig = Rig().run(4.0)
+    for _ in range(4):
+        rig.world.pe_ok = False
+        rig.run(0.5)
+        rig.world.pe_ok = True
+        rig.run(6.0)
+        assert rig.faults == set()
+    rig.plug().run(1.0)
+    rig.world.pe_ok = False
+    rig.run(0.5)
+    rig.world.pe_ok = True
+    rig.run(6.0)
+    assert rig.faults == set()

@@ -62,7 +62,7 @@ class FaultRegister:
             row = self.active.pop(name).row
             self.changes += 1
             released = released or row.faulted
-            if row.recover is Recover.SELF:
+            if row.recover is Recover.SELF and not vacant:
                 self._recoveries[name] = self._recoveries.get(name, 0) + 1
         self._judge()
         return released
