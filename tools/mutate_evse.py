@@ -20,6 +20,7 @@ import importlib.util
 import itertools
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -49,7 +50,10 @@ TESTS = (
     "tests/evse/test_evse_walk.py::test_no_sequence_of_events_breaks_an_invariant",
     "tests/evse/test_evse_properties.py",
 )  # fmt: skip
-CHILD_LIMIT_S = 120
+CPU_LIMIT_S = 120
+"""Of computing in one child: all tests take some 20. One that goes on longer does not end, which is noticed."""
+WALL_LIMIT_S = 1800
+"""The same for one that waits. Far off, so that a loaded machine is no reason."""
 NEIGHBOUR = {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}
 OPPOSITE = {
     ast.Lt: ast.GtE, ast.LtE: ast.Gt, ast.Gt: ast.LtE, ast.GtE: ast.Lt, ast.Is: ast.IsNot, ast.IsNot: ast.Is,
@@ -198,12 +202,13 @@ class Outcome:
             quiet = os.open(os.devnull, os.O_WRONLY)
             os.dup2(quiet, 1)
             os.dup2(quiet, 2)
+            resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT_S, CPU_LIMIT_S))
             noticed = 1
             try:
                 noticed = 0 if test() else 1
             finally:
                 os._exit(noticed)
-        self._children[child] = (mutant, time.monotonic() + CHILD_LIMIT_S)
+        self._children[child] = (mutant, time.monotonic() + WALL_LIMIT_S)
 
     def finish(self) -> None:
         while self._children:
@@ -220,15 +225,16 @@ class Outcome:
                     os.waitpid(child, 0)
                 if done or late:
                     del self._children[child]
-                    self._judge(mutant, bool(done) and os.waitstatus_to_exitcode(status) == 0)
+                    self._judge(mutant, os.waitstatus_to_exitcode(status) if done else -signal.SIGKILL)
                     return
             time.sleep(0.002)
 
-    def _judge(self, mutant: Mutant, alive: bool) -> None:
+    def _judge(self, mutant: Mutant, code: int) -> None:
         self.run += 1
-        if alive:
+        if code == 0:
             self.survivors.append(mutant)
-            print(f"{self.run}: survives: {mutant}", file=sys.stderr, flush=True)
+        if code <= 0:
+            print(f"{self.run}: {'does not end' if code else 'survives'}: {mutant}", file=sys.stderr, flush=True)
 
 
 def loaded_anew(mutant: Mutant) -> bool:
