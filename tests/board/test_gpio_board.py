@@ -195,6 +195,102 @@ def test_a_domestic_contactor_follows_its_command(tmp_path: Path) -> None:
     board.close()
 
 
+class Bus:
+    """The I2C bus of the expanders: does not answer for a line, or for so many writes of it."""
+
+    def __init__(self, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.failures: dict[int, int] = {}
+        self._lines = lines
+        real = Wires.drive
+
+        def drive(wires: Wires, index: int, level: int) -> None:
+            if self.failures.get(index, 0) > 0:
+                self.failures[index] -= 1
+                raise OSError(121, "Remote I/O error")
+            real(wires, index, level)
+
+        monkeypatch.setattr(Wires, "drive", drive)
+
+    def fail(self, name: str, point: int | None, writes: int) -> None:
+        self.failures[line_index(self._lines.pins.line(name, point))] = writes
+
+
+def test_both_sides_of_a_locks_bridge_are_never_on_although_the_bus_misses_a_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(tmp_path)
+    board, lines = make_board(config), Lines(config)
+    bus = Bus(lines, monkeypatch)
+    board.write_point(1, PointOutputs(lock=LockDrive.CLOSE))
+    bus.fail("lock_close", 1, 2)
+    for drive in (LockDrive.OFF, LockDrive.OPEN):
+        board.write_point(1, PointOutputs(lock=drive))
+        assert (lines.level("lock_close", 1), lines.level("lock_open", 1)) == (1, 0)
+    board.write_point(1, PointOutputs(lock=LockDrive.OPEN))
+    assert (lines.level("lock_close", 1), lines.level("lock_open", 1)) == (0, 1)
+    board.close()
+
+
+def test_a_lamp_or_a_buzzer_that_the_bus_missed_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(tmp_path, buzzer=True)
+    board, lines = make_board(config), Lines(config)
+    bus = Bus(lines, monkeypatch)
+    board.write_buzzer(True)
+    board.write_lamps(1, False, True, False)
+    bus.fail("buzzer", None, 2)
+    bus.fail("lamp_green", 1, 2)
+    board.write_buzzer(False)
+    board.write_lamps(1, True, False, False)
+    assert (lines.level("buzzer"), lines.level("lamp_green", 1)) == (1, 1)
+    for _ in range(2):
+        board.write_point(1, PointOutputs())
+    assert (lines.level("buzzer"), lines.level("lamp_green", 1)) == (0, 0)
+    board.close()
+
+
+def test_one_missed_write_of_a_domestic_contactor_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = make_config(tmp_path)
+    board, lines = make_board(config), Lines(config)
+    bus = Bus(lines, monkeypatch)
+    bus.fail("domestic_contactor", 1, 3)
+    for level in (0, 0, 0, 1):
+        board.write_point(1, PointOutputs(domestic_contactor=True))
+        assert lines.level("domestic_contactor", 1) == level
+    bus.fail("domestic_contactor", 1, 1)
+    board.write_point(1, PointOutputs())
+    assert lines.level("domestic_contactor", 1) == 0
+    board.close()
+
+
+def test_a_domestic_contactor_that_cannot_be_opened_ends_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the coil watchdog can open it then."""
+    config = make_config(tmp_path)
+    board, lines = make_board(config), Lines(config)
+    bus = Bus(lines, monkeypatch)
+    board.write_point(1, PointOutputs(domestic_contactor=True))
+    bus.fail("domestic_contactor", 1, 2)
+    with pytest.raises(OSError, match="Remote I/O"):
+        board.write_point(1, PointOutputs())
+    board.close()
+
+
+def test_every_contactor_is_opened_before_anything_else_is_made_safe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(tmp_path)
+    board, lines = make_board(config), Lines(config)
+    board.write_point(1, PointOutputs(contactor=True, lock=LockDrive.CLOSE, rcd_test=True))
+    board.write_point(2, PointOutputs(contactor=True, rcd_test=True))
+    lines.record(monkeypatch)
+    board.make_safe()
+    assert {name for name, _ in lines.driven[:2]} == {"contactor_1", "contactor_2"}
+    board.close()
+
+
 def test_the_heartbeat_toggles_its_line(tmp_path: Path) -> None:
     config = make_config(tmp_path)
     board = make_board(config)

@@ -114,6 +114,11 @@ def test_a_mistake_is_named_with_its_signal_and_line(pins: dict[str, str], words
         assert word in str(caught.value)
 
 
+def test_a_domestic_contactor_is_not_put_on_a_line_that_is_pulled_up_at_boot() -> None:
+    with pytest.raises(PinError, match="domestic_contactor_1: GPIO7 is pulled up"):
+        load_pins(config({"domestic_contactor_1": "GPIO7"}, domestic=True, pulls={"GPIO7": "down"}))
+
+
 def test_all_mistakes_are_named_at_once() -> None:
     with pytest.raises(PinError) as caught:
         load_pins(config({"door": "banana", "heartbeat": "GPIO2"}))

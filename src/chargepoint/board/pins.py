@@ -119,6 +119,8 @@ SIGNALS: Mapping[str, Signal] = {
 }
 """All of them; a point's carry its number in the map: `contactor_1`."""
 
+_NEVER_AT_BOOT = ("contactor", "domestic_contactor", "heartbeat")
+"""These must not be high before the software runs."""
 _LINE = re.compile(r"(GPIO|EXP)(\d{1,2})")
 
 
@@ -219,7 +221,7 @@ def load_pins(config: Config) -> PinMap:
     for name, signal in wanted.items():
         if name not in table:
             mistakes.append(f"board.pins.{name}: no line is given for it")
-        elif (mistake := _mistake(signal, table[name], contactor=name.startswith(("contactor", "heartbeat")))) != "":
+        elif (mistake := _mistake(signal, table[name], contactor=name.startswith(_NEVER_AT_BOOT))) != "":
             mistakes.append(f"board.pins.{name}: {mistake}")
         else:
             lines[name] = table[name]
@@ -275,7 +277,7 @@ def _mistake(signal: Signal, text: str, contactor: bool) -> str:
         return "" if fits else f"{text} has no hardware PWM; use GPIO12 and GPIO13, or GPIO18 and GPIO19"
     if signal.header_only and not line.on_header:
         return f"{text} is behind an expander; this signal needs a line of the header"
-    if contactor and line.offset in PULLED_UP_AT_BOOT:
+    if contactor and line.on_header and line.offset in PULLED_UP_AT_BOOT:
         return f"{text} is pulled up until the kernel runs; use GPIO9 or a higher one"
     if signal.kind is Kind.INPUT and not line.on_header and line.offset in (7, 15):
         return f"{text} can only be an output on an MCP23017"

@@ -82,20 +82,27 @@ class _Output:
 
 
 class _SlowOutput(_Output):
-    """An output behind I2C whose effect is confirmed by feedback: a failed write is written again in the next pass.
+    """An output behind I2C on which no life depends: a failed write is written again in the next pass.
 
     A lock that does not move or a test that does not trip is a fault of its own; the loop must not die of it.
     """
 
-    __slots__ = ("_errors",)
+    __slots__ = ("_errors", "_wanted")
 
     def __init__(self, pin: Any, errors: tuple[type[Exception], ...]) -> None:
         super().__init__(pin)
         self._errors = errors
+        self._wanted = False
 
     def set(self, on: bool) -> None:
+        self._wanted = on
         with contextlib.suppress(*self._errors):
             super().set(on)
+
+    def again(self) -> None:
+        """Write once more what did not reach the line."""
+        if not self.written:
+            self.set(self._wanted)
 
 
 class _SlowInput:
@@ -154,6 +161,8 @@ class _Point:
         self.rcd_test = self._slow_output("rcd_test")
         self.lamps = [self._slow_output(f"lamp_{colour}") for colour in ("red", "green", "blue")]
         self._slow_outputs = [out for out in (self.lock_close, self.lock_open, self.rcd_test) if out is not None]
+        domestic = [] if self.domestic_contactor is None else [self.domestic_contactor]
+        self._behind_i2c = [*self._slow_outputs, *self.lamps, *domestic]
         self._mirror = devices.input("mirror", number)
         self._load_live = devices.input("load_live", number)
         self._rcd = devices.input("rcd", number)
@@ -215,18 +224,37 @@ class _Point:
         # Opening comes before everything else, closing after everything else.
         if not outputs.contactor:
             self.contactor.set(False)
-        if self.domestic_contactor is not None and not outputs.domestic_contactor:
-            self.domestic_contactor.set(False)
+        if not outputs.domestic_contactor:
+            self._open_domestic()
         self.pilot.set_duty(outputs.duty)
         if self.lock_close is not None and self.lock_open is not None:
             # Both sides of the bridge are never on together: off first.
             _drive_lock(self.lock_close, self.lock_open, outputs.lock)
         self.rcd_test.set(outputs.rcd_test)
+        for lamp in self.lamps:
+            lamp.again()
         if self.domestic_contactor is not None and outputs.domestic_contactor:
-            self.domestic_contactor.set(True)
+            with contextlib.suppress(*self._errors):  # it stays off, as its mirror contact tells, and is tried again
+                self.domestic_contactor.set(True)
         if outputs.contactor:
             self.contactor.set(True)
-        self._last = outputs if all(out.written for out in self._slow_outputs) else None
+        self._last = outputs if all(out.written for out in self._behind_i2c) else None
+
+    def show(self, colours: tuple[bool, bool, bool]) -> None:
+        """Red, green, blue."""
+        for lamp, on in zip(self.lamps, colours, strict=True):
+            lamp.set(on)
+            if not lamp.written:
+                self._last = None  # the next pass writes it again
+
+    def _open_domestic(self) -> None:
+        """One miss on the bus ends nothing. Of two only the coil watchdog can make up: raises, and the loop ends."""
+        if self.domestic_contactor is None:
+            return
+        try:
+            self.domestic_contactor.set(False)
+        except self._errors:
+            self.domestic_contactor.set(False)
 
     def make_safe(self) -> None:
         """Every output is tried, whatever another one raises."""
@@ -260,9 +288,9 @@ def _drive_lock(close: _Output, open_: _Output, drive: LockDrive) -> None:
         close.set(False)
     if drive is not LockDrive.OPEN:
         open_.set(False)
-    if drive is LockDrive.CLOSE:
+    if drive is LockDrive.CLOSE and open_.written:
         close.set(True)
-    elif drive is LockDrive.OPEN:
+    elif drive is LockDrive.OPEN and close.written:
         open_.set(True)
 
 
@@ -314,10 +342,11 @@ class GpioBoard:
 
     def write_point(self, evse_id: int, outputs: PointOutputs) -> None:
         self._points[evse_id].write(outputs)
+        if self._buzzer is not None:
+            self._buzzer.again()
 
     def write_lamps(self, evse_id: int, red: bool, green: bool, blue: bool) -> None:
-        for output, on in zip(self._points[evse_id].lamps, (red, green, blue), strict=True):
-            output.set(on)
+        self._points[evse_id].show((red, green, blue))
 
     def write_buzzer(self, on: bool) -> None:
         if self._buzzer is not None:
@@ -333,6 +362,8 @@ class GpioBoard:
                 last_first.callback(self._buzzer.off)
             for point in self._points.values():
                 last_first.callback(point.make_safe)
+            for point in self._points.values():
+                last_first.callback(point.contactor.off)
 
     def close(self) -> None:
         with contextlib.ExitStack() as last_first:
