@@ -236,6 +236,7 @@ def test_closing_gives_every_output_back_at_its_low_level(
 def test_a_chip_that_may_not_be_opened_is_said_with_the_remedy(
     chips: Chips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("chargepoint.board.patience.PATIENCE_S", 0.0)
     lgpio: Any = sys.modules["lgpio"]
 
     def refused(number: int) -> int:
@@ -245,3 +246,12 @@ def test_a_chip_that_may_not_be_opened_is_said_with_the_remedy(
     gpio, pwm = sysfs(tmp_path)
     with pytest.raises(BoardMismatch, match="group gpio"):
         KernelHardware(load_pins(CONFIG), gpio, pwm)
+
+
+def test_chips_that_the_kernel_has_not_made_yet_are_waited_for(
+    chips: Chips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At boot the expanders' driver is a module that may come after the program."""
+    monkeypatch.setattr("chargepoint.board.patience.time.sleep", lambda seconds: sysfs(tmp_path))
+    hardware = KernelHardware(load_pins(CONFIG), tmp_path / "gpio", tmp_path / "pwm")
+    hardware.close()

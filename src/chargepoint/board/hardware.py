@@ -5,6 +5,7 @@ The simulated borne replaces exactly these three and nothing else (`simulated.py
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ from gpiozero.pins import BoardInfo, HeaderInfo, PinInfo
 
 from chargepoint.board import pwm
 from chargepoint.board.chips import GPIO_SYSFS, BoardMismatch, find_gpio_chips
+from chargepoint.board.patience import patiently
 from chargepoint.board.pins import Line, PinMap
 from chargepoint.board.spi import KernelSpi, SpiDevice
 
@@ -58,7 +60,8 @@ class KernelHardware:
     def __init__(self, pins: PinMap, gpio_root: Path = GPIO_SYSFS, pwm_root: Path = pwm.SYSFS) -> None:
         """Raises `BoardMismatch`."""
         self.pwm_root = pwm_root
-        numbers = find_gpio_chips(gpio_root, max(line.chip for line in _digital_lines(pins)))
+        expanders = max(line.chip for line in _digital_lines(pins))
+        numbers = patiently(lambda: find_gpio_chips(gpio_root, expanders))
         # Imported here only: lgpio exists on the controller board, and its import writes into the working directory.
         try:
             import lgpio
@@ -69,20 +72,30 @@ class KernelHardware:
                 f"lgpio cannot be loaded ({error}); install it (extra `pi`, or the package python3-lgpio)"
             ) from error
         self.errors: tuple[type[Exception], ...] = (OSError, lgpio.error)
-        try:
-            self._factories = [line_factory(number) for number in (numbers.header, *numbers.expanders)]
-        except lgpio.error as error:
-            raise BoardMismatch(f"a GPIO chip cannot be opened ({error}); is this user in the group gpio?") from error
+
+        def opened(number: int) -> Any:
+            try:
+                return line_factory(number)
+            except lgpio.error as error:
+                raise BoardMismatch(
+                    f"a GPIO chip cannot be opened ({error}); is this user in the group gpio?"
+                ) from error
+
+        self._factories = [patiently(partial(opened, number)) for number in (numbers.header, *numbers.expanders)]
 
     def factory(self, chip: int) -> Any:
         return self._factories[chip]
 
     def spi(self, device: str, frames: tuple[bytes, ...]) -> SpiDevice:
         path = Path("/dev/spidev" + device.removeprefix("SPI"))
-        try:
-            return KernelSpi(path, frames)
-        except OSError as error:
-            raise BoardMismatch(f"{path} cannot be opened ({error}); is dtparam=spi=on in config.txt?") from error
+
+        def opened() -> SpiDevice:
+            try:
+                return KernelSpi(path, frames)
+            except OSError as error:
+                raise BoardMismatch(f"{path} cannot be opened ({error}); is dtparam=spi=on in config.txt?") from error
+
+        return patiently(opened)
 
     def close(self) -> None:
         for factory in self._factories:

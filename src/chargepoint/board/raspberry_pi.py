@@ -7,12 +7,14 @@ to steady +12 V, and only then is anything read.
 import contextlib
 import itertools
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from gpiozero import InputDevice, OutputDevice
 
 from chargepoint.board import frontend, mcp3208
 from chargepoint.board.hardware import Hardware
+from chargepoint.board.patience import patiently
 from chargepoint.board.pins import SIGNALS, PinMap
 from chargepoint.board.pwm import PwmChannel, PwmError, find_chip
 from chargepoint.board.types import BorneInputs, LockDrive, PointInputs, PointOutputs
@@ -374,7 +376,7 @@ class GpioBoard:
             last_first.callback(self.make_safe)
 
     def _open_pilots(self, pins: PinMap) -> None:
-        chip, device = find_chip(self._hardware.pwm_root)
+        chip, device = patiently(lambda: find_chip(self._hardware.pwm_root))
         taken: dict[int, int] = {}
         for number, point in self._points.items():
             channel = device.channels[pins.line("pilot", number).offset]
@@ -384,7 +386,7 @@ class GpioBoard:
                     f"{pins.text('pilot', taken[channel])} are the same PWM channel of {device.device}"
                 )
             taken[channel] = number
-            point.open_pilot(PwmChannel(chip, channel))
+            point.open_pilot(patiently(partial(PwmChannel, chip, channel)))
 
     def _level(self, pin: Any) -> bool:
         try:
