@@ -169,6 +169,7 @@ class Installer:
         self.restart = False
         self.fail = False
         self.running = False
+        self.judged = asyncio.Event()
         self.images = []
 
     async def install(self, image):
@@ -178,6 +179,7 @@ class Installer:
         return not self.restart
 
     async def confirmed(self, image):
+        await self.judged.wait()
         return self.running
 
 
@@ -434,9 +436,25 @@ async def test_an_update_that_needs_a_restart_is_told_after_it(
     updated.task.cancel()
     await asyncio.gather(updated.task, return_exceptions=True)
     updated.journal.close()
-    installer.running = running
-    await start(central, installer=installer)
+    after = Installer()
+    after.running = running
+    after.judged.set()
+    await start(central, installer=after)
     assert (await told(central, status))[-1] == status
+
+
+async def test_an_update_whose_restart_does_not_come_gives_the_points_back_and_lets_no_other_in_before(
+    updated, central, web, maker, installer
+):
+    """The services could not be restarted: what ran before still runs, and the installer says so."""
+    installer.restart = True
+    await central.call("SignedUpdateFirmware", signed(maker, web))
+    await told(central, "InstallRebooting")
+    await central.call("ClearCache")
+    assert (await central.call("SignedUpdateFirmware", signed(maker, web)))["status"] == "Rejected"
+    installer.judged.set()
+    await told(central, "InstallationFailed")
+    await central.wait_until(lambda: ("set_availability", 2, True, "update") in updated.station.asked)
 
 
 async def test_what_an_update_ended_with_is_told_after_a_restart_when_there_was_no_link_till_then(

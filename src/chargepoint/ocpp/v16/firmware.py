@@ -299,6 +299,7 @@ class Firmware:
             await self._installed()
         else:
             await self._tell("InstallRebooting")
+            await self._after_restart()  # which may not come: then this process hears the end
 
     async def _after_restart(self) -> None:
         if await self._installer.confirmed(self._image):
