@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from chargepoint import __version__
 from chargepoint.config import Config
 from chargepoint.evse.messages import Lamps, Permit, ToEvse, decode_to_evse
 from chargepoint.jsonrpc import RpcError
@@ -71,6 +72,18 @@ def test_the_whole_station_is_tried_again_with_growing_pauses(tmp_path: Path) ->
     assert pauses[:6] == [*PAUSES_S, PAUSES_S[-1]]
 
 
+def test_what_one_version_died_of_is_not_held_against_the_one_that_is_taken_back_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version on trial falls again and again, and the update is taken back: the one before is no worse for it."""
+    runs = Runs(tmp_path)
+    monkeypatch.setattr("chargepoint.processes.crashes.__version__", "1.1.0")
+    assert [runs.crash() for _ in range(5)] == [None] * 5
+    monkeypatch.setattr("chargepoint.processes.crashes.__version__", "1.0.0")
+    assert [runs.crash() for _ in range(5)] == [None] * 5
+    assert runs.crash() is not None
+
+
 def test_a_run_that_was_well_begins_anew(tmp_path: Path) -> None:
     runs = Runs(tmp_path)
     while (safe := runs.crash()) is None:
@@ -116,7 +129,7 @@ def test_it_can_be_switched_off(tmp_path: Path) -> None:
 def test_a_second_station_does_not_count_the_first_as_dead(tmp_path: Path) -> None:
     other = subprocess.Popen(["sleep", "30"])
     try:
-        notes = {"runs": [{"at": 999.0, "pid": other.pid, "born": born(other.pid)}] * 9}
+        notes = {"runs": [{"at": 999.0, "pid": other.pid, "born": born(other.pid)}] * 9, "version": __version__}
         (tmp_path / "station-ends.json").write_bytes(msgspec.json.encode(notes))
         before = (tmp_path / "station-ends.json").read_bytes()
         assert Crashes(tmp_path, 5).begin(1000.0) is None
@@ -129,7 +142,7 @@ def test_a_second_station_does_not_count_the_first_as_dead(tmp_path: Path) -> No
 def test_a_run_whose_process_id_is_another_program_s_now_has_ended(tmp_path: Path) -> None:
     other = subprocess.Popen(["sleep", "30"])
     try:
-        notes = {"runs": [{"at": 999.0, "pid": other.pid, "born": born(other.pid) - 1}] * 5}
+        notes = {"runs": [{"at": 999.0, "pid": other.pid, "born": born(other.pid) - 1}] * 5, "version": __version__}
         (tmp_path / "station-ends.json").write_bytes(msgspec.json.encode(notes))
         safe = Crashes(tmp_path, 5).begin(1000.0)
         assert safe is not None and safe.reason == NO_WORD

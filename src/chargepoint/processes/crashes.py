@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from chargepoint import __version__
 from chargepoint.processes.last_words import told
 
 log = structlog.get_logger()
@@ -56,6 +57,8 @@ class _Notes(msgspec.Struct):
     runs: list[_Run] = []
     safe: int = 0
     """How often the safe mode came, since the station was last well."""
+    version: str = ""
+    """Of the program whose runs they are."""
 
 
 class Crashes:
@@ -112,6 +115,9 @@ class Crashes:
             self._notes = _Notes()  # the first start, or a file that nobody can read: nothing was noted
         if any(run.at > now for run in self._notes.runs):
             self._notes = _Notes()  # of another boot of the machine
+        if self._notes.version != __version__:
+            # An update, or one that was taken back: what the other version died of says nothing about this one.
+            self._notes = _Notes(version=__version__)
 
     def _write(self) -> None:
         part = self._file.with_suffix(".new")
