@@ -9,6 +9,7 @@ from update_rig import CONFIG, TRUSTED, Station, configured, packed, switched_on
 from chargepoint.config import Config
 from chargepoint.update import command, health
 from chargepoint.update import slots as slots_module
+from chargepoint.update.bundle import BundleError
 from chargepoint.update.request import Exchange, Progress, Step
 from chargepoint.update.slots import Slots
 
@@ -226,3 +227,35 @@ def test_the_version_before_is_named_for_the_unit_for_the_one_on_trial_may_not_e
 ) -> None:
     slots.switch("1.1.0")
     assert (tmp_path / "opt/before").readlink() == Path("versions/1.0.0")
+
+
+@pytest.mark.parametrize("how", [BundleError("the services could not be restarted: timed out"), Killed()])
+def test_a_rollback_whose_restart_fails_is_brought_to_its_end_by_the_unit(
+    tmp_path: Path,
+    slots: Slots,
+    config: Config,
+    borne: Station,
+    monkeypatch: pytest.MonkeyPatch,
+    how: BaseException,
+) -> None:
+    """`current` names the old version by then, and no trial tells that the new one still runs."""
+    slots.switch("1.1.0")
+    borne.broken = "1.1.0"
+
+    def fails() -> None:
+        raise how
+
+    with monkeypatch.context() as patch:
+        patch.setattr(command, "_restart", fails)
+        if isinstance(how, Killed):
+            with pytest.raises(Killed):
+                trial(tmp_path)
+        else:
+            assert trial(tmp_path) == 1
+    assert (slots.current(), slots.trial(), borne.restarts) == ("1.0.0", None, 0)
+    old = {"version": "1.1.0", "evses": [], "ocpp": {}}
+    monkeypatch.setattr(health, "station_status", lambda _: old if borne.restarts == 0 else borne.status(_))
+    trial(tmp_path)
+    assert borne.restarts == 1
+    trial(tmp_path)
+    assert borne.restarts == 1

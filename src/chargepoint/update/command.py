@@ -135,6 +135,7 @@ def _trial(arguments: argparse.Namespace, config_file: Path) -> int:
     slots = Slots(arguments.root)
     trial = slots.started()
     if trial is None:
+        _restart_another(slots, config_file)
         _tell_cut_off(slots, config_file, "the machine was started again before the switch")
         return 0
     failure = f"version {trial.version} was not well and was taken back"
@@ -147,6 +148,18 @@ def _trial(arguments: argparse.Namespace, config_file: Path) -> int:
         status = _watch(slots, lambda: load(config_file), arguments.seconds, trial.version)
     _tell_cut_off(slots, config_file, failure)
     return status
+
+
+def _restart_another(slots: Slots, config_file: Path) -> None:
+    """A rollback that was cut off before its restart: what runs is not what `current` names."""
+    try:
+        status = health.station_status(load(config_file).station.run_dir)
+    except ConfigError:
+        return  # then no station runs
+    current = slots.current()
+    if status is not None and current is not None and status.get("version") != current:
+        print(f"version {status.get('version')} still runs, and {current} shall: started again")
+        _restart()
 
 
 def _tell_cut_off(slots: Slots, config_file: Path, failure: str) -> None:
