@@ -149,7 +149,8 @@ def lay_tree(job: Job, source: Path, tree: Path) -> Path:
     put(source / "packaging/default.toml", tree / "usr/share/chargepoint/default.toml")
     put(source / "config/chargepoint.toml", tree / "usr/share/doc/chargepoint/examples/chargepoint.toml")
     put(source / "CHANGELOG.md", tree / "usr/share/doc/chargepoint/changelog")
-    run(sys.executable, str(source / "packaging/sbom.py"), str(tree / "usr/share/doc/chargepoint/sbom.json"))
+    run(sys.executable, str(source / "packaging/sbom.py"), str(version / "sbom.json"), job.version)
+    put(version / "sbom.json", tree / "usr/share/doc/chargepoint/sbom.json")
     put(source / "LICENSE", tree / "usr/share/doc/chargepoint/copyright")
     for file in sorted((source / "hardware/pi").iterdir()):
         put(file, tree / "usr/share/chargepoint/pi" / file.name, 0o755 if os.access(file, os.X_OK) else 0o644)

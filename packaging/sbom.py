@@ -1,6 +1,7 @@
 """The software bill of materials: CycloneDX 1.5 JSON of what is shipped, from the lock file.
 
-`python packaging/sbom.py [OUT]`. The same lock file gives the same bytes: no time and no random number in it.
+`python packaging/sbom.py [OUT [VERSION]]`, the version being the source's own unless it is said. The same lock file
+gives the same bytes: no time and no random number in it.
 """
 
 import json
@@ -78,10 +79,15 @@ def bill(version: str, text: str) -> dict[str, object]:
     }
 
 
-def main() -> None:
+def version_of_source() -> str:
     source = (ROOT / "src/chargepoint/__init__.py").read_text(encoding="utf-8")
     match = re.search(r'__version__ = "([^"]+)"', source)
-    text = json.dumps(bill(match[1] if match else "0", LOCK.read_text(encoding="utf-8")), indent=2) + "\n"
+    return match[1] if match else "0"
+
+
+def main() -> None:
+    version = sys.argv[2] if len(sys.argv) > 2 else version_of_source()
+    text = json.dumps(bill(version, LOCK.read_text(encoding="utf-8")), indent=2) + "\n"
     if len(sys.argv) > 1:
         Path(sys.argv[1]).write_text(text, encoding="utf-8")
     else:

@@ -1,5 +1,6 @@
 """The package is built by one command, reproducibly; it installs, upgrades, goes back and purges to nothing."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -74,6 +75,16 @@ def test_the_package_brings_units_users_pages_and_rules(packages: dict[str, Path
         *("./usr/bin/chargepoint", "./usr/lib/chargepoint/versions/1.0.0/bin/chargepoint"),
     ):
         assert wanted in names
+
+
+def test_the_bill_of_materials_is_of_the_version_that_is_shipped_and_goes_with_it(
+    packages: dict[str, Path], tmp_path: Path
+) -> None:
+    subprocess.run(["dpkg-deb", "-x", str(packages["1.1.0"]), str(tmp_path)], check=True)
+    told = json.loads((tmp_path / "usr/share/doc/chargepoint/sbom.json").read_text())
+    assert told["metadata"]["component"]["version"] == "1.1.0"
+    # An update by bundle brings the folder of the version and nothing else.
+    assert json.loads((tmp_path / "usr/lib/chargepoint/versions/1.1.0/sbom.json").read_text()) == told
 
 
 def test_everything_belongs_to_root_and_nobody_else_may_write(packages: dict[str, Path]) -> None:
