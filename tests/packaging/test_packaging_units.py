@@ -178,3 +178,10 @@ def test_a_trial_whose_watcher_is_gone_is_taken_over_by_a_unit_that_runs_the_ver
     assert runs() == "before update trial"
     (tmp_path / "before/bin/chargepoint").unlink()
     assert runs() == "current update trial"
+
+
+def test_the_first_start_takes_the_bundle_away_with_the_program_that_applies_it() -> None:
+    assert (
+        'chargepoint provision apply --take-away "$f" && exit 0;'
+        in options("chargepoint-first-boot.service")["ExecStart"][0]
+    )

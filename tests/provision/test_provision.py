@@ -412,3 +412,52 @@ def test_a_secret_whose_reader_the_system_does_not_know_is_roots_alone(
     monkeypatch.setattr(command.os, "geteuid", lambda: 0)
     assert command.main(["apply", str(office / "bundles/ARD-0001.bundle"), "--etc", str(etc)], tmp_path) == 0
     assert (etc / "chargepoint.toml").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_bundle_with_its_secrets_does_not_stay_on_the_boot_partition_when_the_power_goes(
+    tmp_path: Path, office: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing looks there again once the borne has its serial; and without it the configuration tells who it is."""
+    etc = borne(tmp_path)
+    path, other = (office / f"bundles/ARD-000{n}.bundle" for n in (1, 2))
+    place = command._place
+
+    def cut(source: Path, target: Path) -> None:
+        if target.name == "serial":
+            raise KeyboardInterrupt
+        place(source, target)
+
+    with monkeypatch.context() as power:
+        power.setattr(command, "_place", cut)
+        with pytest.raises(KeyboardInterrupt):
+            command.main(["apply", "--take-away", str(path), "--etc", str(etc)], tmp_path)
+    assert not path.exists()
+    assert command.main(["apply", str(other), "--etc", str(etc)], tmp_path) == 1
+    assert "for borne ARD-0002; this is ARD-0001" in capsys.readouterr().err
+
+
+def test_a_bundle_that_cannot_be_taken_away_is_applied_once_and_named(
+    tmp_path: Path, office: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a new borne, with the configuration that the package brings; the boot partition is read-only."""
+    etc = borne(tmp_path)
+    default = Path(__file__).parents[2] / "packaging/default.toml"
+    (etc / "chargepoint.toml").write_text(default.read_text())
+    path = office / "bundles/ARD-0001.bundle"
+
+    def read_only(folder: Path) -> None:
+        if folder == path.parent:
+            raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(command, "sync_folder", read_only)
+    assert command.main(["apply", "--take-away", str(path), "--etc", str(etc)], tmp_path) == 0
+    assert "holds secrets and stays" in capsys.readouterr().err
+    assert (etc / "serial").read_text() == "ARD-0001\n"
+
+
+def test_a_bundle_that_is_refused_is_not_taken_away(tmp_path: Path, office: Path) -> None:
+    etc = borne(tmp_path)
+    path = office / "bundles/ARD-0001.bundle"
+    (etc / "serial").write_text("ARD-0002\n")
+    assert command.main(["apply", "--take-away", str(path), "--etc", str(etc)], tmp_path) == 1
+    assert path.exists()

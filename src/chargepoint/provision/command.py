@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     apply = actions.add_parser("apply", help="at the borne: check its bundle and put the files into place")
     apply.add_argument("bundle", type=Path)
     apply.add_argument("--etc", type=Path, default=ETC, help=argparse.SUPPRESS)
+    apply.add_argument("--take-away", action="store_true", help="remove the bundle once it is applied")
     apply.add_argument("--serial", help="refuse a bundle for any other borne")
     return parser
 
@@ -174,17 +175,34 @@ def _apply(arguments: argparse.Namespace) -> int:
         for name in sorted((entry.name for entry in manifest.files), key=lambda name: (name in last, name)):
             if name == "serial":
                 sync_folder(etc)
+                if arguments.take_away:
+                    _take_away(arguments.bundle)
             _place(Path(folder) / name, etc / name)
         sync_folder(etc)
     print(f"borne {manifest.borne} is configured; start it with: systemctl enable --now chargepoint.target")
     return 0
 
 
+def _take_away(path: Path) -> None:
+    try:
+        path.unlink()
+        sync_folder(path.parent)
+    except OSError as error:
+        print(f"{path} holds secrets and stays: {error}; remove it", file=sys.stderr)
+
+
 def _known_serial(etc: Path) -> str:
-    """The serial the borne was given before; empty on a new one."""
+    """The serial the borne was given before; empty on a new one.
+
+    The configuration tells it, too, when a power cut came before the file of the serial.
+    """
     try:
         return (etc / "serial").read_text(encoding="utf-8").strip()
     except FileNotFoundError:
+        pass
+    try:
+        return parse((etc / "chargepoint.toml").read_text(encoding="utf-8")).station.serial
+    except (FileNotFoundError, ConfigError):
         return ""
 
 
