@@ -4,7 +4,8 @@
 
 Shards of some hundred sessions, each a borne of its own with a seed of its own (SEED, SEED+1, ...), one after another;
 figures add up over runs with `--add FILE`, which goes on with the seed after the last one in it. `--show FILE...` plays
-nothing and prints what such files have together as the tables of `docs/reliability.md`.
+nothing and prints what such files have together as the tables of `docs/reliability.md`. The same program gives the same
+digest for the same seed and number of sessions: a session that went wrong can be played again.
 """
 
 import argparse
@@ -20,7 +21,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "e2e"))
 
 import structlog
-import virtual_time
 from common import save, table
 from fault_account import Account
 from fault_sessions import DOMESTIC, IN_USE, POINT, Campaign
@@ -50,11 +50,12 @@ def main() -> int:
             total.add(loaded(record))
     while total.sessions < arguments.sessions and time.perf_counter() - began < arguments.limit:
         at = time.perf_counter()
-        shard = virtual_time.run(Campaign(seed, arguments.shard, not arguments.calm).run())
+        campaign = Campaign(seed, arguments.shard, not arguments.calm)
+        shard = campaign.play()
         print(
             f"seed {seed}: {shard.sessions} sessions, {time.perf_counter() - at:.0f} s, {len(shard.stuck)} stuck, "
             f"{shard.lost} lost, {shard.twice} twice, {shard.unbilled_wh} Wh unexplained, "
-            f"{len(shard.missed)} missed, {len(shard.violations)} violations",
+            f"{len(shard.missed)} missed, {len(shard.violations)} violations, digest {campaign.digest}",
             flush=True,
         )
         bad = (*shard.stuck, *shard.overloads[:5], *shard.misdated[:5], *shard.missed[:20], *shard.violations[:5])

@@ -27,7 +27,7 @@ import soak
 import structlog
 import virtual_time
 from common import save, table
-from injected_disk import CountedJournal
+from injected_disk import PromptJournal
 from station_harness import FakeTime
 
 from chargepoint.journal import outbox
@@ -109,7 +109,7 @@ async def week(days: int, sessions: int, sample_s: int, seed: int, root: Path) -
     dice, rows = random.Random(seed), []
     async with CentralSystem(tags=list(TOKENS.values())) as central:
         with patch.object(soak, "FakeTime", LoopTime):
-            journal = CountedJournal.open(root / "chargepoint.db", "boot-1")
+            journal = PromptJournal.open(root / "chargepoint.db", "boot-1")
             borne = Borne(root, journal, central.url)
         borne.settings.sample_interval_s = sample_s
         running, life = asyncio.create_task(borne.station.run()), asyncio.create_task(borne.life())

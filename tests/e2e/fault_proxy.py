@@ -95,7 +95,7 @@ class FaultProxy:
         self._dice = random.Random(seed)
         self._sleep = sleep
         self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._writers: dict[asyncio.StreamWriter, None] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> "FaultProxy":
@@ -131,13 +131,13 @@ class FaultProxy:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        self._writers.add(writer)
+        self._writers[writer] = None
         try:
             await self._relay(reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             _abort(writer)  # the other side has gone, or the test is over: so has this one
         finally:
-            self._writers.discard(writer)
+            self._writers.pop(writer, None)
             self._tasks.discard(task)
             writer.close()
 
@@ -151,7 +151,7 @@ class FaultProxy:
             await writer.drain()
             return
         up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.upstream)
-        self._writers.add(up_writer)
+        self._writers[up_writer] = None
         ways = [
             asyncio.ensure_future(self._carry(reader, up_writer, writer)),
             asyncio.ensure_future(self._carry(up_reader, writer, up_writer)),
@@ -164,7 +164,7 @@ class FaultProxy:
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            self._writers.discard(up_writer)
+            self._writers.pop(up_writer, None)
             up_writer.close()
 
     async def _carry(

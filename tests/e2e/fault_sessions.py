@@ -9,12 +9,15 @@ the meters' registers (`fault_account`).
 
 import asyncio
 import contextlib
+import hashlib
 import itertools
+import json
 import random
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+import virtual_time
 from fault_account import Account, Books, Spans
 from fault_proxy import FaultProxy
 from fault_visits import CarVisit, DomesticVisit, Visit
@@ -63,6 +66,7 @@ class Campaign:
 
     def __init__(self, seed: int, sessions: int, trouble: bool = True, kinds: tuple[str, ...] = ()) -> None:
         """`kinds`: the troubles of the whole borne, one after the other; none: drawn at random from all."""
+        self.seed = seed
         self.kinds = kinds
         self.dice = random.Random(seed)
         self.wanted = sessions
@@ -71,9 +75,22 @@ class Campaign:
         self.begun = 0
         self.spans = Spans()
 
+    def play(self) -> Account:
+        """All of it; the same for the same seed."""
+        return virtual_time.run(self.run(), self.seed)
+
+    @property
+    def digest(self) -> str:
+        """That of a played campaign's account and of every call its central system got: alike if the runs were."""
+        calls = [(call.action, call.payload) for call in self.central.received]
+        return hashlib.sha256(json.dumps([vars(self.account), calls], sort_keys=True).encode()).hexdigest()[:12]
+
     async def run(self) -> Account:
         with tempfile.TemporaryDirectory(dir=SCRATCH) as directory:
-            async with CentralSystem(tags=list(BADGES.values())) as central, FaultProxy(central.port) as proxy:
+            async with (
+                CentralSystem(tags=list(BADGES.values())) as central,
+                FaultProxy(central.port, self.seed) as proxy,
+            ):
                 self.central = central
                 loop = asyncio.get_running_loop()
                 loop.names["csms.test"] = "127.0.0.1"  # type: ignore[attr-defined]

@@ -17,7 +17,7 @@ from typing import Any
 from unittest.mock import patch
 
 import msgspec
-from injected_disk import CountedJournal, Disk
+from injected_disk import Disk, PromptJournal
 from memory_lines import MemoryLine, MemoryWire
 from virtual_time import VirtualLoop
 
@@ -293,7 +293,7 @@ class InjectedBorne:
         self.starts = 0
         self.failure: BaseException | None = None
         """What ended the station when nobody asked for it."""
-        self._journal: CountedJournal | None = None
+        self._journal: PromptJournal | None = None
         self._running: asyncio.Task[None] | None = None
         self._lives: list[asyncio.Task[None]] = []
         self._stack = contextlib.ExitStack()
@@ -350,7 +350,7 @@ class InjectedBorne:
     def start_station(self) -> None:
         """As its process starts."""
         self.starts += 1
-        journal = CountedJournal.open(self.config.station.state_dir / FILE_NAME, f"boot-{self.boots}")
+        journal = PromptJournal.open(self.config.station.state_dir / FILE_NAME, f"boot-{self.boots}")
         journal.disk = self.disk  # type: ignore[attr-defined]
         clock = Clock(
             journal.boot,

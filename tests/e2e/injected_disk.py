@@ -5,13 +5,15 @@ program on a machine whose system calls fail.
 """
 
 import asyncio
+import queue
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from virtual_time import VirtualLoop
+from virtual_time import HUNG_S
 
 from chargepoint.journal.journal import Journal
 
@@ -68,41 +70,59 @@ class _Copying(sqlite3.Connection):
         super().backup(target, **more)
 
 
-class CountedJournal(Journal):
-    """Time stands still while its threads are at work; a slow disk's time goes by before."""
+class PromptWorks:
+    """The queue of a thread: what is put into it is done, with all that follows from it, when `put` returns."""
+
+    def __init__(self, works: Any) -> None:
+        self._works = works
+        self.get_nowait = works.get_nowait
+        self._idle = threading.Event()
+
+    def get(self, timeout: float | None = None) -> Any:
+        """Without a time-out: it would be one of real time."""
+        if self._works.empty():
+            self._idle.set()
+        return self._works.get()
+
+    def put(self, work: Any) -> None:
+        self._wait()
+        self._idle.clear()
+        self._works.put(work)
+        if work is not None:  # the last one ends the thread
+            self._wait()
+
+    def _wait(self) -> None:
+        if not self._idle.wait(HUNG_S):
+            raise RuntimeError(f"a thread of the journal has been at work for {HUNG_S:g} s")
+
+
+class PromptJournal(Journal):
+    """The loop stands still while its threads are at work; a slow disk's time goes by before."""
 
     disk: Disk | None = None
 
     def __init__(self, *words: Any) -> None:
         self._gathered: list[tuple[Any, asyncio.Future[Any]]] = []
         self._writer: asyncio.Task[None] | None = None
-        super().__init__(*words)
+        with patch("queue.SimpleQueue", lambda real=queue.SimpleQueue: PromptWorks(real())):
+            super().__init__(*words)
 
     async def _submit(self, works: Any, work: Any) -> Any:
         slow = self.disk is not None and self.disk.trouble == SLOW
         if works is not self._writes or not (slow or self._gathered):
-            return await self._at_once(works, work)
+            return await super()._submit(works, work)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._gathered.append((work, future))
         if self._writer is None:
             self._writer = asyncio.create_task(self._write_slowly())
         return await asyncio.shield(future)
 
-    async def _at_once(self, works: Any, work: Any) -> Any:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, VirtualLoop)
-        loop.working += 1
-        try:
-            return await super()._submit(works, work)
-        finally:
-            loop.working -= 1
-
     async def _write_slowly(self) -> None:
         """Batch after batch, each in its order."""
         while self._gathered:
             await asyncio.sleep(FSYNC_S)
             batch, self._gathered = self._gathered, []
-            done = [asyncio.create_task(self._at_once(self._writes, work)) for work, _ in batch]
+            done = [asyncio.create_task(super(PromptJournal, self)._submit(self._writes, work)) for work, _ in batch]
             results = await asyncio.gather(*done, return_exceptions=True)
             for (_, future), result in zip(batch, results, strict=True):
                 if future.cancelled():

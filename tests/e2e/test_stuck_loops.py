@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 import virtual_time
-from injected_disk import CountedJournal
+from injected_disk import PromptJournal
 
 from chargepoint.config import Config
 from chargepoint.journal import transactions
@@ -109,7 +109,7 @@ def borne(tmp_path: Path, url: str = "ws://csms.test/ocpp", keys: dict[str, Any]
 
 async def live(config: Config, manager: Manager, calm_s: float, frozen_s: float) -> list[int]:
     """How often it was fed in the calm, and while something was frozen. Raises what the station ended with."""
-    journal = CountedJournal.open(config.station.state_dir / FILE_NAME, "boot-1")
+    journal = PromptJournal.open(config.station.state_dir / FILE_NAME, "boot-1")
     station = compose(config, journal)
     running = asyncio.ensure_future(station.run())
     fed = []
@@ -151,7 +151,7 @@ def test_a_central_system_that_answers_hardly_leaves_every_loop_alive_with_the_l
     keys = {"MessageTimeout": 600, "KpiInterval": 60, "WebSocketPingInterval": 30}
 
     async def play() -> tuple[list[int], CentralSystem]:
-        journal = CountedJournal.open(tmp_path / FILE_NAME, "boot-1")
+        journal = PromptJournal.open(tmp_path / FILE_NAME, "boot-1")
         start = (1, 1, "TAG", None, None, "boot-1:1", Stamp(journal.boot, 1.0, 1.8e9), 100)
         await journal.write(lambda db: transactions.begin(db, *start))
         journal.close()

@@ -1,53 +1,55 @@
 """An event loop whose clock jumps: whatever waits for time does not wait.
 
-Sockets, threads and files stay real. The clock stands still while anything is under way on them and goes to the next
-timer when nothing is; so minutes of a program's waiting cost what its work costs.
+Sockets, threads and files stay real, and all of them are prompt: what a thread does for the loop is done when the loop
+goes on, and what was sent over a socket has arrived (`prompt_tcp`). The clock stands still while anything is left to
+do and goes to the next timer when nothing is; so minutes of a program's waiting cost what its work costs, and a run
+follows from its seed alone, however busy the machine is.
 """
 
 import asyncio
+import itertools
+import random
 import selectors
 import socket
-import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
 from unittest.mock import patch
 
+from prompt_tcp import prompt_tcp
+
 T = TypeVar("T")
 
-_PATIENCE_S = 0.002
-"""Real time a look at the sockets takes while a thread is at work for the loop."""
-_SETTLES_S = 0.02
-"""Real time in which bytes that were sent to a socket of this process arrive, or nobody is reading there."""
-_HUNG_S = 60.0
-"""Real time without anything to do or to wait for: a mistake of the test."""
+HUNG_S = 60.0
+"""Real time without anything to do or to wait for, or that a thread works: a mistake of the test."""
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """`time` is virtual and starts at 1000 s. `working` counts what threads do for the loop."""
+    """`time` is virtual and starts at 1000 s."""
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.working = 0
-        self.under_way = 0
-        """Bytes that sockets of this process have sent to each other, less those that were read."""
-        self.unread = 0
-        """As many as nobody was there to read when it was last looked."""
         self.names: dict[str, str] = {}
         """Host names that resolve, and to what; others do not."""
+        self._thread = ThreadPoolExecutor(1, "virtual-time")
         super().__init__(_Jumping(self))
+        numbers = itertools.count()
+        self.set_task_factory(lambda loop, work, **more: _Numbered(next(numbers), work, loop=loop, **more))
 
     def time(self) -> float:
         return self.now
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
-        self.working += 1
-        future = super().run_in_executor(executor, func, *args)
-        future.add_done_callback(self._worked)
-        return future
+        """In a thread, as ever; the loop stands still meanwhile."""
+        work: Future[Any] = (executor or self._thread).submit(func, *args)
+        if not wait([work], HUNG_S).done:
+            raise RuntimeError(f"{func} has been at work in a thread for {HUNG_S:g} s")
+        return asyncio.wrap_future(work, loop=self)
 
-    def _worked(self, future: object) -> None:
-        self.working -= 1
+    def close(self) -> None:
+        super().close()
+        self._thread.shutdown()
 
     async def getaddrinfo(self, host: Any, port: Any, **more: Any) -> Any:
         """No resolver is asked: numbers are numbers, and names are those of `names`."""
@@ -59,6 +61,17 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port))]
 
 
+class _Numbered(asyncio.Task[Any]):
+    """A set of such tasks goes through them by their age and not by their places in memory."""
+
+    def __init__(self, number: int, *words: Any, **more: Any) -> None:
+        self._number = number
+        super().__init__(*words, **more)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
 class _Jumping(selectors.EpollSelector):
     def __init__(self, loop: VirtualLoop) -> None:
         super().__init__()
@@ -66,58 +79,40 @@ class _Jumping(selectors.EpollSelector):
 
     def select(self, timeout: float | None = None) -> Any:
         found = super().select(0)
+        if len(found) > 1:  # the kernel's order is that of its interrupts: ours is that of registration
+            ready = {key.fd: (key, events) for key, events in found}
+            found = [ready[key.fd] for key in self.get_map().values() if key.fd in ready]
         if found or (timeout is not None and timeout <= 0):
             return found
-        loop = self._loop
-        loop.unread = min(loop.unread, loop.under_way)
-        if loop.under_way != loop.unread:
-            found = super().select(_SETTLES_S)  # the loopback takes its time on a busy machine
-            if found:
-                return found
-            loop.unread = loop.under_way
-        hung_at = time.perf_counter() + _HUNG_S
-        while self._loop.working or timeout is None:
-            found = super().select(_PATIENCE_S)
-            if found:
-                return found
-            if time.perf_counter() > hung_at:
-                raise RuntimeError("nothing is under way and nothing waits for time")
-        self._loop.now += timeout
-        return []
+        if timeout is not None:
+            self._loop.now += timeout
+            return []
+        found = super().select(HUNG_S)
+        if not found:
+            raise RuntimeError("nothing is under way and nothing waits for time")
+        return found
 
 
 @contextmanager
-def _clock(loop: VirtualLoop) -> Any:
+def _clock(loop: VirtualLoop) -> Iterator[None]:
     """The program's monotonic clock is the loop's."""
-    real = time.monotonic
-    time.monotonic = loop.time
+    with patch("time.monotonic", loop.time):
+        yield
+
+
+@contextmanager
+def _dice(seed: int) -> Iterator[None]:
+    """What the program draws for itself, its pauses before another attempt to connect, is the same every time."""
+    state = random.getstate()
+    random.seed(seed)
     try:
         yield
     finally:
-        time.monotonic = real
+        random.setstate(state)
 
 
-@contextmanager
-def _counted(loop: VirtualLoop) -> Any:
-    """Count what TCP has under way: both ends of every connection are in this process."""
-    sends, receives = socket.socket.send, socket.socket.recv
-
-    def send(self: socket.socket, data: Any, *more: Any) -> int:
-        sent = sends(self, data, *more)
-        loop.under_way += sent if self.family == socket.AF_INET else 0
-        return sent
-
-    def recv(self: socket.socket, *words: Any) -> bytes:
-        data = receives(self, *words)
-        loop.under_way -= len(data) if self.family == socket.AF_INET else 0
-        return data
-
-    with patch.object(socket.socket, "send", send), patch.object(socket.socket, "recv", recv):
-        yield
-
-
-def run(main: Coroutine[Any, Any, T]) -> T:
+def run(main: Coroutine[Any, Any, T], seed: int = 0) -> T:
     """As `asyncio.run`, in virtual time."""
     loop = VirtualLoop()
-    with _clock(loop), _counted(loop), asyncio.Runner(loop_factory=lambda: loop) as runner:
+    with _clock(loop), _dice(seed), prompt_tcp(), asyncio.Runner(loop_factory=lambda: loop) as runner:
         return runner.run(main)
