@@ -200,7 +200,9 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="week-") as root,
         patch("chargepoint.station.core.TICK_S", TICK_S),
     ):
-        rows = virtual_time.run(week(options.days, options.sessions, options.sample, options.seed, Path(root)))
+        rows = virtual_time.run(
+            week(options.days, options.sessions, options.sample, options.seed, Path(root)), options.seed
+        )
     table("A week without the central system", rows)
     save("week_offline", rows)
     return 0

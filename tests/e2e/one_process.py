@@ -22,11 +22,14 @@ import io
 import time
 from asyncio.selector_events import _SelectorSocketTransport  # type: ignore[attr-defined]
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, Self
 from unittest.mock import patch
 
+from injected_disk import PromptJournal
 from memory_lines import MemoryLine, MemoryWire, cable
+from virtual_time import done_in_thread
 from websockets.asyncio.connection import Connection
 
 from chargepoint.board.pins import load_pins
@@ -35,7 +38,7 @@ from chargepoint.board.simulated import SimulatedHardware
 from chargepoint.config_check import parse
 from chargepoint.evse.log import Log
 from chargepoint.evse.loop import Loop
-from chargepoint.journal.journal import FILE_NAME, Journal
+from chargepoint.journal.journal import FILE_NAME
 from chargepoint.meter.link import ModbusLink, NoAnswer, Refused
 from chargepoint.meter.plan import Block
 from chargepoint.processes import station as process
@@ -154,8 +157,6 @@ class WholeBorne:
         )
         self._fine_until = begin + FINE_FOR_S
         self._commands: tuple[object, ...] = ()
-        self._under_way = 0
-        """Works given to threads: the journal's, and the event loop's own."""
         self._bytes_under_way = 0
 
     # --- start and end -----------------------------------------------------------------------------------------
@@ -163,7 +164,7 @@ class WholeBorne:
     async def __aenter__(self) -> Self:
         async with self._stack:
             self._patch()
-            self._watch(asyncio.get_running_loop(), "run_in_executor")
+            self._wait_for_threads(asyncio.get_running_loop())
             self._watch_sockets()
             self.config = config = parse(self._text)
             run_dir = config.station.run_dir
@@ -179,9 +180,8 @@ class WholeBorne:
             log = Log("error", io.StringIO())
             self.loop = Loop(config, board, log, lambda: self.now)
             self._stack.callback(self.loop.close)
-            self.journal = Journal.open(config.station.state_dir / FILE_NAME, "boot-of-the-day")
+            self.journal = PromptJournal.open(config.station.state_dir / FILE_NAME, "boot-of-the-day")
             self._stack.callback(self.journal.close)
-            self._watch(self.journal, "_submit")
             self.station = process.compose(config, self.journal)
             self.control = Control(self.station, config.station.run_dir / "station.sock")
             running = asyncio.create_task(self.station.run())
@@ -217,18 +217,14 @@ class WholeBorne:
     def _clock(self, boot: int) -> Clock:
         return Clock(boot, lambda: self.now, lambda: UTC0 + self.now, lambda: True)
 
-    def _watch(self, owner: object, name: str) -> None:
-        """Count the calls of this method that have not come back."""
-        call = getattr(owner, name)
+    def _wait_for_threads(self, loop: asyncio.AbstractEventLoop) -> None:
+        """What a thread does for the loop is done before anything else happens, as with the journal's own."""
+        thread = self._stack.enter_context(ThreadPoolExecutor(1))
 
-        async def counted(*words: Any) -> Any:
-            self._under_way += 1
-            try:
-                return await call(*words)
-            finally:
-                self._under_way -= 1
+        def run_in_executor(executor: Executor | None, func: Any, *args: Any) -> Any:
+            return done_in_thread(executor or thread, func, *args)
 
-        self._stack.enter_context(patch.object(owner, name, counted))
+        self._stack.enter_context(patch.object(loop, "run_in_executor", run_in_executor))
 
     # --- time --------------------------------------------------------------------------------------------------
 
@@ -270,14 +266,12 @@ class WholeBorne:
                 time.sleep(0.0001)  # noqa: ASYNC251  # the kernel's turn
                 if taken > LOST_S:
                     self._bytes_under_way = 0  # sent into a connection that was closed
-            busy = 0 if self._under_way or quiet else busy + 1
+            busy = 0 if quiet else busy + 1
             if busy > TIED_ROUNDS:
                 self.now += TIED_S  # somebody waits for a time that is due by a rounding error
-            if self._under_way:
-                time.sleep(0.0001)  # noqa: ASYNC251  # the threads want the interpreter
-            quiet = 0 if self._under_way or loop._ready else quiet + 1  # type: ignore[attr-defined]
+            quiet = 0 if loop._ready else quiet + 1  # type: ignore[attr-defined]
             if taken > STUCK_S:
-                raise AssertionError(f"at {self.now:.2f} s this goes on and on; {self._under_way} works of threads")
+                raise AssertionError(f"at {self.now:.2f} s this goes on and on")
 
     async def run(self, seconds: float) -> None:
         end = self.now + seconds - 1e-9

@@ -11,8 +11,8 @@ import itertools
 import random
 import selectors
 import socket
-from collections.abc import Coroutine, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
 from unittest.mock import patch
@@ -42,10 +42,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
         """In a thread, as ever; the loop stands still meanwhile."""
-        work: Future[Any] = (executor or self._thread).submit(func, *args)
-        if not wait([work], HUNG_S).done:
-            raise RuntimeError(f"{func} has been at work in a thread for {HUNG_S:g} s")
-        return asyncio.wrap_future(work, loop=self)
+        return done_in_thread(executor or self._thread, func, *args)
 
     def close(self) -> None:
         super().close()
@@ -59,6 +56,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         except OSError:
             raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution") from None
         return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port))]
+
+
+def done_in_thread(executor: Executor, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    """What `run_in_executor` answers, with the work done."""
+    work = executor.submit(func, *args)
+    if not wait([work], HUNG_S).done:
+        raise RuntimeError(f"{func} has been at work in a thread for {HUNG_S:g} s")
+    return asyncio.wrap_future(work)
 
 
 class _Numbered(asyncio.Task[Any]):
