@@ -3,9 +3,11 @@
 import ast
 import gc
 import json
+import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -396,6 +398,23 @@ def test_the_log_file_is_short(tmp_path: Path) -> None:
     assert max(sizes) < 300 * 1024
     log.info("after the stream was closed")
     assert log.lost == 1
+
+
+def test_a_standard_error_that_nobody_reads_does_not_stop_the_loop(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as stream:
+        log = Log("info", stream, tmp_path / "evse.log")
+        writer = threading.Thread(target=lambda: [log.info("something", n=n) for n in range(3000)], daemon=True)
+        writer.start()
+        writer.join(5.0)
+        stuck = writer.is_alive()
+        os.set_blocking(reading, False)
+        while stuck and writer.is_alive():  # let it go, so that the stream can be closed
+            os.read(reading, 65536)
+        assert not stuck
+        assert 0 < log.lost < 3000
+    os.close(reading)
+    assert (tmp_path / "evse.log").read_text().splitlines()[-1].endswith('"n":2999}')
 
 
 def test_passes_leave_no_garbage_behind(bench: Bench) -> None:
