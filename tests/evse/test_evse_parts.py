@@ -296,8 +296,7 @@ def test_an_rcd_test_that_is_overdue_keeps_the_contactor_open_until_it_passed() 
 def test_devices_that_stay_tripped_after_the_test_fail_it() -> None:
     rig = Rig()
     rig.run(0.55)
-    while not rig.out.rcd_test:
-        rig.step()
+    rig.until(lambda: rig.out.rcd_test, 3.0)
     rig.world.rcd = True
     rig.run(2.5)
     assert "rcd-test-fails" in rig.faults
