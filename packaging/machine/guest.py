@@ -40,12 +40,20 @@ class MachineError(Exception):
 class Machine:
     """Boots on entry, is cut off without warning on exit (there is no other way to end it)."""
 
-    def __init__(self, image: Image, disk: Path, stick: Path, central_port: int, words: str, data: Path) -> None:
-        """`disk` and `data` are written to. `stick` is an ext4 image, read-only. `words` go to the kernel."""
+    def __init__(
+        self, image: Image, disk: Path, stick: Path, central_port: int, words: str, data: Path, usb: Path | None = None
+    ) -> None:
+        """`disk` and `data` are written to. `stick` is an ext4 image, read-only. `words` go to the kernel.
+
+        With `usb`, another such image, it is in a USB port, and a technician sits at the terminal hvc0.
+        """
         self.image = image
         self.disk = disk
         self.stick = stick
         self.data = data
+        self.usb = usb
+        self.terminal = disk.with_suffix(".terminal")
+        """The socket of the technician's terminal."""
         self.words = words
         self.central_port = central_port
         self.console = disk.with_suffix(".console")
@@ -91,6 +99,18 @@ class Machine:
             *("-device", "virtio-net-pci,netdev=net,romfile=", "-device", "virtio-serial-pci"),
             *("-chardev", f"socket,id=proof,path={socket},server=on,wait=off"),
             *("-device", "virtserialport,chardev=proof,name=proof"),
+            *self._technician(),
+        ]
+
+    def _technician(self) -> list[str]:
+        if self.usb is None:
+            return []
+        self.terminal.unlink(missing_ok=True)
+        return [
+            *("-drive", f"if=none,id=usb,format=raw,readonly=on,file={self.usb}"),
+            *("-device", "qemu-xhci", "-device", "usb-storage,drive=usb"),
+            *("-chardev", f"socket,id=terminal,path={self.terminal},server=on,wait=off"),
+            *("-device", "virtconsole,chardev=terminal"),
         ]
 
     async def _connect(self, socket: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -196,6 +216,11 @@ def back(name: str, *disks: Path) -> None:
     """The disks as they were at that mark. Raises ImageError when there is none."""
     for disk in disks:
         _qemu_img("snapshot", "-a", name, disk)
+
+
+def overwrite(disk: Path, start: int, length: int) -> None:
+    """Bytes of a disk that is not in use."""
+    run("qemu-io", "-c", f"write -P 0xa5 {start} {length}", disk)
 
 
 def _qemu_img(*words: str | Path) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-TOOLS = ("debootstrap", "cpio", "mke2fs", "qemu-img", "qemu-system-aarch64")
+TOOLS = ("debootstrap", "cpio", "mke2fs", "qemu-img", "qemu-io", "qemu-system-aarch64")
 PACKAGES = (
     "systemd", "systemd-sysv", "systemd-timesyncd", "udev", "dbus", "kmod", "python3", "procps", "iproute2", "tzdata",
     "ca-certificates", "busybox-static", "linux-image-arm64",

@@ -1,6 +1,6 @@
 """A whole machine: Debian for arm64 in qemu, from a blank card to an update that was taken back.
 
-    packaging/machine/run [--suite bookworm] [--keep FOLDER [--again CLAIM]]
+    packaging/machine/run [--suite bookworm] [--keep FOLDER [--again CLAIM]] [--until CLAIM]
 
 Each claim is tried in turn on the same card; PROVED or FAILED is printed for each, with its time. The central system
 runs here, outside the machine, and keeps its own account. Where qemu is absent it says so and ends with status 0.
@@ -10,12 +10,15 @@ A kept folder has the card as it was before each claim: `--again` goes on from t
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import guest
@@ -23,6 +26,7 @@ import image
 import stick
 from guest import PATIENCE_S, Machine, MachineError
 from image import ImageError
+from technician import Technician
 
 from chargepoint.sim.central_system import CentralSystem, Transaction
 
@@ -51,9 +55,21 @@ class Proof:
         """Wh: the meter is not switched off with the controller, so its register outlives every start."""
         self.first_energy = 0.0
 
-    def machine(self, words: str = "") -> Machine:
+    def machine(self, words: str = "", usb: Path | None = None) -> Machine:
         words = f"proof.energy={self.energy:.0f} {words}"
-        return Machine(self.image, self.disk, self.folder / "stick.img", self.central.port, words, self.data)
+        return Machine(self.image, self.disk, self.folder / "stick.img", self.central.port, words, self.data, usb)
+
+    @asynccontextmanager
+    async def attended(self) -> AsyncIterator[tuple[Machine, Technician]]:
+        """The machine, and a technician logged in at its console, with a USB stick in its port."""
+        image = self.folder / "usb.img"
+        guest.make_stick(stick.usb(self.folder / "stick", self.folder / "usb"), image)
+        async with self.machine(usb=image) as m:
+            await self.connected(m)
+            await m.do("systemctl start chargepoint-console@hvc0")
+            async with Technician(m.terminal) as technician:
+                await technician.logs_in(self.folder / "fleet/secrets.csv")
+                yield m, technician
 
     def blank(self) -> None:
         """A new card, and a disk for the data."""
@@ -177,15 +193,30 @@ class Proof:
             expect(bill is not None and abs(bill - register) <= 1, f"billed to {bill} Wh; the register is {register}")
             expect(transaction.reason == "PowerLoss", f"the reason is {transaction.reason}")
 
-    async def a_signed_update_is_installed_and_stays(self) -> None:
-        async with self.machine() as m:
-            await self.connected(m)
-            await m.do("mount -o ro /dev/vdb /media/usb")
-            said = await m.do(f"chargepoint update install /media/usb/{stick.BETTER}.bundle", LONG_S)
-            expect("is well and stays" in said, said)
+    async def a_technician_installs_a_signed_update_from_a_usb_stick_and_it_stays(self) -> None:
+        """By the units alone: the console is not root, the stick is not mounted."""
+        async with self.attended() as (m, technician):
+            said = await technician.types("update stick", "Type yes: ", "Nobody", "no USB stick")
+            expect(f"version {stick.BETTER}, signed by a trusted key" in said, said)
+            mounted = await m.do("findmnt -no SOURCE,OPTIONS /run/chargepoint-stick")
+            expect(mounted.startswith("/dev/sda ro,nosuid,nodev,noexec"), mounted)
+            said = await technician.types(
+                "yes", "it is well and stays", "FAILED", "REFUSED", "no program", seconds=LONG_S
+            )
+            expect("it is well and stays" in said, said)
             expect(await self.version(m) == stick.BETTER, "the station is another version")
             await self.end(m, await self.begin(m))
             await m.do("sync")
+
+    async def the_console_starts_a_borne_again_whose_station_is_dead(self) -> None:
+        async with self.attended() as (m, technician):
+            await m.do("systemctl stop chargepoint-station")
+            before = await m.do("systemctl show --value -p MainPID chargepoint-evse")
+            await technician.types("reboot", "Type yes: ")
+            await technician.types("yes", "It starts again.")
+            await self.connected(m)
+            after = await m.do("systemctl show --value -p MainPID chargepoint-evse")
+            expect(before != after, "the safety process was not started again")
 
     async def what_nobody_signed_for_this_borne_is_refused(self) -> None:
         async with self.machine() as m:
@@ -224,6 +255,22 @@ class Proof:
             await m.do("mount /dev/vdc /srv/old && rmdir /srv/old/lib && umount /srv/old")
             print("    " + (await m.do(script)).strip())
             await m.do("sync")
+
+    async def a_damaged_data_partition_stops_the_borne_and_not_the_machine(self) -> None:
+        here = self.a_damaged_data_partition_stops_the_borne_and_not_the_machine.__name__
+        units = ("chargepoint-evse.service", "chargepoint-station.service")
+        for what, start, length in (("no label", 0, 4096), ("its tables are nonsense", 4096, 8 << 20)):
+            guest.back(here, self.data)
+            guest.overwrite(self.data, start, length)
+            async with self.machine("proof.overlay systemd.default_device_timeout_sec=60") as m:
+                await m.until(partial(given_up, m, units), PATIENCE_S, "systemd has given up both units")
+                pids = await m.do(f"systemctl show --value -p MainPID {' '.join(units)}")
+                expect(set(pids.split()) == {"0"}, f"{what}: a process runs without its data")
+                said = (await m.do(f"journalctl -b -q -o cat -u {' -u '.join(units)}")).strip()
+                expect("Dependency failed" in said, f"{what}: the log does not say why: {said}")
+                _, mount = await m.attempt("journalctl -b -q -o cat -p err | grep -i -e chargepoint -e fsck")
+                print(f"    {what}: {said.splitlines()[-1]}; {mount.strip()}")
+        guest.back(here, self.data)
 
     async def a_read_only_root_keeps_a_session_that_was_cut_off(self) -> None:
         async with self.machine("proof.overlay") as m:
@@ -292,6 +339,11 @@ class Proof:
         expect(abs(billed - counted) <= len(account), "a watt-hour is missing, or is billed twice")
 
 
+async def given_up(m: Machine, units: Iterable[str]) -> bool:
+    """Nothing is left to be done for them; they were wanted when the machine started."""
+    return "No jobs" in await m.do(f"systemctl list-jobs {' '.join(units)}")
+
+
 def expect(holds: bool, otherwise: str) -> None:
     if not holds:
         raise MachineError(otherwise)
@@ -304,7 +356,7 @@ def ended_from_outside() -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
-async def prove(suite: str, folder: Path, again: str) -> bool:
+async def prove(suite: str, folder: Path, again: str, until: str) -> bool:
     ended_from_outside()
     made = image.image(suite)
     print(f"image: {made.disk.stat().st_size / 1e6:.0f} MB", flush=True)
@@ -323,10 +375,12 @@ async def prove(suite: str, folder: Path, again: str) -> bool:
             proof.the_target_starts_with_the_machine_and_a_car_is_charged,
             proof.a_machine_cut_off_in_mid_session_goes_on_with_it,
             proof.a_car_that_left_while_the_machine_was_off_is_billed_to_the_register,
-            proof.a_signed_update_is_installed_and_stays,
+            proof.a_technician_installs_a_signed_update_from_a_usb_stick_and_it_stays,
             proof.what_nobody_signed_for_this_borne_is_refused,
+            proof.the_console_starts_a_borne_again_whose_station_is_dead,
             proof.a_broken_update_is_taken_back_and_every_transaction_kept,
             proof.journal_versions_and_configuration_move_to_a_data_partition,
+            proof.a_damaged_data_partition_stops_the_borne_and_not_the_machine,
             proof.a_read_only_root_keeps_a_session_that_was_cut_off,
             proof.an_update_on_a_read_only_root_survives_the_next_start,
             proof.upgrade_and_downgrade_by_package_keep_the_journal,
@@ -335,7 +389,7 @@ async def prove(suite: str, folder: Path, again: str) -> bool:
         )
         names = [claim.__name__ for claim in claims]
         good = True
-        for claim in claims[names.index(again) if again else 0 :]:
+        for claim in claims[names.index(again) if again else 0 : names.index(until) + 1 if until else None]:
             proof.mark(claim.__name__)
             good &= await tried(claim)
         if proof.starts:
@@ -350,7 +404,7 @@ async def tried(claim: Callable[[], Awaitable[None]]) -> bool:
     except (MachineError, ImageError, TimeoutError, OSError):
         print(f"FAILED {name}\n{traceback.format_exc()}", flush=True)
         return False
-    print(f"PROVED {name} ({time.monotonic() - began:.0f} s)", flush=True)
+    print(f"PROVED {name} ({time.monotonic() - began:.0f} s, load {os.getloadavg()[1]:.1f})", flush=True)
     return True
 
 
@@ -359,7 +413,10 @@ def main() -> int:
     parser.add_argument("--suite", choices=("bookworm", "trixie"), default="bookworm")
     parser.add_argument("--keep", type=Path, help="folder for card, stick and console; default: a temporary one")
     parser.add_argument("--again", metavar="CLAIM", default="", help="go on from this claim with what --keep has kept")
+    parser.add_argument("--until", metavar="CLAIM", default="", help="the last claim to try")
     arguments = parser.parse_args()
+    if arguments.until and not hasattr(Proof, arguments.until):
+        parser.error("--until needs the name of a claim")
     if arguments.again and not (arguments.keep and hasattr(Proof, arguments.again)):
         parser.error("--again needs --keep FOLDER of an earlier run, and the name of a claim")
     if not arguments.again and arguments.keep and (arguments.keep / "stick").exists():
@@ -371,7 +428,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="machine-") as temporary:
         folder = arguments.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        return 0 if asyncio.run(prove(arguments.suite, folder, arguments.again)) else 1
+        return 0 if asyncio.run(prove(arguments.suite, folder, arguments.again, arguments.until)) else 1
 
 
 if __name__ == "__main__":

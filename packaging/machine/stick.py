@@ -89,6 +89,14 @@ def fill(folder: Path, suite: str, arch: str = "arm64") -> None:
     (folder / "emulated.conf").write_text(SLOW)
 
 
+def usb(folder: Path, target: Path) -> Path:
+    """What a technician has in his pocket: good updates, and one that nobody may trust."""
+    target.mkdir(exist_ok=True)
+    for name in (FIRST, BETTER, "altered"):
+        shutil.copy(folder / f"{name}.bundle", target)
+    return target
+
+
 def _chargepoint(*words: str) -> None:
     _run(sys.executable, "-m", "chargepoint.console.cli", *words)
 
