@@ -43,6 +43,8 @@ SIM_UNIT = """[Unit]
 Description=Simulated borne: the electrons, which do not know that the controller was cut off
 Before=chargepoint-evse.service chargepoint-station.service
 [Service]
+# Electrons do not wait for a processor.
+Nice=-15
 User=chargepoint
 Group=chargepoint
 UMask=0007
