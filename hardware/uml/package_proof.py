@@ -21,7 +21,7 @@ def charge() -> None:
     """One car comes, charges, and leaves."""
     before = count()
     shell("chargepoint", "sim", "plug", "1")
-    said = shell("chargepoint", "sim", "wait", "1", "--contactor", "true", "--timeout", "80", timeout=90)
+    said = shell("chargepoint", "sim", "wait", "1", "--contactor", "true", "--timeout", "120", timeout=130)
     until(lambda: status().get("evses", [{}])[0].get("transaction"), 60, f"a transaction is shown; {said}")
     shell("chargepoint", "sim", "unplug", "1", "car")  # its other end is locked
     until(lambda: count(ended=True) == before + 1, 60, "the transaction is in the journal")
