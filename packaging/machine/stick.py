@@ -92,9 +92,9 @@ def fill(folder: Path, suite: str, arch: str = "arm64") -> None:
 
 
 def usb(folder: Path, target: Path) -> Path:
-    """What a technician has in his pocket: good updates, and one that nobody may trust."""
+    """What a technician has in his pocket: two updates, of which the newer one is meant."""
     target.mkdir(exist_ok=True)
-    for name in (FIRST, BETTER, "altered"):
+    for name in (FIRST, BETTER):
         shutil.copy(folder / f"{name}.bundle", target)
     return target
 
