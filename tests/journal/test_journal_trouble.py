@@ -110,6 +110,15 @@ def killed(path: Path, writes: int) -> bytes:
     return file.with_name(FILE_NAME + "-wal").read_bytes()
 
 
+def from_outside(path: Path, *statements: str) -> None:
+    """Change the database without the journal's knowledge."""
+    db = sqlite3.connect(path / FILE_NAME)
+    for statement in statements:
+        db.execute(statement)
+    db.commit()
+    db.close()
+
+
 def test_a_cut_write_ahead_log_loses_only_its_end(tmp_path: Path) -> None:
     content = killed(tmp_path, 20)
     file = tmp_path / FILE_NAME
@@ -152,10 +161,7 @@ def test_a_log_that_is_gone_altogether_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damaged", ["DELETE FROM commits", "UPDATE commits SET count = '5\ufffd'"])
 def test_a_damaged_count_is_told_once_and_goes_on(tmp_path: Path, damaged: str) -> None:
     killed(tmp_path, 12)
-    db = sqlite3.connect(tmp_path / FILE_NAME)
-    db.execute(damaged)
-    db.commit()
-    db.close()
+    from_outside(tmp_path, damaged)
     journal, _ = reopened(tmp_path)
     assert journal.loss is not None
     again, _ = reopened(tmp_path)
@@ -180,12 +186,32 @@ def test_a_mark_that_cannot_be_read_says_nothing(tmp_path: Path, content: bytes)
 def test_a_journal_of_a_program_without_the_mark_goes_on(tmp_path: Path) -> None:
     """An update was taken back, and the older program has written without counting."""
     killed(tmp_path, 5)
-    db = sqlite3.connect(tmp_path / FILE_NAME)
-    db.execute("INSERT INTO store VALUES ('a', 'by the older', '1')")
-    db.commit()
-    db.close()
+    from_outside(tmp_path, "INSERT INTO store VALUES ('a', 'by the older', '1')")
     journal, _ = reopened(tmp_path)
     assert journal.loss is None
+
+
+def test_what_is_committed_is_not_done_again_when_its_count_cannot_be_read_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = module._commits
+
+    def unreadable(db: sqlite3.Connection) -> int:
+        if not db.in_transaction:
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+            raise error
+        return read(db)
+
+    async def main() -> None:
+        journal = Journal.open(tmp_path / FILE_NAME, "boot-a")
+        monkeypatch.setattr(module, "_commits", unreadable)
+        begin = lambda db: transactions.begin(db, 1, 1, "T", None, None, "b:1", Stamp(1, 1), 0)  # noqa: E731
+        await journal.write(begin)
+        assert await journal.read(lambda db: db.execute("SELECT count(*) FROM tx").fetchone()[0]) == 1
+        journal.close()
+
+    asyncio.run(main())
 
 
 def test_a_mark_that_the_disk_does_not_take_is_a_trouble_and_put_later(
@@ -256,15 +282,12 @@ def test_a_schema_number_that_cannot_be_is_damage_and_no_newer_program(tmp_path:
 
 def test_unreadable_text_is_taken_out_and_counted(tmp_path: Path) -> None:
     filled(tmp_path, 3)
-    db = sqlite3.connect(tmp_path / FILE_NAME)
-    db.execute("UPDATE outbox SET payload = '{\"evse' WHERE seq = 2")
-    db.commit()
-    db.close()
-    db = sqlite3.connect(tmp_path / FILE_NAME)
-    db.execute("UPDATE outbox SET payload = replace(payload, 'meter_start_wh', 'meter_stArt_wh') WHERE seq = 1")
-    db.execute("UPDATE outbox SET payload = CAST(x'7bff7d' AS TEXT) WHERE seq = 3")
-    db.commit()
-    db.close()
+    from_outside(
+        tmp_path,
+        "UPDATE outbox SET payload = '{\"evse' WHERE seq = 2",
+        "UPDATE outbox SET payload = replace(payload, 'meter_start_wh', 'meter_stArt_wh') WHERE seq = 1",
+        "UPDATE outbox SET payload = CAST(x'7bff7d' AS TEXT) WHERE seq = 3",
+    )
     journal, count = reopened(tmp_path)
     assert count == 3
     assert journal.loss is not None and journal.loss.unreadable == 3

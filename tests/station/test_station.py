@@ -624,16 +624,18 @@ def test_a_refused_token_gets_no_energy_after_a_restart_either(tmp_path: Path) -
     play(tmp_path, after, settings, time=time, prepare=plugged)
 
 
+def back_with_its_car(h: Harness) -> None:
+    """Both processes have been started anew; the car that charged is still there."""
+    h.link.cars[1].plugged = h.link.cars[1].connected = True
+    h.link.cars[1].count = 1
+    h.link.boot = "boot-2"  # is believed after half a second
+
+
 def test_a_point_whose_transaction_waits_for_its_car_after_a_restart_is_not_told_as_available(tmp_path: Path) -> None:
     time = FakeTime()
 
     async def body(h: Harness) -> None:
         await h.charge()
-
-    def plugged(h: Harness) -> None:
-        h.link.cars[1].plugged = h.link.cars[1].connected = True
-        h.link.cars[1].count = 1
-        h.link.boot = "boot-2"  # is believed after half a second
 
     async def after(h: Harness) -> None:
         h.station.tick()
@@ -649,7 +651,7 @@ def test_a_point_whose_transaction_waits_for_its_car_after_a_restart_is_not_told
 
     play(tmp_path, body, time=time)
     time.mono += 5
-    play(tmp_path, after, time=time, prepare=plugged)
+    play(tmp_path, after, time=time, prepare=back_with_its_car)
     play(tmp_path, gone, time=time)
 
 
@@ -708,11 +710,6 @@ def test_an_unlock_while_a_transaction_waits_for_its_car_ends_it_first_or_fails(
     async def body(h: Harness) -> None:
         await h.charge()
 
-    def plugged(h: Harness) -> None:
-        h.link.cars[1].plugged = h.link.cars[1].connected = True
-        h.link.cars[1].count = 1
-        h.link.boot = "boot-2"  # is believed after half a second
-
     async def after(h: Harness) -> None:
         assert h.station.points[1].pending is not None
         unlocking = asyncio.create_task(h.station.unlock(1))
@@ -730,7 +727,7 @@ def test_an_unlock_while_a_transaction_waits_for_its_car_ends_it_first_or_fails(
     play(tmp_path, body, time=time)
     time.mono += 5
     monkeypatch.setattr(station_module, "TAKEN_UP_S", 3.0 if seen else 0.1)
-    play(tmp_path, after, time=time, prepare=plugged)
+    play(tmp_path, after, time=time, prepare=back_with_its_car)
 
 
 @pytest.mark.parametrize("stop", [True, False])
@@ -740,11 +737,6 @@ def test_a_token_refused_while_its_transaction_waits_for_its_car_gets_no_energy(
 
     async def body(h: Harness) -> None:
         await h.charge()
-
-    def plugged(h: Harness) -> None:
-        h.link.cars[1].plugged = h.link.cars[1].connected = True
-        h.link.cars[1].count = 1
-        h.link.boot = "boot-2"  # is believed after half a second
 
     async def after(h: Harness) -> None:
         assert h.station.points[1].pending is not None
@@ -758,7 +750,7 @@ def test_a_token_refused_while_its_transaction_waits_for_its_car_gets_no_energy(
 
     play(tmp_path, body, settings, time=time)
     time.mono += 5
-    play(tmp_path, after, settings, time=time, prepare=plugged)
+    play(tmp_path, after, settings, time=time, prepare=back_with_its_car)
 
 
 def test_a_car_that_leaves_its_open_session_is_suspended_by_the_car(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ _COPY_S: Final = 1.0
 PLAUSIBLE_STEPS: Final = 10_000
 """No program knows so many steps more than this one: a greater number is damage."""
 CHECKPOINT_PAGES: Final = 100
-"""The log goes into the database when it has so many pages, some 25 writes: what a damaged log can cost."""
+"""The log goes into the database when it has so many pages, some 20 writes: what a damaged log can cost."""
 RETRY_S: Final = 10.0
 """How often a disk that took no writes is tried again."""
 _DISK_CODES: Final = frozenset(
@@ -406,6 +406,7 @@ class Journal:
             db.execute("BEGIN IMMEDIATE")
             answers = [(future, *_attempt(db, work)) for work, future in batch]
             db.execute(_COUNT)
+            commits = _commits(db)
             db.execute("COMMIT")
         except sqlite3.Error:
             with contextlib.suppress(sqlite3.Error):
@@ -414,7 +415,7 @@ class Journal:
         self.writes += 1
         if db is self._disk:
             try:
-                self._mark.put(_commits(db))
+                self._mark.put(commits)
             except OSError as error:
                 self._into_memory(error)
         return answers
