@@ -2,12 +2,14 @@
 FAILED lines. /root/stick has the packages and bundles of `packaging/machine/stick.py`.
 """
 
+import json
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
-from units_proof import both_services_become_ready_in_their_sandboxes, expect, prove, shell, status, until
+from units_proof import POLL_S, both_services_become_ready_in_their_sandboxes, expect, prove, shell, show, status, until
 
 STICK = Path("/root/stick")
 JOURNAL = Path("/var/lib/chargepoint/chargepoint.db")
@@ -116,16 +118,26 @@ def downgrade_and_upgrade_by_package_keep_the_journal() -> None:
 def purging_leaves_nothing_and_the_package_installs_again() -> None:
     configuration = Path("/etc/chargepoint/chargepoint.toml").read_text()
     shell("systemctl", "stop", "proof-sim")  # it runs as one of the users that go
+    watched_while_it_goes()
     dpkg("-P", "chargepoint")
     left = [path for path in ("/opt/chargepoint", "/etc/chargepoint", "/var/lib/chargepoint") if Path(path).exists()]
     users = shell("getent", "passwd", "chargepoint", "chargepoint-evse", "chargepoint-console")
-    expect(not left and not users, f"purging left {left} {users}")
+    failed = shell("systemctl", "list-units", "--failed", "--plain", "--no-legend", "chargepoint*")
+    expect(not left and not users and not failed, f"purging left {left} {users} {failed}")
     dpkg("-i", str(STICK / f"{FIRST}.deb"))
     Path("/etc/chargepoint/chargepoint.toml").write_text(configuration)
     shell("systemctl", "restart", "proof-sim", "chargepoint.target")
     runs(FIRST)
     charge()
     expect(count() == 1, f"a new borne knows {count()} sessions")
+
+
+def watched_while_it_goes() -> None:
+    """A trial is watched for minutes: its unit is killed when the package goes, and systemd calls that a failure."""
+    shell("systemctl", "stop", "chargepoint-station")  # else the version is found well at once
+    Path("/opt/chargepoint/trial.json").write_text(json.dumps({"version": BETTER, "previous": FIRST}))
+    until(lambda: show("chargepoint-trial", "ActiveState") == "activating", 60, "the trial is watched")
+    time.sleep(POLL_S)  # its program has been begun
 
 
 def dpkg(*words: str) -> None:
