@@ -75,7 +75,9 @@ def a_journal_full_of_sessions_is_read() -> None:
 
 
 def install(bundle: str, *words: str) -> str:
-    said = shell("chargepoint", "update", "install", *words, str(STICK / f"{bundle}.bundle"), timeout=LONG_S)
+    said = shell(
+        "chargepoint", "update", "install", "--settled", "10", *words, str(STICK / f"{bundle}.bundle"), timeout=LONG_S
+    )
     print(f"{bundle}: {said.splitlines()[-1]}")
     return said
 

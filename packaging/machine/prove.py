@@ -298,7 +298,9 @@ class Proof:
         async with self.machine("proof.overlay") as m:
             await self.connected(m)
             await m.do("mount -o ro /dev/vdb /media/usb")
-            said = await m.do(f"chargepoint update install --downgrade /media/usb/{stick.FIRST}.bundle", LONG_S)
+            said = await m.do(
+                f"chargepoint update install --settled 10 --downgrade /media/usb/{stick.FIRST}.bundle", LONG_S
+            )
             expect("is well and stays" in said, said)
             await m.do("sync")
         async with self.machine("proof.overlay") as m:

@@ -62,6 +62,7 @@ def unit(tmp_path: Path, session: Session, trusted: Path, monkeypatch: pytest.Mo
     point = {"id": 1, "status": "Available", "transaction": None}
     status = {"evses": [point], "ocpp": {"connected": True}}
     monkeypatch.setattr(health, "station_status", lambda _: {"version": slots.current(), **status})
+    monkeypatch.setattr(health, "SETTLED_S", 0.0)
     monkeypatch.setattr(command, "_restart", lambda: None)
     exchange, end = Exchange(session.config.station.state_dir), threading.Event()
 

@@ -1,5 +1,7 @@
 """A trial has one verdict, whoever was killed while watching it, and whatever the version on trial answers."""
 
+import math
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 from update_rig import CONFIG, TRUSTED, Station, configured, packed, switched_on
 
 from chargepoint.config import Config
+from chargepoint.processes import crashes
 from chargepoint.update import command, health
 from chargepoint.update import slots as slots_module
 from chargepoint.update.bundle import BundleError
@@ -60,7 +63,7 @@ def kill_the_watcher(borne: Station, slots: Slots, config: Config, after_s: floa
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(health, "station_status", killed)
         with pytest.raises(Killed):
-            command._switch_and_watch(slots, config, "1.1.0", health.TRIAL_S)
+            command._switch_and_watch(slots, config, "1.1.0", health.TRIAL_S, health.SETTLED_S)
 
 
 def test_a_good_version_whose_watcher_was_killed_is_confirmed_by_the_unit(
@@ -126,7 +129,7 @@ def test_a_rollback_by_hand_ends_the_watch(tmp_path: Path, slots: Slots, config:
             slots.roll_back()
 
     borne.on_sleep = by_hand
-    assert command._switch_and_watch(slots, config, "1.1.0", health.TRIAL_S) == 1
+    assert command._switch_and_watch(slots, config, "1.1.0", health.TRIAL_S, health.SETTLED_S) == 1
     assert borne.now < 60.0
     assert slots.current() == "1.0.0"
 
@@ -138,7 +141,7 @@ def test_what_a_borne_was_before_the_switch_is_remembered_by_who_watches_after_a
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(command, "_restart", lambda: (_ for _ in ()).throw(Killed()))
         with pytest.raises(Killed):
-            command._switch_and_watch(slots, config, "1.1.0", health.TRIAL_S)
+            command._switch_and_watch(slots, config, "1.1.0", health.TRIAL_S, health.SETTLED_S)
     started_anew(tmp_path, monkeypatch, 2)
     assert trial(tmp_path) == 0
     assert slots.current() == "1.1.0"
@@ -259,3 +262,64 @@ def test_a_rollback_whose_restart_fails_is_brought_to_its_end_by_the_unit(
     assert borne.restarts == 1
     trial(tmp_path)
     assert borne.restarts == 1
+
+
+def test_a_version_that_dies_soon_after_each_start_is_taken_back_though_it_answers_well_in_between(
+    tmp_path: Path, slots: Slots, config: Config, borne: Station, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It falls at its first meter sample, and systemd has it answering again before anybody has asked."""
+
+    def falls() -> None:
+        if slots.current() == "1.1.0" and borne.now - borne.began >= 60.0:
+            borne.began = borne.now
+
+    borne.on_sleep = falls
+    assert command._switch_and_watch(slots, config, "1.1.0", health.TRIAL_S, health.SETTLED_S) == 1
+    assert slots.current() == "1.0.0"
+    assert "starts again and again" in capsys.readouterr().err
+    assert borne.now <= health.TRIAL_S + health.SETTLED_S + 2 * health.POLL_S
+
+
+def watched(answers: Callable[[float], tuple[str, float]]) -> tuple[str, float]:
+    """A trial of which this is known at each moment; its verdict, and when it was given."""
+    now = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    said = health.wait_until_settled(lambda: answers(now), health.TRIAL_S, health.SETTLED_S, lambda: now, sleep)
+    return said, now
+
+
+def test_a_version_stays_when_it_has_been_well_as_one_process_for_two_minutes() -> None:
+    assert watched(lambda now: ("", now)) == ("", 120.0)
+    assert watched(lambda now: ("", math.inf)) == ("", 120.0), "of one that does not tell its start"
+
+
+def test_a_complaint_begins_the_two_minutes_anew() -> None:
+    said, at = watched(lambda now: ("no point can be used" if now == 100.0 else "", now))
+    assert (said, at) == ("", 102.0 + 120.0)
+
+
+def test_a_new_start_of_the_station_begins_the_two_minutes_anew() -> None:
+    assert watched(lambda now: ("", now if now < 100.0 else now - 100.0)) == ("", 220.0)
+
+
+def test_a_version_that_gets_well_just_in_time_has_its_two_minutes_and_no_complaint_is_forgiven_in_them() -> None:
+    late = 290.0
+    assert watched(lambda now: ("" if now >= late else "unwell", now)) == ("", late + 120.0)
+    said = watched(lambda now: ("" if now >= late and now != 350.0 else "unwell", now))
+    assert said == ("unwell", 350.0)
+    assert watched(lambda now: ("unwell", now)) == ("unwell", 300.0)
+
+
+def test_the_stations_uptime_does_not_change_when_its_clock_is_set() -> None:
+    status = {"started": "1970-01-01T00:00:05.000Z", "time": "1970-01-01T00:01:05.500Z"}
+    later = {"started": "2026-11-27T09:00:00.000Z", "time": "2026-11-27T09:01:00.500Z"}
+    assert health.uptime_s(status) == health.uptime_s(later) == 60.5
+    assert health.uptime_s({"started": 7}) == math.inf
+
+
+def test_a_trial_settles_as_the_crashes_of_a_station_are_forgotten() -> None:
+    assert health.SETTLED_S == crashes.SETTLED_S

@@ -1,6 +1,7 @@
 """Signed updates of a version that only says its name, the key that signs them, and a borne that they are for."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -78,16 +79,23 @@ class Station:
         self.on_sleep: Callable[[], None] = lambda: None
         self.restarts = 0
         self.now = 0.0
+        self.began = 0.0
+        """When its process was started, by that clock."""
 
     def status(self, _: Path) -> dict[str, object] | None:
         version = self.slots.current()
         if version == self.broken:
             return None
         transaction = self.charging.pop(0) if len(self.charging) > 1 else self.charging[0]
-        return {"version": version, "evses": [{**self.point, "transaction": transaction}], "ocpp": {"connected": True}}
+        started, now = (datetime.fromtimestamp(at, UTC).isoformat() for at in (self.began, self.now))
+        point = {**self.point, "transaction": transaction}
+        return {
+            "version": version, "started": started, "time": now, "evses": [point], "ocpp": {"connected": True},
+        }  # fmt: skip
 
     def restart(self) -> None:
         self.restarts += 1
+        self.began = self.now
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -100,6 +108,5 @@ def switched_on(station: Station, monkeypatch: pytest.MonkeyPatch) -> Station:
     monkeypatch.setattr(command, "_restart", station.restart)
     monkeypatch.setattr(command.time, "sleep", station.sleep)
     monkeypatch.setattr(command.time, "monotonic", lambda: station.now)
-    waits = health.wait_until_well.__defaults__
-    monkeypatch.setattr(health.wait_until_well, "__defaults__", (waits[0], lambda: station.now, station.sleep))
+    monkeypatch.setattr(health.wait_until_settled, "__defaults__", (lambda: station.now, station.sleep))
     return station

@@ -269,7 +269,7 @@ FRENCH: dict[str, str] = {
     "REFUSED": "REFUSÉE",
     "it is laid out and waits until no car charges": "elle est en place et attend qu'aucun véhicule ne charge",
     "it is being laid out": "elle est en cours de mise en place",
-    "it runs, on trial for five minutes at most": "elle tourne, à l'essai cinq minutes au plus",
+    "it runs, on trial for two to seven minutes": "elle tourne, à l'essai pour deux à sept minutes",
     "it is well and stays": "elle va bien et reste",
     "It failed: {why}": "Échec : {why}",
     "The answer is not what was expected; is it of another version? {why}": (

@@ -29,7 +29,7 @@ STEPS: Final = {
     Step.INVALID: "REFUSED",
     Step.WAITING: "it is laid out and waits until no car charges",
     Step.INSTALLING: "it is being laid out",
-    Step.TRIAL: "it runs, on trial for five minutes at most",
+    Step.TRIAL: "it runs, on trial for two to seven minutes",
     Step.INSTALLED: "it is well and stays",
     Step.FAILED: "FAILED",
 }

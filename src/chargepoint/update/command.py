@@ -73,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     trial.add_argument("--seconds", type=float, default=health.TRIAL_S)
     trial.add_argument("--boot", action="store_true", help=argparse.SUPPRESS)  # units of older packages say it
     serve = add("serve", _serve, "do what the station asks for in its state directory (a unit runs this)")
-    serve.set_defaults(seconds=health.TRIAL_S)
+    serve.set_defaults(seconds=health.TRIAL_S, settled=health.SETTLED_S)
+    for each in (install, switch, trial):  # shorter for proofs that install many
+        each.add_argument("--settled", type=float, default=health.SETTLED_S, help=argparse.SUPPRESS)
     errands = add("errands", _errands, "start the borne again, or mount a stick, for the console (a unit runs this)")
     errands.add_argument("--state-dir", type=Path, default=STATE_DIR, help=argparse.SUPPRESS)
     keys = add("keys", _keys, "make a signing pair; the .pem goes to the bornes")
@@ -106,14 +108,15 @@ def _install(arguments: argparse.Namespace, config_file: Path) -> int:
     print(f"version {version} is laid out")
     if not arguments.now and not _wait_until_idle(config):
         raise BundleError(f"cars charged for a whole day; switch by hand: chargepoint update switch {version}")
-    return _switch_and_watch(slots, config, version, health.TRIAL_S)
+    return _switch_and_watch(slots, config, version, health.TRIAL_S, arguments.settled)
 
 
 def _switch(arguments: argparse.Namespace, config_file: Path) -> int:
-    return _switch_and_watch(Slots(arguments.root), load(config_file), arguments.version, health.TRIAL_S)
+    config = load(config_file)
+    return _switch_and_watch(Slots(arguments.root), config, arguments.version, health.TRIAL_S, arguments.settled)
 
 
-def _switch_and_watch(slots: Slots, config: Config, version: str, seconds: float) -> int:
+def _switch_and_watch(slots: Slots, config: Config, version: str, seconds: float, settled_s: float) -> int:
     slots.switch(version, health.usable(health.station_status(config.station.run_dir)))
     try:
         _restart()
@@ -121,7 +124,7 @@ def _switch_and_watch(slots: Slots, config: Config, version: str, seconds: float
         if slots.trial() is not None:
             slots.roll_back()
         raise
-    return _watch(slots, lambda: config, seconds, version)
+    return _watch(slots, lambda: config, version, seconds, settled_s)
 
 
 def _rollback(arguments: argparse.Namespace, _: Path) -> int:
@@ -145,7 +148,7 @@ def _trial(arguments: argparse.Namespace, config_file: Path) -> int:
         _restart()
         status = 1
     else:
-        status = _watch(slots, lambda: load(config_file), arguments.seconds, trial.version)
+        status = _watch(slots, lambda: load(config_file), trial.version, arguments.seconds, arguments.settled)
     _tell_cut_off(slots, config_file, failure)
     return status
 
@@ -180,28 +183,31 @@ def _tell_cut_off(slots: Slots, config_file: Path, failure: str) -> None:
             exchange.say(replace(progress, step=Step.FAILED, text=failure))
 
 
-def _watch(slots: Slots, configured: Callable[[], Config], seconds: float, version: str) -> int:
-    """Confirm the version on trial, or go back, so many seconds after the switch or the machine's start.
+def _watch(slots: Slots, configured: Callable[[], Config], version: str, seconds: float, settled_s: float) -> int:
+    """Confirm the version on trial when it has been well for a while, or go back when it is not `seconds` after the
+    switch or the machine's start.
 
     Who comes second waits for who watches already, and for a program that was killed goes on.
     """
-    with slots.watching(seconds + RESTART_S):
+    with slots.watching(seconds + settled_s + RESTART_S):
         trial = slots.trial()
         if trial is None or trial.version != version:
             return _decided(slots, version)
         watched = trial
 
-        def ask() -> str:
+        def ask() -> tuple[str, float] | None:
             if slots.trial() != watched:
-                return ""
+                return None
             try:
                 config = configured()
             except ConfigError as error:
-                return str(error)
+                return str(error), 0.0
             status = health.station_status(config.station.run_dir)
-            return health.complaint(status, version, bool(config.ocpp.url), watched.was_usable)
+            complaint = health.complaint(status, version, bool(config.ocpp.url), watched.was_usable)
+            return complaint, health.uptime_s(status)
 
-        complaint = health.wait_until_well(ask, trial.since_s + seconds - time.monotonic())
+        left = trial.since_s + seconds - time.monotonic()
+        complaint = health.wait_until_settled(ask, left, settled_s)
         if slots.trial() != watched:
             return _decided(slots, version)
         if not complaint:
@@ -263,7 +269,7 @@ def _serve_one(slots: Slots, config: Config, exchange: Exchange, request: Reques
     say(Step.TRIAL, version=version)
     failure = f"version {version} was not well and was taken back"
     try:
-        status = _switch_and_watch(slots, config, version, health.TRIAL_S)
+        status = _switch_and_watch(slots, config, version, health.TRIAL_S, health.SETTLED_S)
     except (BundleError, OSError) as error:
         status, failure = 1, str(error)
     if status == 0:

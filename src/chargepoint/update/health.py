@@ -1,7 +1,11 @@
-"""Does the version on trial do its work? It does when a point can be used and the central system is connected."""
+"""Does the version on trial do its work? It does when a point can be used and the central system is connected, and when
+it stays so: one good answer is also given by a version that dies of its first meter sample.
+"""
 
+import math
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +13,9 @@ from chargepoint.jsonrpc import RpcError, call
 
 TRIAL_S = 300.0
 """A new version must be well within five minutes of its start."""
+SETTLED_S = 120.0
+"""Well for so long, as one process, a version has settled: after so much life a station forgets the crashes before it.
+Who gets well at the very end of `TRIAL_S` has this time as well."""
 POLL_S = 2.0
 
 Status = Mapping[str, Any]
@@ -68,16 +75,45 @@ def charging(status: Status | None) -> list[int]:
     return [point["id"] for point in _points(status) if point.get("transaction") is not None]
 
 
-def wait_until_well(
-    ask: Callable[[], str],
-    timeout_s: float = TRIAL_S,
+def uptime_s(status: Status | None) -> float:
+    """How long the station's process has lived, s. Endless where it does not tell: then there is nothing to hold it to.
+
+    Both times are of one answer and one clock, so that setting the clock does not change their difference.
+    """
+    try:
+        began, now = (datetime.fromisoformat((status or {})[key]) for key in ("started", "time"))
+        return (now - began).total_seconds()
+    except (KeyError, TypeError, ValueError):
+        return math.inf
+
+
+def wait_until_settled(
+    ask: Callable[[], tuple[str, float] | None],
+    timeout_s: float,
+    settled_s: float,
     monotonic: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> str:
-    """Ask for the complaint until there is none; answers the last one after `timeout_s`, or nothing."""
+    """Ask for the complaint and the uptime until there has been no complaint, and no new start, for `settled_s`.
+
+    Answers nothing then; the last complaint when there is one after `timeout_s`. Who is well at that time may have
+    begun a moment ago: it has `settled_s` more, and no complaint is forgiven in them. An answer of None ends the wait.
+    """
     end = monotonic() + timeout_s
+    well_since: float | None = None
     while True:
-        last = ask()
-        if not last or monotonic() >= end:
-            return last
+        said = ask()
+        if said is None:
+            return ""
+        (last, uptime), now = said, monotonic()
+        if last:
+            well_since = None
+            if now >= end:
+                return last
+        else:
+            well_since = now if well_since is None else well_since
+            if min(now - well_since, uptime) >= settled_s:
+                return ""
+            if now >= end + settled_s:
+                return f"the station starts again and again and does not live for {settled_s:.0f} s"
         sleep(POLL_S)
