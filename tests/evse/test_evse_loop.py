@@ -17,8 +17,9 @@ from evse_rig import Rig
 import chargepoint
 from chargepoint.board.types import BorneInputs, PointInputs, PointOutputs
 from chargepoint.config import BoardSection, Config, EvseSection, StationSection, SupplySection
+from chargepoint.evse.lateness import PERIOD_S
 from chargepoint.evse.log import Log
-from chargepoint.evse.loop import PERIOD_S, Loop
+from chargepoint.evse.loop import Loop
 from chargepoint.evse.messages import (
     Acknowledge,
     Buzz,
@@ -336,6 +337,57 @@ def test_a_stall_anywhere_in_a_pass_or_between_two_opens_before_the_next_heartbe
     monkeypatch.setattr("chargepoint.evse.loop.time.sleep", sleep)
     bench.loop.run()
     assert closed_at_beat == [True] * 3 + [False] * 5
+    assert "loop-overrun" in bench.loop.borne.points[1].faults.active
+
+
+def test_a_loop_that_is_late_again_and_again_is_a_fault_though_no_pass_is_late_enough_alone(bench: Bench) -> None:
+    """At 240 ms a pass an opened S2 would open the contactor after 480 ms; the standard's bound is 100."""
+    permit = charging(bench)
+    for _ in range(4):
+        bench.loop.pass_once(bench.now, 0.23)
+        bench.now += 0.24
+    assert bench.board.outputs[1].contactor
+    bench.loop.pass_once(bench.now, 0.23)
+    assert not bench.board.outputs[1].contactor
+    assert bench.loop.borne.points[1].faults.active["loop-overrun"].detail == "230 ms late"
+    bench.run(59.0, permit)
+    assert "loop-overrun" in bench.loop.borne.points[1].faults.active
+    bench.run(2.0, permit)
+    assert bench.loop.borne.points[1].faults.active == {}
+
+
+def test_a_busy_machine_whose_passes_are_late_now_and_then_goes_on(bench: Bench) -> None:
+    permit = charging(bench)
+    for _ in range(50):
+        for _ in range(4):
+            bench.loop.pass_once(bench.now, 0.2)
+            bench.now += 0.21
+        bench.run(0.08, permit)
+    assert bench.board.outputs[1].contactor
+    for _ in range(100):
+        bench.loop.pass_once(bench.now, 0.03)
+        bench.now += 0.04
+    assert bench.board.outputs[1].contactor
+
+
+@pytest.mark.parametrize(("late", "lasts"), [(0.0, 0.25), (0.0, 0.255), (0.2, 0.05)])
+def test_a_pass_that_skips_its_heartbeat_is_a_fault_in_the_next(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, late: float, lasts: float
+) -> None:
+    """The coils may drop 326 ms after a beat, and the next beat would close them unseen."""
+    charging(bench)
+    beats = bench.board.beats
+
+    def read() -> BorneInputs:
+        bench.now += lasts
+        return TwoPoints.read_borne(bench.board)
+
+    with monkeypatch.context() as slow:
+        slow.setattr(bench.board, "read_borne", read)
+        bench.loop.pass_once(bench.now, late)
+    assert bench.board.beats == beats and bench.board.outputs[1].contactor
+    bench.loop.pass_once(bench.now, late + lasts - PERIOD_S)
+    assert bench.board.beats == beats + 1 and not bench.board.outputs[1].contactor
     assert "loop-overrun" in bench.loop.borne.points[1].faults.active
 
 

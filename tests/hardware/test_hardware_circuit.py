@@ -8,7 +8,7 @@ from hardware.carrier import netlist
 from hardware.spice import car, deck, drops, engine, margins, tables, values
 
 from chargepoint.board import frontend
-from chargepoint.evse.loop import OVERRUN_S, PERIOD_S
+from chargepoint.evse.lateness import OVERRUN_S, PERIOD_S
 from chargepoint.evse.watch import DUTY_SETTLE_S, DUTY_TOLERANCE, WATCHDOG_GRACE_S
 from chargepoint.iec61851.pilot import GENERATOR_MAX_V, GENERATOR_MIN_V
 from chargepoint.iec61851.proximity import CODED_OHM, Proximity, coding_of

@@ -15,6 +15,7 @@ from chargepoint.board.types import Board
 from chargepoint.config import Config
 from chargepoint.evse import realtime
 from chargepoint.evse.borne import Borne
+from chargepoint.evse.lateness import PERIOD_S, Lateness
 from chargepoint.evse.log import Log
 from chargepoint.evse.memory import FILE_NAME, PointMemory, Writer, dump, load
 from chargepoint.evse.messages import SOCKET_NAME, Done, Dump, ToEvse, Trace
@@ -24,9 +25,6 @@ from chargepoint.evse.server import Client, Server
 from chargepoint.evse.single import AlreadyRunning, Claim
 from chargepoint.sdnotify import Notifier
 
-PERIOD_S = 0.010
-OVERRUN_S = 0.25
-"""A pass that begins so late is a fault: the process was stopped or starved, well before the coil watchdog's 400 ms."""
 REPORT_S = 1.0
 MIN_TRACE_S = 0.02
 
@@ -58,8 +56,7 @@ class Loop:
         """Dumps that are due: reason and time, by point."""
         self._dumped_at: dict[int, float] = {}
         self._trace_until = float("-inf")
-        self._late_max = 0.0
-        self._late_was = False
+        self._lateness = Lateness()
         self.ticks = 0
         self.stopping = False
 
@@ -89,7 +86,7 @@ class Loop:
         inputs = board.read_borne()
         for evse in borne.points:
             board.write_point(evse, borne.step(evse, board.read_point(evse), inputs, now))
-        if self._clock() - now < OVERRUN_S:  # else the coils may have dropped: the next pass opens before it beats
+        if self._lateness.may_beat(late + self._clock() - now):
             board.heartbeat()
         self.ticks += 1
         self._server.poll(self._handle, self._greet)
@@ -125,15 +122,15 @@ class Loop:
                 self._log.info("faults", evse=evse, active={n: a.detail for n, a in point.faults.active.items()})
                 self._remember()
                 self._plan_dump(evse, now)
-                server.broadcast(borne.borne_report(now, self.ticks, self._late_max))
+                server.broadcast(borne.borne_report(now, self.ticks, self._lateness.worst_s))
         if borne.borne_inputs.grid_closed != self._grid_seen:
             self._grid_seen = borne.borne_inputs.grid_closed
             due = True
         if due:
             self._next_report = now + REPORT_S
             self._say_write_error()
-            server.broadcast(borne.borne_report(now, self.ticks, self._late_max))
-            self._late_max = 0.0
+            server.broadcast(borne.borne_report(now, self.ticks, self._lateness.worst_s))
+            self._lateness.worst_s = 0.0
             self._remember()
         if self._dumps:
             self._dump_after_faults(now)
@@ -154,7 +151,7 @@ class Loop:
         now = self._clock()
         for evse in self.borne.inputs:
             self._server.send(client, self.borne.report(evse, now))
-        self._server.send(client, self.borne.borne_report(now, self.ticks, self._late_max))
+        self._server.send(client, self.borne.borne_report(now, self.ticks, self._lateness.worst_s))
 
     def _handle(self, message: ToEvse, client: Client) -> None:
         now = self._clock()
@@ -201,13 +198,13 @@ class Loop:
     # --- lateness, memory ------------------------------------------------------------------------------------------
 
     def _judge_lateness(self, late: float, now: float) -> None:
-        if late > self._late_max:
-            self._late_max = late
-        bad = late >= OVERRUN_S
-        if bad or self._late_was:
-            self._late_was = bad
-            self.borne.late(bad, now, f"{late * 1000:.0f} ms late")
-            if bad:
+        lateness = self._lateness
+        before = lateness.bad
+        lateness.begins(late)
+        if lateness.bad or before:
+            detail = f"{late * 1000:.0f} ms late"
+            self.borne.late(lateness.bad, now, detail)
+            if not before:
                 self._log.error("loop-overrun", late_ms=round(late * 1000))
 
     def _say_write_error(self) -> None:
