@@ -135,6 +135,33 @@ def test_a_stick_that_is_not_mounted_is_mounted_by_the_unit_and_its_newest_bundl
     assert not errands.waits(MOUNT)
 
 
+def test_of_two_sticks_the_one_with_the_bundle_is_found_whichever_was_mounted(
+    session: Session, stick: Path, unit: Slots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty, errands = tmp_path / "empty", Errands(session.config.station.state_dir)
+    empty.mkdir()
+    packed(stick, "1.1.0")
+    mounted: list[Path] = []
+
+    def plugged() -> list[Stick]:
+        errands.serve({MOUNT: lambda: mounted.append(stick)})
+        return [Stick("/dev/sda1", empty), Stick("/dev/sdb1", mounted[0] if mounted else None)]
+
+    monkeypatch.setattr(sticks, "plugged", plugged)
+    said = list(updating.update(session, ["stick"]))
+    assert said[-1] == "1.1.0: elle va bien et reste" and unit.current() == "1.1.0"
+
+
+def test_a_stick_that_nobody_mounts_is_told_and_the_others_are_looked_at(
+    session: Session, stick: Path, trusted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(updating, "MOUNTED_S", 0.03)
+    monkeypatch.setattr(sticks, "plugged", lambda: [Stick("/dev/sda1", None), Stick("/dev/sdb1", stick)])
+    said = list(updating.update(session, ["stick"]))
+    assert said[0].startswith("La clé USB /dev/sda1 n'est pas montée")
+    assert said[1:] == [f"il n'y a pas de *.bundle dans {stick}"]
+
+
 def test_a_stick_that_nobody_mounts_is_told_with_what_to_type(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:

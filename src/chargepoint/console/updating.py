@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -45,7 +45,7 @@ def update(session: Session, words: list[str]) -> Lines:
         case ["stick"]:
             return _from_stick(session, exchange)
         case [place]:
-            return _install(session, exchange, Path(place))
+            return _install(session, exchange, [Path(place)])
         case _:
             raise Usage(session.t("update, update stick, or update FILE or DIRECTORY: where a signed bundle is"))
 
@@ -70,38 +70,37 @@ def _stick(session: Session, stick: sticks.Stick) -> str:
 
 
 def _from_stick(session: Session, exchange: Exchange) -> Iterator[str]:
-    """The mounted stick, or the first one that is not, which the unit mounts."""
+    """The newest bundle of all sticks; the unit mounts those that are not."""
     there = sticks.plugged()
     if not there:
         yield session.t("There is no USB stick.")
         return
-    place = next((stick.place for stick in there if stick.place is not None), None)
-    if place is None:
+    if any(stick.place is None for stick in there):
         session.audit_anyhow("mount a stick")
-        place = _mounted(Errands(session.config.station.state_dir))
-    if place is None:
+        there = _mounted(Errands(session.config.station.state_dir)) or there
+    places = [stick.place for stick in there if stick.place is not None]
+    if not places:
         yield session.t("Nobody mounted it: is chargepoint-errands.path enabled?")
-        yield _stick(session, there[0])
-        return
-    yield from _install(session, exchange, place)
+    yield from (_stick(session, stick) for stick in there if stick.place is None)
+    if places:
+        yield from _install(session, exchange, places)
 
 
-def _mounted(errands: Errands) -> Path | None:
-    """Have the unit mount one; where it is, or None."""
+def _mounted(errands: Errands) -> list[sticks.Stick]:
+    """Have the unit mount what is not; the sticks when all are, or when it has had its time."""
     errands.ask(MOUNT)
     end = time.monotonic() + MOUNTED_S
-    while time.monotonic() < end:
-        place = next((stick.place for stick in sticks.plugged() if stick.place is not None), None)
-        if place is not None:
-            return place
+    there = sticks.plugged()
+    while any(stick.place is None for stick in there) and time.monotonic() < end:
         time.sleep(POLL_S)
+        there = sticks.plugged()
     errands.withdraw(MOUNT)
-    return None
+    return there
 
 
-def _install(session: Session, exchange: Exchange, place: Path) -> Iterator[str]:
+def _install(session: Session, exchange: Exchange, places: Sequence[Path]) -> Iterator[str]:
     try:
-        path, manifest = newest(place, TRUSTED, session.config.station.serial)
+        path, manifest = newest(places, TRUSTED, session.config.station.serial)
     except BundleError as error:
         yield clean(session.t.said(error), 300)
         return
@@ -124,17 +123,17 @@ def _install(session: Session, exchange: Exchange, place: Path) -> Iterator[str]
     yield from _follow(session, exchange, request.id)
 
 
-def newest(place: Path, trusted: Path, serial: str) -> tuple[Path, Manifest]:
-    """The newest update with a good signature for this borne: the file itself, or one of the directory.
+def newest(places: Sequence[Path], trusted: Path, serial: str) -> tuple[Path, Manifest]:
+    """The newest update with a good signature for this borne: the one file itself, or one of the directories.
 
     Raises BundleError.
     """
     keys = bundle.trusted(trusted)
-    if not place.is_dir():
-        return place, bundle.read_manifest(place, keys)
+    if len(places) == 1 and not places[0].is_dir():
+        return places[0], bundle.read_manifest(places[0], keys)
     found: list[tuple[Path, Manifest]] = []
     why: BundleError | None = None
-    for path in sorted(place.glob("*.bundle")):
+    for path in sorted(path for place in places for path in place.glob("*.bundle")):
         try:
             manifest = bundle.read_manifest(path, keys)
             manifest.for_this(serial)
@@ -143,7 +142,7 @@ def newest(place: Path, trusted: Path, serial: str) -> tuple[Path, Manifest]:
         else:
             found.append((path, manifest))
     if not found:
-        raise why or BundleError(f"there is no *.bundle in {place}")
+        raise why or BundleError(f"there is no *.bundle in {', '.join(map(str, places))}")
     return max(found, key=lambda each: bundle.version_key(each[1].version))
 
 

@@ -281,11 +281,15 @@ def _serve_one(slots: Slots, config: Config, exchange: Exchange, request: Reques
 
 def _errands(arguments: argparse.Namespace, _: Path) -> int:
     """Without the configuration: a wrong one may be why somebody stands there."""
-    work = {RESTART_ERRAND: _restart, MOUNT: lambda: print(f"mounted {sticks.mount(sticks.plugged(), sticks.run)}")}
+    work = {RESTART_ERRAND: _restart, MOUNT: _mount}
     wrong = Errands(arguments.state_dir).serve(work)
     for text in wrong:
         print(f"chargepoint update: {text}", file=sys.stderr)
     return 1 if wrong else 0
+
+
+def _mount() -> None:
+    print(f"mounted {', '.join(sticks.mount(sticks.plugged(), sticks.run))}")
 
 
 def _wait_until_idle(config: Config) -> bool:

@@ -1,7 +1,12 @@
-"""USB sticks: which are plugged in, where each is mounted, and mounting one read-only by way of systemd."""
+"""USB sticks: which are plugged in, where each is mounted, and mounting them read-only by way of systemd.
 
+A USB disk may also be what the machine runs from. A disk of which any part is the machine's is no stick, and neither
+are its other partitions: mounting one, even read-only, would replay its log.
+"""
+
+import itertools
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -9,11 +14,11 @@ from typing import Final
 from chargepoint.update.bundle import BundleError
 
 PLACE: Final = Path("/run/chargepoint-stick")
-"""Where the unit mounts one."""
+"""Where the unit mounts one; others at `/run/chargepoint-stick-2`, and so on."""
+APART: Final = (str(PLACE), "/media/", "/mnt/", "/run/media/")
+"""What is mounted here may be a stick; what is mounted anywhere else is the machine's."""
 OPTIONS: Final = "ro,nosuid,nodev,noexec"
 """Nothing on a stick is run, and nothing on it is changed: it may be pulled at any time."""
-BLOCK: Final = Path("/sys/class/block")
-MOUNTS: Final = Path("/proc/self/mounts")
 MOUNT_S: Final = 30.0
 Run = Callable[[Sequence[str]], int]
 
@@ -33,42 +38,89 @@ class Stick:
         return f"mount -o {OPTIONS} {self.device} /mnt"
 
 
-def plugged(block: Path = BLOCK, mounts: Path = MOUNTS) -> list[Stick]:
-    """All there are, by device. Empty where the kernel does not tell."""
-    places = _places(mounts)
+def plugged(root: Path = Path("/")) -> list[Stick]:
+    """All there are, by device. Empty where the kernel does not tell. `root`: where `sys`, `proc`, `etc`, `dev` are."""
     try:
-        entries = sorted(block.iterdir())
+        real = [entry.resolve() for entry in sorted((root / "sys/class/block").iterdir())]
     except OSError:
         return []
-    real = [entry.resolve() for entry in entries]
     usb = [each for each in real if any(part.startswith("usb") for part in each.parts)]
     divided = {each.parent.name for each in usb}  # a disk with partitions holds no file system of its own
-    names = [f"/dev/{each.name}" for each in usb if each.name not in divided]
-    return [Stick(name, places.get(name)) for name in names]
+    machines = _of_the_machine(root)
+    kept = {_disk(each) for each in usb if each.name in machines}
+    places = {_name(root, row[0]): Path(row[1].replace("\\040", " ")) for row in _rows(root / "proc/self/mounts")}
+    there = [each for each in usb if each.name not in divided and _disk(each) not in kept and not _empty(each)]
+    return [Stick(f"/dev/{each.name}", places.get(each.name)) for each in there]
 
 
-def _places(mounts: Path) -> dict[str, Path]:
+def _of_the_machine(root: Path) -> set[str]:
+    """Names of what is mounted where no stick is, swapped to, or listed in fstab, mounted or not (`nofail`)."""
+    mounted = [row[0] for row in _rows(root / "proc/self/mounts") if not f"{row[1]}/".startswith(APART)]
+    swaps = [row[0] for row in _rows(root / "proc/swaps")]
+    # `noauto` is for what somebody plugs in.
+    listed = [row[0] for row in _rows(root / "etc/fstab") if "noauto" not in ",".join(row[3:4]).split(",")]
+    return {_name(root, device) for device in (*mounted, *swaps, *listed)}
+
+
+def _rows(path: Path) -> list[list[str]]:
+    """The words of each line with two or more. None where the file may not be read, as the console may not swaps."""
     try:
-        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return {}
-    rows = [line.split() for line in lines if line.startswith("/dev/")]
-    return {row[0]: Path(row[1].replace("\\040", " ")) for row in rows if len(row) > 1}
+        return []
+    return [row for row in map(str.split, lines) if len(row) > 1 and not row[0].startswith("#")]
 
 
-def mount(sticks: Sequence[Stick], run: Run, place: Path = PLACE) -> str:
-    """Mount the first that is not mounted at `place`; one that was pulled meanwhile leaves it first. The device.
+def _name(root: Path, device: str) -> str:
+    """`sda1` for `/dev/sda1`, a link to it, or `PARTUUID=...` and its like; empty for what is no device."""
+    kind, equals, value = device.partition("=")
+    if device.startswith("/dev/"):
+        return (root / device[1:]).resolve().name
+    return (root / "dev/disk" / f"by-{kind.lower()}" / value.strip('"')).resolve().name if equals else ""
 
-    Raises BundleError: there is none, or systemd cannot.
+
+def _disk(real: Path) -> str:
+    """The whole disk of a partition; a disk is its own."""
+    return real.name if real.parent.name == "block" else real.parent.name
+
+
+def _empty(real: Path) -> bool:
+    """A card reader without a card is a disk of no size."""
+    try:
+        return (real / "size").read_text(encoding="ascii").strip() == "0"
+    except OSError:
+        return False
+
+
+def mount(sticks: Sequence[Stick], run: Run, place: Path = PLACE) -> list[str]:
+    """Mount all that are not mounted, from `place` on; one that was pulled meanwhile leaves it first. The devices.
+
+    Raises BundleError: there is none, or systemd cannot mount one of them; it has tried the others all the same.
     """
-    loose = [stick for stick in sticks if stick.place is None]
+    loose = [stick.device for stick in sticks if stick.place is None]
     if not loose:
         raise BundleError("there is no USB stick that is not mounted")
-    run(("systemd-umount", str(place)))
-    status = run(("systemd-mount", "--collect", "--fsck=no", f"--options={OPTIONS}", loose[0].device, str(place)))
+    free = _free(place, [stick.place for stick in sticks])
+    failed = [error for device in loose if (error := _mount(device, run, next(free))) is not None]
+    if failed:
+        raise failed[0]
+    return loose
+
+
+def _free(place: Path, taken: Sequence[Path | None]) -> Iterator[Path]:
+    more = (place.with_name(f"{place.name}-{number}") for number in itertools.count(2))
+    return (each for each in itertools.chain([place], more) if each not in taken)
+
+
+def _mount(device: str, run: Run, place: Path) -> BundleError | None:
+    try:
+        run(("systemd-umount", str(place)))
+        status = run(("systemd-mount", "--collect", "--fsck=no", f"--options={OPTIONS}", device, str(place)))
+    except BundleError as error:
+        return error
     if status != 0:
-        raise BundleError(f"{loose[0].device} cannot be mounted: systemd-mount ended with status {status}")
-    return loose[0].device
+        return BundleError(f"{device} cannot be mounted: systemd-mount ended with status {status}")
+    return None
 
 
 def run(words: Sequence[str]) -> int:
