@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from station_harness import FakeTime, Harness, station
 
+from chargepoint.evse.messages import BorneReport
 from chargepoint.journal import history
 from chargepoint.station.kpis import Kpis
 from chargepoint.station.progress import SILENT_TICKS, Progress, Stuck
@@ -193,6 +194,25 @@ def test_the_metrics_file_is_prometheus_text(tmp_path: Path) -> None:
         assert samples['chargepoint_plug_ins_total{evse="1"}'] == 1
         assert samples['chargepoint_available_ratio{evse="1"}'] <= 1
         assert samples["chargepoint_disk_written_bytes"] >= 0
+
+    play(tmp_path, body)
+
+
+def test_the_safety_loops_worst_lateness_of_the_last_minute_is_told(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        file = tmp_path / "chargepoint.prom"
+        figures = h.station.health.kpis.figures
+
+        async def a_minute(*late_ms: float) -> float:
+            for late in late_ms:
+                h.station.borne_reported(BorneReport(1.0, "b", late_max_ms=late))
+            file.unlink(missing_ok=True)
+            h.advance(61)
+            await h.until(lambda: file.exists())
+            return figures["loop_late_max_ms"]
+
+        assert await a_minute(0.4, 31.5, 0.2) == 31.5
+        assert await a_minute(0.3) == 0.3
 
     play(tmp_path, body)
 

@@ -351,6 +351,7 @@ class StationCore:
     def borne_reported(self, report: BorneReport) -> None:
         self.faults.reported(report.faults)
         self.supply.contacts_read(report.grid_closed)
+        self.health.loop_late(report.late_max_ms)
         now = self.clock.monotonic()
         for name in ("emergency-stop", "door-open"):
             on = any(f.name == name for f in report.faults)

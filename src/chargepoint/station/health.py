@@ -50,6 +50,7 @@ class Health:
         self.kpis = Kpis()
         self.tracks = Tracks(clock)
         self.meters: Meters | None = None
+        self._loop_late_ms = 0.0
         now = clock.monotonic()
         self._keep_at = now + KEEP_S
         self._metrics_at = now
@@ -107,6 +108,10 @@ class Health:
             self._tidy_at = now + TIDY_S
             self._spawn(self._tidy())
 
+    def loop_late(self, worst_ms: float) -> None:
+        """The safety process tells the worst lateness of its loop since its last report."""
+        self._loop_late_ms = max(self._loop_late_ms, worst_ms)
+
     def settled(self, points: Mapping[int, Point], supply_a: float, now: float) -> None:
         """Something has changed: count it, keep it for the pictures, and note which faults came and went."""
         self.kpis.look(points.values(), now)
@@ -152,6 +157,8 @@ class Health:
     async def _write_metrics(self, points: Mapping[int, Point]) -> None:
         self.kpis.set("queue_depth", await self._journal.read(outbox.count))
         self.kpis.set("journal_writes", self._journal.writes)
+        self.kpis.set("loop_late_max_ms", self._loop_late_ms)
+        self._loop_late_ms = 0.0
         written = await asyncio.to_thread(_written_bytes)
         if written is not None:
             self.kpis.set("disk_written_bytes", written)
