@@ -292,6 +292,7 @@ FRENCH: Final[dict[str, str]] = {
     "no version is on trial; name the version to go to: chargepoint update switch VERSION": "aucune version à l'essai ; nommez celle voulue : chargepoint update switch VERSION",
     "{} was exchanged for another bundle while it was laid out": "{} a été échangé contre un autre paquet pendant sa mise en place",
     "version {} did not survive {} starts": "la version {} n'a pas survécu à {} démarrages",
+    "the note of the trial could not be read, and version {} was taken back": "la note de l'essai n'a pu être lue, et la version {} a été retirée",
     "the machine was started again before the switch": "la machine a redémarré avant la bascule",
     "the image cannot be handed over: {}": "l'image ne peut être remise à l'installateur : {}",
     "version {} was not well and was taken back": "la version {} n'allait pas bien et a été retirée",

@@ -323,3 +323,29 @@ def test_the_stations_uptime_does_not_change_when_its_clock_is_set() -> None:
 
 def test_a_trial_settles_as_the_crashes_of_a_station_are_forgotten() -> None:
     assert health.SETTLED_S == crashes.SETTLED_S
+
+
+@pytest.mark.parametrize("text", [b"", b'{"version": "1.1', b'{"version": "1.1.0"}', b"\xff\x00"])
+def test_a_note_of_the_trial_that_cannot_be_read_leads_back_to_the_version_before(
+    tmp_path: Path, slots: Slots, config: Config, borne: Station, capsys: pytest.CaptureFixture[str], text: bytes
+) -> None:
+    slots.switch("1.1.0")
+    exchange = Exchange(config.station.state_dir)
+    exchange.say(Progress(Step.TRIAL, "", "1.1.0", 7))
+    (tmp_path / "opt/trial.json").write_bytes(text)
+    assert trial(tmp_path) == 1
+    assert (slots.current(), slots.trial(), borne.restarts) == ("1.0.0", None, 1)
+    told = "the note of the trial could not be read, and version 1.1.0 was taken back"
+    assert exchange.progress() == Progress(Step.FAILED, told, "1.1.0", 7)
+    assert told in capsys.readouterr().out
+    assert trial(tmp_path) == 0
+
+
+def test_a_note_that_cannot_be_read_is_dropped_where_there_is_no_version_to_go_back_to(
+    tmp_path: Path, slots: Slots, config: Config, borne: Station, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "opt/trial.json").write_bytes(b"{")
+    assert trial(tmp_path) == 0
+    assert "version 1.0.0 stays" in capsys.readouterr().err
+    assert not (tmp_path / "opt/trial.json").exists(), "its unit would be started for ever"
+    assert borne.restarts == 0

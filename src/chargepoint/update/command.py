@@ -136,14 +136,20 @@ def _rollback(arguments: argparse.Namespace, _: Path) -> int:
 def _trial(arguments: argparse.Namespace, config_file: Path) -> int:
     """The verdict of a trial, and the word about it, where who should have given them has gone."""
     slots = Slots(arguments.root)
+    torn = slots.torn()
     trial = slots.started()
     if trial is None:
+        if torn:
+            said = "the note of the trial could not be read, and there is no version to go back to"
+            print(f"{said}: version {slots.current()} stays", file=sys.stderr)
         _restart_another(slots, config_file)
         _tell_cut_off(slots, config_file, "the machine was started again before the switch")
         return 0
     failure = f"version {trial.version} was not well and was taken back"
     if trial.starts > TRIAL_STARTS:
         failure = f"version {trial.version} did not survive {TRIAL_STARTS} starts"
+        if torn:
+            failure = f"the note of the trial could not be read, and version {trial.version} was taken back"
         print(f"{failure}: back to {slots.roll_back()}")
         _restart()
         status = 1

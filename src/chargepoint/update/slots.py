@@ -72,7 +72,11 @@ class Slots:
 
     def current(self) -> str | None:
         """The version that runs, or None when nothing is installed."""
-        return self._current.readlink().name if self._current.is_symlink() else None
+        return self._named("current")
+
+    def _named(self, link: str) -> str | None:
+        path = self._root / link
+        return path.readlink().name if path.is_symlink() else None
 
     def installed(self) -> list[str]:
         """Whole versions on the disk, oldest first."""
@@ -81,6 +85,24 @@ class Slots:
         return sorted((d.name for d in self._versions.iterdir() if _VERSION.fullmatch(d.name)), key=version_key)
 
     def trial(self) -> Trial | None:
+        """The version on trial. A note that cannot be read leaves what `before` says: that trial counts as lost."""
+        try:
+            return self._noted()
+        except msgspec.DecodeError:
+            current, before = self.current(), self._named("before")
+            if current is None or before in (None, current) or before not in self.installed():
+                return None
+            return Trial(current, before, TRIAL_STARTS + 1, boot=_boot())
+
+    def torn(self) -> bool:
+        """A trial is noted, and the note cannot be read."""
+        try:
+            self._noted()
+        except msgspec.DecodeError:
+            return True
+        return False
+
+    def _noted(self) -> Trial | None:
         try:
             return msgspec.json.decode(self._trial.read_bytes(), type=Trial)
         except FileNotFoundError:
@@ -192,14 +214,13 @@ class Slots:
     def started(self) -> Trial | None:
         """Count this start of the machine with the version on trial, once; the caller rolls back when that is too many.
 
-        A trial of a version that does not run is what a power cut left of a switch, to it or back: it is dropped.
+        A trial of a version that does not run is what a power cut left of a switch, to it or back: it is dropped, and
+        so is a note that cannot be read where there is no version to go back to.
         """
         with self._changing():
             trial, boot = self.trial(), _boot()
-            if trial is None:
-                return None
-            if trial.version != self.current():
-                self._trial.unlink()
+            if trial is None or trial.version != self.current():
+                self._trial.unlink(missing_ok=True)
                 sync_folder(self._root)
                 return None
             if trial.boot != boot:
