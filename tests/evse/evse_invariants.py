@@ -34,8 +34,7 @@ def _closed(point: Point, seen: PointInputs, b: BorneInputs, out: PointOutputs, 
     assert point.state in serves, "closed outside C (or D where ventilated)"
     assert not point.faults.opens, "closed with a fault that opens"
     assert not (b.emergency_stop or b.door_open), "closed in emergency stop"
-    assert seen.pe_ok, "closed without protective earth"
-    assert not (seen.rcd_tripped or seen.rdc_tripped), "closed with a residual current"
+    assert not (point.rcd.bad or point.rdc.bad or point.earth.bad), "closed with a residual current or without earth"
     assert not out.rcd_test, "closed during the residual current test"
     assert not out.domestic_contactor, "both contactors closed"
     assert point.lock_lost < LOCK_LOST_RESULTS or not point.config.socket, "closed and not locked"
@@ -51,6 +50,7 @@ def _closing(point: Point, seen: PointInputs, b: BorneInputs, now: float, duty: 
     assert 10.0 <= duty <= 96.0, "closing without an offer on the pilot"
     assert seen.cp_low_v < -10, "closing without the diode in this very pass"
     assert point.diode.seen, "closing without the diode"
+    assert seen.pe_ok and not (seen.rcd_tripped or seen.rdc_tripped), "closing in spite of a trip in this very pass"
     assert point.lease.allows(now), "closing without a live lease"
     assert not point.unlock_wanted, "closing during a release"
     assert not point.faults.stops, "closing with a fault"
@@ -69,11 +69,12 @@ def _domestic(point: Point, seen: PointInputs, b: BorneInputs, now: float, close
     assert not point.faults.stops, "domestic socket live with a fault"
     assert point.lease.current_a >= point.config.domestic_a, "domestic socket live with less than it may draw"
     assert not (seen.contactor_closed or seen.load_live), "domestic socket live beside the other connector"
-    assert seen.pe_ok and not (seen.rcd_tripped or seen.rdc_tripped), "domestic socket live in spite of a trip"
+    assert not (point.rcd.bad or point.rdc.bad or point.earth.bad), "domestic socket live in spite of a trip"
     assert b.coil_watchdog_armed and not (b.emergency_stop or b.door_open)
     if not closed:
         assert point.self_tests.in_date(now), "domestic socket on without the test in date"
         assert not seen.domestic_closed, "domestic socket closing although it is not open"
+        assert seen.pe_ok and not (seen.rcd_tripped or seen.rdc_tripped), "domestic socket closing in spite of a trip"
 
 
 def _offer(point: Point, out: PointOutputs) -> None:
@@ -95,12 +96,18 @@ class Invariants:
     def __init__(self) -> None:
         self.before = PointOutputs()
         self.x1_since: float | None = None
+        self.tripped = (False, False, False)
+        """The trip lines and the earth monitor in the pass before."""
 
     def check(self, rig: Rig, now: float) -> None:
         """`now`: the time of the pass."""
         assert rig.seen is not None
         check_pass(rig.point, rig.seen, rig.world.borne, rig.out, now, self.before)
-        self.before = rig.out
+        tripped = (rig.seen.rcd_tripped, rig.seen.rdc_tripped, not rig.seen.pe_ok)
+        twice = any(a and b for a, b in zip(tripped, self.tripped, strict=True))
+        live = rig.out.contactor or rig.out.domestic_contactor
+        assert not (live and twice), "live with a residual current, or without earth, in two results in a row"
+        self.before, self.tripped = rig.out, tripped
         if not rig.out.contactor or rig.point.state.endswith("2"):
             self.x1_since = None
         elif self.x1_since is None:

@@ -37,7 +37,7 @@ def test_a_domestic_socket_is_live_only_with_plug_lease_and_the_other_open() -> 
     rig.plug(pilot="C").run(3.0)
     assert rig.out.duty == 100.0 and not rig.out.contactor
     rig.world.rcd = True
-    rig.step()
+    rig.run(0.02)
     assert not rig.out.domestic_contactor
 
 
@@ -167,6 +167,18 @@ def test_releasing_the_type_2_plug_leaves_the_domestic_socket_on() -> None:
     rig.run(5.0)
     assert rig.out.domestic_contactor
     assert rig.point.domestic is not None and rig.point.domestic.contactor.closings == 1
+
+
+@pytest.mark.parametrize(("field", "bad"), [("rcd", True), ("rdc", True), ("pe_ok", False)])
+def test_a_domestic_socket_does_not_go_on_while_a_single_trip_is_not_made_up_for(field: str, bad: bool) -> None:
+    rig = Rig(domestic=True).run(4.0).permit(10.0, connector=2)
+    rig.world.domestic_plug = True
+    for number in range(90):
+        setattr(rig.world, field, bad if not number % 3 else not bad)
+        rig.step()
+        if rig.out.domestic_contactor:
+            break
+    assert rig.out.domestic_contactor and number % 3 == 2 and rig.faults == set()
 
 
 def test_a_permission_for_the_domestic_socket_locks_nobody_elses_cable() -> None:

@@ -424,11 +424,12 @@ def test_a_latch_of_the_pass_in_which_the_pins_fail_is_remembered(
         raise OSError(5, "Input/output error")
 
     bench.board.rigs[1].world.rcd = True
+    bench.loop.pass_once(bench.now, 0.0)
     with monkeypatch.context() as pins:
         pins.setattr(bench.board, "write_point", fail)
         pins.setattr(bench.board, "make_safe", fail)
         with pytest.raises(OSError, match="Input/output"):
-            bench.loop.pass_once(bench.now, 0.0)
+            bench.loop.pass_once(bench.now + 0.01, 0.0)
         with pytest.raises(OSError, match="Input/output"):
             bench.loop.close()
     state = json.loads((bench.config.station.state_dir / "evse.json").read_text())

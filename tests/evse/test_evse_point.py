@@ -40,7 +40,7 @@ def test_a_point_without_a_car_or_without_a_permission_waits_for_it() -> None:
 def test_a_car_waits_for_the_end_of_a_fault() -> None:
     rig = ready()
     rig.world.pe_ok = False
-    rig.step()
+    rig.run(0.02)
     assert waiting(rig) == "fault"
 
 
@@ -211,6 +211,7 @@ def seeing(rig: Rig, passes: int = 1, **inputs: object) -> Rig:
     [
         ({"duty_measured": 42.0}, 3), ({"reference_v": 1.0}, 5), ({"cp_high_v": 14.0}, 5), ({"cp_low_v": -14.0}, 5),
         ({"cp_high_v": 10.7}, 60), ({"pp_ohm": 10.0}, 5), ({"pp_ohm": 220.0}, 5), ({"cp_high_v": 6.0}, 5),
+        ({"rcd_tripped": True}, 5), ({"rdc_tripped": True}, 5), ({"pe_ok": False}, 5),
     ],
 )  # fmt: skip
 def test_single_stray_results_on_a_calm_point_never_add_up(stray: dict[str, object], often: int) -> None:
@@ -239,6 +240,9 @@ SPOILT: dict[str, Callable[[Point], object]] = {
     "lock motor": lambda p: setattr(p.lock, "drive", LockDrive.OPEN),
     "lock": lambda p: setattr(p.lock, "failed", LockDrive.OPEN),
     "self-test": lambda p: p.self_tests.request("all"),
+    "residual current": lambda p: setattr(p.rcd, "count", 1),
+    "residual direct current": lambda p: setattr(p.rdc, "count", 1),
+    "earth": lambda p: setattr(p.earth, "count", 1),
 }
 
 

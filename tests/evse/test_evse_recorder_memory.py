@@ -38,7 +38,7 @@ def test_the_ring_keeps_the_last_passes_with_every_decision(tmp_path: Path) -> N
     assert rows[0]["state"] == "C2" and rows[0]["contactor"] is True and rows[0]["duty"] == pytest.approx(53.33)
     assert rows[-1]["contactor"] is False and rows[-1]["faults"] == ["residual-current-dc"]
     first_bad = next(n for n, row in enumerate(rows) if row["rdc_tripped"])
-    assert rows[first_bad]["contactor"] is False
+    assert rows[first_bad]["contactor"] is True and rows[first_bad + 1]["contactor"] is False
 
 
 def test_two_minutes_are_small_on_the_card() -> None:

@@ -8,6 +8,30 @@ from chargepoint.evse.contactor import Trouble
 if TYPE_CHECKING:
     from chargepoint.evse.point import Point
 
+TRIPPED = 3
+"""A tripped result counts 2, a good one takes 1 back. At so many it is no glitch: two in a row, or two of three."""
+
+
+class TripLine:
+    """A line whose single results may be glitches: trip lines of the residual current devices, the earth monitor."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    @property
+    def bad(self) -> bool:
+        return self.count >= TRIPPED
+
+    def step(self, tripped: bool) -> bool:
+        """One result. True while it counts as tripped."""
+        if tripped:
+            self.count = min(self.count + 2, TRIPPED)
+        elif self.count:
+            self.count -= 1
+        return self.count >= TRIPPED
+
 
 def raise_faults(point: "Point", i: PointInputs, b: BorneInputs, now: float) -> None:
     """What the digital inputs and the parts of the point say is wrong; the pilot's and the proximity's own faults are
@@ -18,11 +42,9 @@ def raise_faults(point: "Point", i: PointInputs, b: BorneInputs, now: float) -> 
     # A test pulse of the process before may still be on the lines at the start. Until the front end has settled
     # nothing can be closed, and a trip that is one is still there afterwards.
     real = point.converter.settled and not point.self_tests.tests_rcd
-    rcd, rdc = real and i.rcd_tripped, real and i.rdc_tripped
-    if (
-        not (faults.active or silent or unarmed or rcd or rdc or b.emergency_stop or b.door_open or b.missing)
-        and i.pe_ok
-    ):
+    rcd, rdc = point.rcd.step(real and i.rcd_tripped), point.rdc.step(real and i.rdc_tripped)
+    lost = point.earth.step(not i.pe_ok)
+    if not (faults.active or silent or unarmed or rcd or rdc or lost or b.emergency_stop or b.door_open or b.missing):
         tests, second = point.self_tests, point.domestic is not None and point.domestic.contactor.trouble.value
         if tests.rcd_failed or tests.failed or second or point.contactor.trouble.value or point.lock.failed:
             _follow_parts(point, now)
@@ -32,7 +54,7 @@ def raise_faults(point: "Point", i: PointInputs, b: BorneInputs, now: float) -> 
     faults.set("emergency-stop", b.emergency_stop, now)
     faults.set("door-open", b.door_open, now)
     faults.set("board-mismatch", bool(b.missing), now, f"no answer from {b.missing}")
-    faults.set("pe-lost", not i.pe_ok, now)
+    faults.set("pe-lost", lost, now)
     faults.set("coil-watchdog", unarmed, now)
     faults.set("adc-silent", silent, now, f"reference {i.reference_v:.2f} V instead of 2.50 V")
     _follow_parts(point, now)

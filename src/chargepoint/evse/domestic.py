@@ -108,6 +108,8 @@ def blocked_by(point: "Point", socket: Domestic, now: float, armed: bool = True)
         return "" if socket.plug else "plug"
     if point.self_tests.running or not point.self_tests.in_date(now):
         return "self-test"
+    if point.may_trip:
+        return "board"
     if not socket.stable(now):
         return "plug"
     return "reclose-delay" if now < socket.contactor.may_close_at() else ""

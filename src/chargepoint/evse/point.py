@@ -12,7 +12,7 @@ from chargepoint.config import EvseSection
 from chargepoint.connectors import DOMESTIC
 from chargepoint.evse import domestic
 from chargepoint.evse.contactor import Contactor
-from chargepoint.evse.detect import let_faults_go, raise_faults
+from chargepoint.evse.detect import TripLine, let_faults_go, raise_faults
 from chargepoint.evse.domestic import Domestic
 from chargepoint.evse.lease import Lease
 from chargepoint.evse.lock import Lock, MotorArbiter
@@ -95,6 +95,7 @@ class Point:
         self.wake_up = WakeUp()
         self.self_tests = SelfTests()
         self.domestic = Domestic(now) if config.domestic else None
+        self.rcd, self.rdc, self.earth = TripLine(), TripLine(), TripLine()
         self.wake_ups_ever = 0
         self.blocked = ""
         """What stood in the way of the contactor when it was last asked, with a car that is ready."""
@@ -214,6 +215,7 @@ class Point:
             and not (self.car or self.unlock_wanted or self.faults.active or self.lease.wants or self.lease.hold_lock)
             and (self.domestic is None or self.domestic.calm)
             and self.pilot.steady
+            and not self.may_trip
             and self.proximity.coding is Proximity.OPEN
             and self.derating.factor == 1.0
             and self.converter.settled
@@ -231,6 +233,11 @@ class Point:
         if self.car or (self.domestic is not None and self.domestic.plugged):
             return False
         return self.proximity.coding is Proximity.OPEN  # as it always is on a tethered point
+
+    @property
+    def may_trip(self) -> bool:
+        """A tripped result of a residual current device or of the earth monitor is not made up for yet."""
+        return bool(self.rcd.count or self.rdc.count or self.earth.count)
 
     @property
     def plugged(self) -> bool:
@@ -422,7 +429,7 @@ class Point:
             return "car"
         if not self.diode.sound:
             return "diode"
-        if not (self.converter.trusted and self.converter.settled and armed):
+        if self.may_trip or not (self.converter.trusted and self.converter.settled and armed):
             return "board"
         if now < self.contactor.may_close_at():
             return "reclose-delay"
