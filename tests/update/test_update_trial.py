@@ -346,6 +346,6 @@ def test_a_note_that_cannot_be_read_is_dropped_where_there_is_no_version_to_go_b
 ) -> None:
     (tmp_path / "opt/trial.json").write_bytes(b"{")
     assert trial(tmp_path) == 0
-    assert "version 1.0.0 stays" in capsys.readouterr().err
+    assert "no version to go back to: 1.0.0 stays" in capsys.readouterr().err
     assert not (tmp_path / "opt/trial.json").exists(), "its unit would be started for ever"
     assert borne.restarts == 0

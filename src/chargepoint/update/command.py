@@ -140,8 +140,8 @@ def _trial(arguments: argparse.Namespace, config_file: Path) -> int:
     trial = slots.started()
     if trial is None:
         if torn:
-            said = "the note of the trial could not be read, and there is no version to go back to"
-            print(f"{said}: version {slots.current()} stays", file=sys.stderr)
+            lost = "and there is no version to go back to"
+            print(f"the note of the trial could not be read, {lost}: {slots.current()} stays", file=sys.stderr)
         _restart_another(slots, config_file)
         _tell_cut_off(slots, config_file, "the machine was started again before the switch")
         return 0
