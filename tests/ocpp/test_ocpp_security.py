@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from pki import Authority, weak_key
 
+from chargepoint.journal import store
 from chargepoint.journal.journal import Journal
 from chargepoint.journal.stamp import Stamp, set_offset
 from chargepoint.ocpp import security_log
@@ -196,12 +197,19 @@ async def test_a_certificate_about_to_expire_is_renewed_once_a_day(borne, centra
 # --- credentials ------------------------------------------------------------------------------------------------------
 
 
+FILE = Credentials(1, "the old password of it")
+
+
+async def loaded(journal, file):
+    access = Access(journal)
+    await access.load(file)
+    return access
+
+
 @pytest_asyncio.fixture
 async def access(tmp_path):
     journal = Journal.open(tmp_path / "chargepoint.db", "boot")
-    access = Access(journal)
-    await access.load(Credentials(1, "the old password of it"))
-    yield access
+    yield await loaded(journal, FILE)
     journal.close()
 
 
@@ -220,14 +228,67 @@ async def test_new_credentials_are_tried_first_then_the_old_in_turn_and_whicheve
 async def test_a_change_survives_a_crash_before_it_was_proved(access):
     access.propose(key="the new password of it")
     await access.save()
-    again = Access(access._journal)
-    await again.load(Credentials(0, "from the file"))
+    again = await loaded(access._journal, FILE)
     assert again.current() == Credentials(1, "the new password of it")
     await again.connected(again.current())
-    third = Access(access._journal)
-    await third.load(Credentials(0, "from the file"))
+    third = await loaded(access._journal, FILE)
     assert third.current() == Credentials(1, "the new password of it")
     assert third._candidate is None
+
+
+async def rotated(access):
+    """The central system has replaced the provisioned password, and the new one has connected."""
+    access.propose(key="the rotated password")
+    await access.save()
+    await access.connected(access.current())
+    return access._journal
+
+
+async def test_a_rotated_password_stays_while_the_provisioned_file_is_the_same(access):
+    journal = await rotated(access)
+    for _ in range(2):
+        again = await loaded(journal, FILE)
+        assert again.current() == Credentials(1, "the rotated password") and again._candidate is None
+
+
+async def test_a_file_provisioned_anew_replaces_a_rotated_password_and_can_be_rotated_again(access):
+    journal = await rotated(access)
+    new = Credentials(2, "provisioned anew")
+    again = await loaded(journal, new)
+    assert again.current() == new
+    await again.connected(new)
+    assert await rotated(await loaded(journal, new)) is journal
+    assert (await loaded(journal, new)).current() == Credentials(2, "the rotated password")
+
+
+async def test_a_file_that_the_central_system_does_not_know_yet_is_tried_again_at_the_next_start(access):
+    journal = await rotated(access)
+    new = Credentials(1, "provisioned anew")
+    for _ in range(2):
+        again = await loaded(journal, new)
+        assert again.current() == new
+        again.failed()
+        again.failed()
+        await again.connected(again.current())
+        assert again.current() == Credentials(1, "the rotated password")
+    again.propose(key="rotated once more")  # later than the file, and so it counts
+    await again.save()
+    assert (await loaded(journal, new)).current() == Credentials(1, "rotated once more")
+
+
+async def test_a_password_file_that_cannot_be_read_replaces_nothing(access):
+    journal = await rotated(access)
+    without = await loaded(journal, Credentials(1))
+    assert without.current() == Credentials(1, "the rotated password")
+    await rotated(without)
+    assert (await loaded(journal, FILE)).current() == Credentials(1, "the rotated password")
+
+
+async def test_a_journal_that_does_not_tell_which_file_it_began_with_takes_the_present_one_for_it(access):
+    journal = await rotated(access)
+    await journal.write(lambda db: store.delete(db, "access", "provisioned"))
+    assert (await loaded(journal, FILE)).current() == Credentials(1, "the rotated password")
+    assert (await loaded(journal, Credentials(1, "provisioned anew"))).current().key == "provisioned anew"
 
 
 PASSWORD, NEW, HEX = "old-password-1234567", "new-password-1234567", "00112233445566778899aabbccddeeff"

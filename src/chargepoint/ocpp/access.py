@@ -3,11 +3,17 @@
 What has connected once is *committed*. A change is a *candidate*: kept in the journal at once, tried first, and
 committed when it has connected; when it does not, the committed one is tried in turn, and whichever connects first
 wins (white paper, A01 and A05.FR.08). So neither a wrong change nor a crash in between locks the charge point out.
+
+What the configuration gives counts until the central system has changed it; from then on the journal does. When the
+configuration itself is changed after that, it is a candidate like any other, again at every start until it has
+connected or the central system asks for something else.
 """
 
+import hashlib
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -38,12 +44,29 @@ class Access:
         self._committed = Credentials(0)
         self._candidate: Credentials | None = None
         self._failures = 0
+        self._given: dict[str, int | str] = {}
+        """The configuration's profile and a digest of its key."""
+        self._settled: dict[str, int | str] = {}
+        """The same of the configuration that was replaced by what is in the journal."""
 
-    async def load(self, initial: Credentials) -> None:
-        """What the journal has; else what the configuration file gives."""
+    async def load(self, given: Credentials) -> None:
+        """What the journal has; else, or when it was changed since, what the configuration gives."""
         kept = await self._journal.read(lambda db: store.items(db, AREA))
-        self._committed = Credentials(**kept["committed"]) if "committed" in kept else initial
+        self._given = {"profile": given.profile, "key": hashlib.sha256(given.key.encode()).hexdigest()}
+        self._settled = kept.get("provisioned", self._given)
+        if not given.key:  # there is none, or its file cannot be read
+            self._given["key"] = self._settled["key"]
+        if "committed" not in kept:
+            self._committed = given
+            return
+        self._committed = Credentials(**kept["committed"])
         self._candidate = Credentials(**kept["candidate"]) if kept.get("candidate") else None
+        changed = {name for name, value in self._given.items() if value != self._settled[name]}
+        if changed:
+            log.info("the configuration was changed and is tried first", what=sorted(changed))
+            self._change({name: value for name, value in asdict(given).items() if name in changed})
+        if changed or "provisioned" not in kept:
+            await self.save()
 
     @property
     def profile(self) -> int:
@@ -62,20 +85,23 @@ class Access:
 
     def propose(self, *, profile: int | None = None, key: str | None = None) -> None:
         """Change one of them; `save` it before it is answered."""
-        changed = self._candidate or self._committed
-        if profile is not None:
-            changed = replace(changed, profile=profile)
-        if key is not None:
-            changed = replace(changed, key=key)
+        asked = {"profile": profile, "key": key}
+        self._change({name: value for name, value in asked.items() if value is not None})
+        self._settled = self._given
+
+    def _change(self, values: Mapping[str, Any]) -> None:
+        changed = replace(self._candidate or self._committed, **values)
         self._candidate = None if changed == self._committed else changed
         self._failures = 0
 
     async def save(self) -> None:
         committed, candidate = asdict(self._committed), asdict(self._candidate) if self._candidate else None
+        settled = dict(self._settled)
 
         def write(db: sqlite3.Connection) -> None:
             store.put(db, AREA, "committed", committed)
             store.put(db, AREA, "candidate", candidate)
+            store.put(db, AREA, "provisioned", settled)
 
         await self._journal.write(write)
 
@@ -90,7 +116,7 @@ class Access:
             return False
         if used == self._candidate:
             log.info("new credentials proved", profile=used.profile)
-            self._committed = used
+            self._committed, self._settled = used, self._given
         else:
             log.error("new credentials failed, the old ones stay", profile=used.profile)
         self._candidate = None
