@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from chargepoint import __version__
 from chargepoint.update import sticks
 from chargepoint.update.bundle import BundleError
 from chargepoint.update.errands import MOUNT, RESTART, Errands
@@ -147,3 +148,14 @@ def test_an_errand_that_nobody_took_can_be_withdrawn(tmp_path: Path) -> None:
     assert errands.waits(MOUNT)
     errands.withdraw(MOUNT)
     assert errands.serve({MOUNT: lambda: pytest.fail("done")}) == []
+
+
+def test_an_errand_of_a_newer_version_is_taken_away_and_told_once(tmp_path: Path) -> None:
+    errands, done = Errands(tmp_path), []
+    errands.ask("polish")
+    errands.ask(MOUNT)
+    said = errands.serve({MOUNT: lambda: done.append(MOUNT)})
+    assert said == [f"the console asked for 'polish', which version {__version__} does not know"]
+    assert done == [MOUNT]
+    assert not errands.waits("polish"), "its unit would be started again and again"
+    assert errands.serve({MOUNT: lambda: None}) == []

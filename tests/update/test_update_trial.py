@@ -13,7 +13,7 @@ from chargepoint.processes import crashes
 from chargepoint.update import command, health
 from chargepoint.update import slots as slots_module
 from chargepoint.update.bundle import BundleError
-from chargepoint.update.request import Exchange, Progress, Step
+from chargepoint.update.request import Exchange, Progress, Request, Step
 from chargepoint.update.slots import Slots
 
 
@@ -349,3 +349,20 @@ def test_a_note_that_cannot_be_read_is_dropped_where_there_is_no_version_to_go_b
     assert "no version to go back to: 1.0.0 stays" in capsys.readouterr().err
     assert not (tmp_path / "opt/trial.json").exists(), "its unit would be started for ever"
     assert borne.restarts == 0
+
+
+def test_a_request_is_taken_and_answered_also_where_the_configuration_cannot_be_read(
+    tmp_path: Path, slots: Slots, config: Config, borne: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "STATE_DIR", config.station.state_dir)
+    exchange = Exchange(config.station.state_dir)
+    exchange.ask(Request(7))
+    exchange.incoming.write_bytes(b"a bundle")
+    (tmp_path / "config.toml").write_text("[station\n")
+    for _ in range(2):
+        assert command.main(["--root", str(tmp_path / "opt"), "serve"], tmp_path / "config.toml") == 2
+    assert not exchange.waits(), "its unit would be started again and again"
+    assert not exchange.incoming.exists() and not exchange.taken.exists()
+    done = exchange.progress()
+    assert (done.step, done.id) == (Step.FAILED, 7)
+    assert "config.toml" in done.text

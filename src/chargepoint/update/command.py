@@ -231,9 +231,14 @@ def _decided(slots: Slots, version: str) -> int:
 
 
 def _serve(arguments: argparse.Namespace, config_file: Path) -> int:
-    config = load(config_file)
-    exchange = Exchange(config.station.state_dir)
     slots = Slots(arguments.root)
+    try:
+        config = load(config_file)
+    except ConfigError as error:
+        with slots.serving(SERVE_S):
+            _decline(Exchange(STATE_DIR), str(error))
+        raise
+    exchange = Exchange(config.station.state_dir)
     with slots.serving(SERVE_S):
         request = exchange.take()
         if request is not None:
@@ -241,6 +246,14 @@ def _serve(arguments: argparse.Namespace, config_file: Path) -> int:
         exchange.put_away()
     # Started again after it was killed, or by hand: the request is taken, and its end was perhaps not told.
     return _trial(arguments, config_file)
+
+
+def _decline(exchange: Exchange, why: str) -> None:
+    """What nothing can be done about is taken all the same: the unit would be started for it again and again."""
+    request = exchange.take()
+    if request is not None:
+        exchange.put_away()
+        exchange.say(Progress(Step.FAILED, why, id=request.id))
 
 
 def serve_one(slots: Slots, config: Config, exchange: Exchange, request: Request, trusted: Path) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from chargepoint import __version__
 from chargepoint.update.bundle import BundleError
 
 RESTART: Final = "restart"
@@ -37,7 +38,10 @@ class Errands:
         (self._folder / (name + _SUFFIX)).unlink(missing_ok=True)
 
     def serve(self, work: Mapping[str, Callable[[], None]]) -> list[str]:
-        """The unit's end: do what was ordered, each once. What went wrong, as sentences."""
+        """The unit's end: do what was ordered, each once. What went wrong, as sentences.
+
+        What a newer version's console left behind is taken away: its unit would be started for it again and again.
+        """
         wrong = []
         for name, do in work.items():
             if not self.waits(name):
@@ -47,4 +51,8 @@ class Errands:
                 do()
             except BundleError as error:
                 wrong.append(str(error))
+        for left in sorted(self._folder.glob(f"*{_SUFFIX}")):
+            if left.stem not in work:
+                left.unlink(missing_ok=True)
+                wrong.append(f"the console asked for {left.stem!r}, which version {__version__} does not know")
         return wrong
