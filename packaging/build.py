@@ -24,6 +24,9 @@ GLIBC = ("2014", "_2_17", "_2_28", "_2_34")
 FROM_APT = ("lgpio",)
 """Comes as python3-lgpio: there is no wheel for Python 3.13."""
 
+VERSION = re.compile(r"[0-9][0-9A-Za-z.+~-]{0,40}")
+"""What the borne's `update` takes."""
+
 
 class BuildError(Exception):
     """The package cannot be built; the text says which tool said what."""
@@ -47,8 +50,8 @@ class Job:
         return self.out / f"chargepoint_{self.version}_{self.suite}_{self.arch}.deb"
 
 
-def run(*command: str, env: dict[str, str] | None = None) -> str:
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=env)
+def run(*command: str, env: dict[str, str] | None = None, cwd: Path = ROOT) -> str:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, env=env)
     if done.returncode != 0:
         raise BuildError(f"{' '.join(command[:4])} ... failed:\n{(done.stdout + done.stderr)[-2000:]}")
     return done.stdout
@@ -66,18 +69,37 @@ def source(job: Job, folder: Path) -> Path:
     return folder
 
 
-def version_of_tree() -> str:
-    """From the tag vX.Y.Z; between tags X.Y.Z+N.gCOMMIT; without a tag, the source's own version and the commit."""
-    done = subprocess.run(
-        ["git", "describe", "--tags", "--match", "v[0-9]*"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+def version_of(commit: str, root: Path = ROOT) -> str:
+    """From the tag vX.Y.Z; between tags X.Y.Z+N.gCOMMIT; without a tag X.Y.Z~N.gCOMMIT, of the source's own version.
+
+    N counts commits, so that each build is newer than the one before, and a `~` comes before the release: for an
+    update (`version_key`) as for Debian. A tag like v1.5.0-rc1 is 1.5.0~rc1 for the same reason.
+    """
+    # Its length is said: by itself it would depend on how much else the repository holds.
+    words = ("describe", "--tags", "--long", "--abbrev=10", "--match", "v[0-9]*", commit)
+    done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=False)
     if done.returncode == 0:
-        tag, _, rest = done.stdout.strip().removeprefix("v").partition("-")
-        return f"{tag}+{rest.replace('-', '.')}" if rest else tag
-    base = re.search(r'__version__ = "([^"]+)"', (ROOT / "src/chargepoint/__init__.py").read_text(encoding="utf-8"))
+        tag, count, name = done.stdout.strip().removeprefix("v").rsplit("-", 2)
+        tag = tag.replace("-", "~")
+        return checked(tag if count == "0" else f"{tag}+{count}.{name}")
+    if run("git", "rev-parse", "--is-shallow-repository", cwd=root).strip() == "true":
+        raise BuildError(
+            "this clone has only a part of the history, so its commits cannot be counted; git fetch --unshallow"
+        )
+    source = run("git", "show", f"{commit}:src/chargepoint/__init__.py", cwd=root)
+    base = re.search(r'__version__ = "([^"]+)"', source)
     if base is None:
         raise BuildError("src/chargepoint/__init__.py names no __version__")
-    return base[1]
+    count = run("git", "rev-list", "--count", commit, cwd=root).strip()
+    name = run("git", "rev-parse", "--short=10", commit, cwd=root).strip()
+    return checked(f"{base[1]}~{count}.g{name}")
+
+
+def checked(version: str) -> str:
+    """The version, when a borne takes it as the name of a folder."""
+    if not VERSION.fullmatch(version):
+        raise BuildError(f"{version!r} is not a version, like 1.4.0: see the tag, or say another one with --version")
+    return version
 
 
 def epoch_of(commit: str) -> int:
@@ -245,8 +267,8 @@ def main() -> int:
     parser.add_argument("--compression", choices=("xz", "zstd", "gzip", "none"), default="xz")
     parser.add_argument("--key", type=Path, help="also make a signed update bundle with this key")
     arguments = parser.parse_args()
-    version = arguments.version or version_of_tree()
     try:
+        version = checked(arguments.version) if arguments.version else version_of(arguments.commit)
         epoch = epoch_of(arguments.commit)
         job = Job(
             arguments.suite,
