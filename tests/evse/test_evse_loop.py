@@ -261,6 +261,70 @@ def test_a_fault_leaves_a_recording(bench: Bench, tmp_path: Path) -> None:
     assert rows[-1]["faults"] == ["residual-current"] and any(row["contactor"] for row in rows)
 
 
+def recordings(bench: Bench) -> list[str]:
+    """The faults of which there is a recording, by point, in order of name; the loop's writer ends."""
+    bench.loop._writer.close()
+    return sorted(f"{f.name[:5]} {f.stem.partition('Z-')[2]}" for f in bench.loop._recorder_path.glob("*.rec"))
+
+
+def submitted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the recordings that are handed to the writer from now on."""
+    found: list[str] = []
+
+    def note(path: Path, _: object, keep: int = 0) -> None:
+        if keep:
+            found.append(path.stem.partition("Z-")[2])
+
+    monkeypatch.setattr(bench.loop._writer, "submit", note)
+    return found
+
+
+def test_a_fault_that_comes_and_goes_is_recorded_once_in_ten_minutes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = submitted(bench, monkeypatch)
+    world = bench.board.rigs[1].world
+    bench.run(1.5)
+    for _ in range(15):
+        world.pilot = "E"
+        bench.run(1.0)
+        world.pilot = "A"
+        bench.run(11.0)
+    assert found == ["pilot-short"]
+    bench.now += 420.0
+    world.pilot = "E"
+    bench.run(3.0)
+    assert found == ["pilot-short", "pilot-short"]
+    world.rcd = True
+    bench.run(12.0)
+    assert found[2:] == ["residual-current"]
+
+
+def test_a_stop_is_recorded_too_and_what_only_lowers_the_current_is_not(bench: Bench) -> None:
+    charging(bench)
+    bench.board.rigs[1].world.temperature_c = 66.0
+    bench.run(3.0, Permit(1, True, 16.0))
+    assert "temperature-derating" in bench.loop.borne.points[1].faults.active
+    assert bench.client is not None
+    bench.client.close()
+    bench.client = None
+    bench.run(13.0)
+    assert recordings(bench) == ["evse1 lease-ended"]
+
+
+def test_the_station_has_the_ring_written_for_a_fault_of_its_own_and_names_it(bench: Bench) -> None:
+    bench.run(0.1)
+    bench.connect()
+    answers = bench.run(0.05, Dump(1, 3, "over-current"), Dump(1, 4, "../../etc/passwd"), Dump(2, 5, "over-current"))
+    assert done(answers, 3).ok and done(answers, 5).ok
+    assert done(answers, 4).detail.endswith("Z-request.rec")
+    bench.run(2.1)
+    again = done(bench.run(0.05, Dump(1, 6, "over-current")), 6)
+    assert not again.ok and "10 min" in again.detail
+    bench.run(12.0)
+    assert recordings(bench) == ["evse1 over-current", "evse1 request", "evse2 over-current"]
+
+
 def test_a_dump_on_request_names_its_file(bench: Bench) -> None:
     bench.run(0.1)
     bench.connect()

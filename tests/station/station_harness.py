@@ -89,6 +89,7 @@ class FakeLink:
         self.shown: dict[int, Lamps] = {}
         self.heard: list[tuple[int, tuple[int, ...]]] = []
         self.unlocked: list[int] = []
+        self.recorded: list[tuple[int, str]] = []
         self.stuck = False
         self._turns = 0
         self.frozen = False
@@ -148,6 +149,9 @@ class FakeLink:
 
     async def acknowledge(self, evse: int, fault: str, timeout_s: float) -> Done:
         return Done(1, evse, True)
+
+    def record(self, evse: int, fault: str) -> None:
+        self.recorded.append((evse, fault))
 
     async def dump(self, evse: int, timeout_s: float) -> Done:
         return Done(1, evse, True, "x.jsonl")

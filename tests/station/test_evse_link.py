@@ -12,6 +12,7 @@ import pytest
 from chargepoint.evse.messages import (
     BorneReport,
     Done,
+    Dump,
     Permit,
     PointReport,
     ToEvse,
@@ -116,6 +117,20 @@ def test_a_changed_permission_leaves_at_once_and_is_renewed(tmp_path: Path, monk
                 if await server.receive() == lower:
                     return
             raise AssertionError("the lower permission did not come")
+
+    asyncio.run(main())
+
+
+def test_a_fault_of_the_station_is_named_to_the_recorder_and_its_answer_waits_for_nobody(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with linked(tmp_path) as (link, server, heard):
+            await until(lambda: link.connected)
+            link.record(2, "over-voltage")
+            asked = await server.receive()
+            assert isinstance(asked, Dump) and (asked.evse, asked.reason) == (2, "over-voltage")
+            server.send(encode(Done(asked.id, 2, False, "recorded before")))
+            server.send(encode(BorneReport(1.0, "b")))
+            await until(lambda: heard.said[-1] == "borne")
 
     asyncio.run(main())
 

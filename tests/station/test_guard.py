@@ -100,9 +100,11 @@ def test_an_over_current_stops_the_car_and_is_over_when_it_leaves(tmp_path: Path
                 h.station.meter_read(1, Reading(h.time.mono, 10_000, None, (230.0,) * 3, (60.0,) * 3))
             await h.until_status("Faulted")
             assert "over-current" in point.faults
+            assert h.link.recorded == [(1, "over-current")]
             await h.until(lambda: not h.link.cars[1].closed)
             h.unplug()
             await h.until_status("Available")
+            assert h.link.recorded == [(1, "over-current")]
 
     asyncio.run(main())
 

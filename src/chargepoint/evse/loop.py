@@ -19,10 +19,11 @@ from chargepoint.evse.lateness import PERIOD_S, Lateness
 from chargepoint.evse.log import Log
 from chargepoint.evse.memory import FILE_NAME, PointMemory, Writer, dump, load
 from chargepoint.evse.messages import SOCKET_NAME, Done, Dump, ToEvse, Trace
-from chargepoint.evse.recorder import AFTER_FAULT_S, DIRECTORY, KEEP_FILES, SPACING_S, contents, file_name
+from chargepoint.evse.recorder import AGAIN_S, DIRECTORY, KEEP_FILES, Occasions, contents, file_name
 from chargepoint.evse.report import sample
 from chargepoint.evse.server import Client, Server
 from chargepoint.evse.single import AlreadyRunning, Claim
+from chargepoint.faults import FAULTS, stops
 from chargepoint.sdnotify import Notifier
 
 REPORT_S = 1.0
@@ -52,9 +53,7 @@ class Loop:
         self._faults_seen: dict[int, int] = {}
         self._grid_seen = self.borne.borne_inputs.grid_closed
         self._recorder_path = config.station.state_dir / DIRECTORY
-        self._dumps: dict[int, tuple[str, float]] = {}
-        """Dumps that are due: reason and time, by point."""
-        self._dumped_at: dict[int, float] = {}
+        self._occasions = Occasions()
         self._trace_until = float("-inf")
         self._lateness = Lateness()
         self.ticks = 0
@@ -121,7 +120,7 @@ class Loop:
                 self._faults_seen[evse] = point.faults.changes
                 self._log.info("faults", evse=evse, active={n: a.detail for n, a in point.faults.active.items()})
                 self._remember()
-                self._plan_dump(evse, now)
+                self._note_faults(evse, now)
                 server.broadcast(borne.borne_report(now, self.ticks, self._lateness.worst_s))
         if borne.borne_inputs.grid_closed != self._grid_seen:
             self._grid_seen = borne.borne_inputs.grid_closed
@@ -132,8 +131,8 @@ class Loop:
             server.broadcast(borne.borne_report(now, self.ticks, self._lateness.worst_s))
             self._lateness.worst_s = 0.0
             self._remember()
-        if self._dumps:
-            self._dump_after_faults(now)
+        for evse, reason in self._occasions.due(now):
+            self._dump(evse, reason, now)
         if now <= self._trace_until:
             self._trace(now)
         if self._notifier.watchdog_s is not None and now >= self._next_alive:
@@ -162,8 +161,7 @@ class Loop:
             client.trace_next = now
             self._trace_until = max(self._trace_until, client.trace_until)
         elif isinstance(message, Dump):
-            name = self._dump(message.evse, "request", now) if message.evse in self.borne.points else ""
-            self._server.send(client, Done(message.id, message.evse, bool(name), name or "there is no such point"))
+            self._server.send(client, self._dump_asked(message, now))
         elif not isinstance(message, Trace):
             self.borne.handle(message, partial(self._server.send, client), now)
 
@@ -180,20 +178,20 @@ class Loop:
         self._writer.submit(self._recorder_path / name, make, KEEP_FILES)
         return name
 
-    def _dump_after_faults(self, now: float) -> None:
-        for evse, (reason, at) in list(self._dumps.items()):
-            if now >= at:
-                del self._dumps[evse]
-                self._dump(evse, reason, now)
+    def _dump_asked(self, message: Dump, now: float) -> Done:
+        if message.evse not in self.borne.points:
+            return Done(message.id, message.evse, False, "there is no such point")
+        if message.reason not in FAULTS:
+            return Done(message.id, message.evse, True, self._dump(message.evse, "request", now))
+        written = self._occasions.came(message.evse, message.reason, now)
+        why = "" if written else f"'{message.reason}' was recorded less than {AGAIN_S / 60:.0f} min ago"
+        return Done(message.id, message.evse, written, why)
 
-    def _plan_dump(self, evse: int, now: float) -> None:
-        """A fault came: its dump is due in a moment, and not too soon after the last one."""
-        newest = max(self.borne.points[evse].faults.active.values(), key=lambda a: a.since, default=None)
-        if newest is None or evse in self._dumps or newest.since < now or not newest.row.faulted:
-            return
-        at = max(now + AFTER_FAULT_S, self._dumped_at.get(evse, 0.0) + SPACING_S)
-        self._dumped_at[evse] = at
-        self._dumps[evse] = (newest.row.name, at)
+    def _note_faults(self, evse: int, now: float) -> None:
+        """Faults came or went on a point: those that opened or stopped it just now are recorded."""
+        for name, active in self.borne.points[evse].faults.active.items():
+            if active.since >= now and stops(active.row):
+                self._occasions.came(evse, name, now)
 
     # --- lateness, memory ------------------------------------------------------------------------------------------
 

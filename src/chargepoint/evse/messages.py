@@ -79,10 +79,13 @@ class Acknowledge(msgspec.Struct, tag="acknowledge", tag_field="type", frozen=Tr
 
 
 class Dump(msgspec.Struct, tag="dump", tag_field="type", frozen=True):
-    """Write the recorder's ring to the state directory. Answered by `Done`, with the file's name as `detail`."""
+    """Write the recorder's ring to the state directory. Answered by `Done`, with the file's name as `detail`; of one
+    for a fault, which is written a moment later and once in ten minutes, without."""
 
     evse: int
     id: int
+    reason: str = "request"
+    """Or the name of a fault that the station has raised."""
 
 
 class Done(msgspec.Struct, tag="done", tag_field="type", frozen=True):

@@ -1,7 +1,8 @@
 """The recorder: the last two minutes of every input, output, state and decision of a point, pass by pass.
 
-A ring in memory, one fixed record a pass. On each fault and on request it is written, compressed, to
-`<state_dir>/recorder/` by the file-writing thread; the number and the size of the files are bounded.
+A ring in memory, one fixed record a pass. After each fault that opens or stops (of one name once in ten minutes) and on
+request it is written, compressed, to `<state_dir>/recorder/` by the file-writing thread; the number and the size of the
+files are bounded.
 `python -m chargepoint.evse.recorder FILE` prints one.
 """
 
@@ -24,11 +25,14 @@ DIRECTORY = "recorder"
 SUFFIX = ".rec"
 SECONDS = 120
 KEEP_FILES = 30
-"""An hour of faults of one kind must not fill the card: at some 20 kB each, 30 files are well under 1 MB."""
+"""At some 20 to 100 kB each, 30 files are 3 MB at most."""
 AFTER_FAULT_S = 2.0
 """The ring is written so long after a fault, so that its consequences are on it."""
 SPACING_S = 10.0
 """Two dumps of one point are at least so far apart, unless somebody asks."""
+AGAIN_S = 600.0
+"""A fault that comes and goes is not recorded anew before: its files would push out the first, the one that tells why,
+within minutes, and wear the card."""
 
 _RECORD = struct.Struct("<d7fHBBBQ")
 _ANALOGUE = ("cp_high_v", "cp_low_v", "pp_ohm", "temperature_c", "reference_v", "duty_measured", "duty")
@@ -87,6 +91,40 @@ class Recorder:
         if self._count * _RECORD.size < self._size:
             return bytes(self._ring[: self._at])
         return bytes(self._ring[self._at :]) + bytes(self._ring[: self._at])
+
+
+class Occasions:
+    """Which points' rings are to be written, when, and for which fault."""
+
+    __slots__ = ("_due", "_last", "_told")
+
+    def __init__(self) -> None:
+        self._due: dict[int, tuple[str, float]] = {}
+        self._last: dict[int, float] = {}
+        """When a point's last file was, or is, due."""
+        self._told: dict[tuple[int, str], float] = {}
+
+    def came(self, evse: int, fault: str, now: float) -> bool:
+        """A fault came on a point. False when one of its name was recorded a short while ago.
+
+        A file that is due waits for the consequences of this one too, and has its first fault's name.
+        """
+        if now - self._told.get((evse, fault), float("-inf")) < AGAIN_S:
+            return False
+        self._told[evse, fault] = now
+        reason, at = self._due.get(evse, (fault, self._last.get(evse, float("-inf")) + SPACING_S))
+        self._last[evse] = max(at, now + AFTER_FAULT_S)
+        self._due[evse] = reason, self._last[evse]
+        return True
+
+    def due(self, now: float) -> list[tuple[int, str]]:
+        """Point and reason of the files to write now; each is told once."""
+        if not self._due:
+            return []
+        found = [(evse, reason) for evse, (reason, at) in self._due.items() if now >= at]
+        for evse, _ in found:
+            del self._due[evse]
+        return found
 
 
 def contents(raw: bytes, evse: int, boot: str, reason: str, now: float) -> bytes:

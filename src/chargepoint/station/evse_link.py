@@ -75,6 +75,9 @@ class Link(Protocol):
     def buzz(self, buzz: Buzz) -> None:
         """Sound now, or not at all."""
 
+    def record(self, evse: int, fault: str) -> None:
+        """Have what led to a fault that the station raised on a point written, or not when the link is down."""
+
     async def unlock(self, evse: int, timeout_s: float) -> Done: ...
     async def self_test(self, evse: int, what: str, timeout_s: float) -> Done: ...
     async def acknowledge(self, evse: int, fault: str, timeout_s: float) -> Done: ...
@@ -129,6 +132,10 @@ class EvseLink:
     def buzz(self, buzz: Buzz) -> None:
         """Sound now, or not at all."""
         self.send(buzz)
+
+    def record(self, evse: int, fault: str) -> None:
+        """Have what led to the fault written; nobody waits for the answer."""
+        self.send(Dump(evse, next(self._ids), fault))
 
     def send(self, message: ToEvse) -> bool:
         """Send one packet; False when the link is down or the other side does not read."""

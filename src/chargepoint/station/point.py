@@ -232,6 +232,8 @@ class Point:
         for item in news:
             log.warning("fault", evse=self.id, fault=item.name, on=item.on, detail=item.detail)
             self.faults.own(item.name, item.on, now, item.detail)
+            if item.on:
+                self._shared.link.record(self.id, item.name)
 
     def tick(self, now: float) -> None:
         """A second has passed."""
