@@ -147,7 +147,7 @@ _row(
 # --- the proximity contact ---------------------------------------------------------------------------------------
 
 _row(
-    "pp-open", "CX023", "OtherError", _ERROR, _OPEN, _UNPLUG,
+    "pp-open", "CX023", "OtherError", _ERROR, _OPEN, _SELF, after_s=5.0, count=3,
     en="A car is on the pilot but the plug's coding resistor is not seen: plug not fully in, or cable broken.",
     fr="Un véhicule est présent mais la résistance de codage de la fiche n'est pas vue : fiche mal enfoncée ou câble abîmé.",
 )  # fmt: skip

@@ -21,6 +21,7 @@ from chargepoint.evse.selftest import Phase
 from chargepoint.evse.watch import GAP_RESULTS
 from chargepoint.faults import FAULTS, Recover
 from chargepoint.iec61851.pilot import Band, keeps
+from chargepoint.iec61851.proximity import Proximity
 from chargepoint.iec61851.timing import LOCK_MOVES, LOCK_MOVES_WINDOW_S
 
 NOW = 1000.0
@@ -52,6 +53,7 @@ RUNS: dict[str, Callable[[Any, Point], bool]] = {
     "SelfTests.rcd_passed_at": lambda s, p: True,
     "Point._stop_since": lambda q, p: True,
     "Point._torn_at": lambda q, p: True,
+    "ProximityWatch.since": lambda w, p: w.coding is Proximity.OPEN and p.car and p.config.socket,
     "Point._car_since": lambda q, p: p.car and p.config.socket,
     "DutyWatch._changed": lambda d, p: True,
     "DutyWatch._bad_since": lambda d, p: True,
@@ -107,7 +109,7 @@ DEAD: dict[str, tuple[Callable[[Any, Point], bool], Any]] = {
 
 IGNORED = {
     "Point.config", "Point.plug_count", "Point.wake_ups_ever", "Point.blocked", "Point.locked", "PilotFilter._low",
-    "PilotFilter._high", "ProximityWatch._low", "ProximityWatch._high", "ProximityWatch.since", "Lock._evse",
+    "PilotFilter._high", "ProximityWatch._low", "ProximityWatch._high", "Lock._evse",
     "Lock._arbiter", "Lock._recent", "Lock.moves", "Contactor.closed_at", "Contactor.opened_at", "Contactor.closings",
     "Contactor.openings_under_load", "Contactor.detail", "WakeUp.count", "SelfTests.rcd_detail",
     "SelfTests.runs", "SelfTests.passed_at", "FaultRegister.active", "FaultRegister.changes", "FaultRegister.trips",

@@ -379,7 +379,8 @@ def glitch(rig: Rig, seconds: float, **world: object) -> set[str]:
     ("name", "world"),
     [
         ("pilot-voltage", {"high_v": 14.0}), ("pilot-voltage", {"high_v": -12.0}), ("pilot-short", {"pilot": "E"}),
-        ("pwm-wrong", {"duty_follows": False}), ("pp-short", {"pp_ohm": 10.0}), ("adc-silent", {"reference_v": 0.0}),
+        ("pwm-wrong", {"duty_follows": False}), ("pp-short", {"pp_ohm": 10.0}),
+        ("adc-silent", {"reference_v": 0.0}),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("empty", [True, False])
@@ -397,12 +398,10 @@ def test_a_fault_of_the_pilot_or_the_front_end_goes_some_seconds_after_its_cause
 
 
 @pytest.mark.parametrize("heals", [True, False])
-@pytest.mark.parametrize(("cable", "name"), [(0, "pp-open"), (13, "pp-changed")])
-def test_a_fault_of_the_proximity_contact_waits_for_the_unplug_whether_its_cause_goes_before_or_not(
-    cable: float, name: str, heals: bool
-) -> None:
+def test_a_coding_that_changed_waits_for_the_unplug_whether_its_cause_goes_before_or_not(heals: bool) -> None:
+    name = "pp-changed"
     rig = Rig().run(4.0).plug().run(2.0)
-    rig.world.cable = cable
+    rig.world.cable = 13
     rig.run(1.0)
     assert rig.faults == {name}
     if heals:
@@ -479,12 +478,61 @@ def test_a_plug_that_is_pulled_from_a_shorted_pilot_takes_its_car_with_it() -> N
     assert not rig.point.car and rig.point.vacant
 
 
-def test_a_coding_that_comes_late_is_the_cables_and_its_fault_waits_for_the_unplug() -> None:
-    rig = Rig().run(4.0).permit().plug(cable=0).run(2.0)
+def test_a_coding_that_comes_late_is_the_cables_and_the_car_is_charged() -> None:
+    rig = Rig().run(4.0).permit().plug(cable=0, pilot="C").run(0.45)
+    assert rig.faults == set()
+    rig.run(0.25)
     assert rig.faults == {"pp-open"}
     rig.world.cable = 20
-    rig.run(1.0)
+    rig.run(4.9)
     assert rig.faults == {"pp-open"} and rig.point.proximity.cable_a == 20.0
+    rig.until(lambda: rig.out.contactor, 40.0)
+    assert rig.faults == set() and rig.point.offer.current_a == 20.0
+
+
+@pytest.mark.parametrize("before_s", [0.02, 0.2, 0.45])
+def test_a_proximity_contact_that_breaks_before_the_pilot_at_unplugging_is_no_fault(before_s: float) -> None:
+    rig = Rig().charging()
+    rig.world.pilot = "B"
+    rig.permit(allowed=False).run(2.0)
+    rig.world.cable = 0.0
+    rig.run(before_s)
+    rig.unplug().run(1.0)
+    assert rig.point.faults.trips == 0 and rig.point.vacant
+
+
+def test_a_proximity_contact_that_is_gone_for_half_a_second_is_a_fault_without_power_too() -> None:
+    rig = Rig().run(4.0).permit().plug().run(2.0)
+    rig.world.cable = 0.0
+    rig.run(0.04)
+    assert rig.faults == set() and rig.out.duty == 100.0, "nothing is offered without a cable"
+    rig.run(0.4)
+    assert rig.faults == set()
+    rig.run(0.1)
+    assert rig.faults == {"pp-open"}
+
+
+def test_no_contactor_closes_while_the_proximity_contact_is_gone() -> None:
+    rig = Rig().run(4.0).permit().plug(pilot="C")
+    rig.until(lambda: rig.point.locked, 2.0)
+    rig.world.cable = 0.0
+    for _ in range(45):
+        assert not rig.step().contactor
+    rig.world.cable = 32.0
+    rig.until(lambda: rig.out.contactor, 6.0)  # the offer has changed: 5 s to the next
+    assert rig.point.faults.trips == 0
+
+
+def test_a_proximity_contact_that_keeps_breaking_waits_for_the_unplug_in_the_end() -> None:
+    rig = Rig().run(4.0).permit().plug().run(2.0)
+    for number in range(4):
+        rig.world.cable = 0.0
+        rig.run(1.0)
+        rig.world.cable = 32.0
+        rig.run(6.0)
+        assert rig.faults == (set() if number < 3 else {"pp-open"})
+    rig.unplug().run(6.0)
+    assert rig.faults == set()
 
 
 def test_faults_of_an_empty_socket_are_not_counted_against_the_next_plug_in() -> None:

@@ -34,7 +34,8 @@ SHORT_S = 0.1
 """E for so long is a short, not the moment in which a plug moves."""
 MATING_S = 0.5
 """While a plug goes in its contacts bounce: the coding that stands so long after its pilot is the cable's. Not longer
-than `STABLE_C_S`: nothing is closed before."""
+than `STABLE_C_S`: nothing is closed before. A coding that is gone with the contactor open is a fault after so long: on
+the way out the proximity contact may break before the pilot."""
 TORN_S = 1.0
 """After C went to A at once under power: is the plug out too (torn out), or still in (cable cut)?"""
 LOCK_LOST_RESULTS = 8
@@ -312,7 +313,9 @@ class Point:
             self._coding_changed(now)
         if self.car or faults.active:
             missing = self.car and watch.coding is Proximity.OPEN
-            faults.set("pp-open", missing and not self._mating(now), now, f"{i.pp_ohm:.0f} ohm")
+            # A plug that goes in slowly, or is on its way out, is no fault as long as nothing can be live.
+            long = self.contactor.commanded or now - max(watch.since, self._car_since) >= MATING_S
+            faults.set("pp-open", missing and long, now, f"{i.pp_ohm:.0f} ohm")
             changed = self.car and watch.cable and watch.cable_a not in (None, watch.coding.current_a)
             faults.set("pp-changed", changed, now, f"{i.pp_ohm:.0f} ohm, the cable was {watch.cable_a} A")
         if watch.coding is Proximity.SHORT or faults.active:
@@ -347,7 +350,7 @@ class Point:
             return 0.0
         limit = min(self.lease.current_a, self.config.max_current_a, self.config.max_current_a * self.derating.factor)
         if self.config.socket:
-            limit = min(limit, self.proximity.cable_a or 0.0)
+            limit = min(limit, self.proximity.cable_a or 0.0) if self.proximity.cable else 0.0
         return limit if limit >= MIN_CURRENT_A else 0.0
 
     def _set_pilot(self, now: float) -> None:
