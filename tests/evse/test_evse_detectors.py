@@ -198,7 +198,8 @@ def test_what_is_latched_is_told_with_its_detail_and_comes_back_without_its_caus
     after = FaultRegister()
     after.restore("contactor-welded", 0.0, "phase 2")
     after.restore("contactor-welded", 1.0, "other")
-    assert after.latched() == {"contactor-welded": "phase 2"} and after.opens and after.trips == 1
+    assert after.latched() == {"contactor-welded": "phase 2"} and after.opens
+    assert after.trips == 0, "it tripped before the restart, and was counted then"
     assert not after.active["contactor-welded"].present
     assert after.acknowledge("contactor-welded", vacant=True) == "" and not after.opens and after.changes == 2
 

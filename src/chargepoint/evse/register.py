@@ -32,7 +32,7 @@ class FaultRegister:
         self.changes = 0
         """Goes up with each fault that comes or goes."""
         self.trips = 0
-        """Faults raised since the start."""
+        """Faults that opened or stopped since the start; what was remembered over it is none."""
         self._recoveries: dict[str, int] = {}
 
     def set(self, name: str, present: bool, now: float, detail: str = "") -> None:
@@ -40,7 +40,10 @@ class FaultRegister:
         active = self.active.get(name)
         if active is None:
             if present:
-                self._add(Active(FAULTS[name], now, detail, True))
+                row = FAULTS[name]
+                self._add(Active(row, now, detail, True))
+                if stops(row):
+                    self.trips += 1
         elif present:
             active.present = True
             active.gone_at = now
@@ -104,8 +107,6 @@ class FaultRegister:
     def _add(self, active: Active) -> None:
         self.active[active.row.name] = active
         self.changes += 1
-        if stops(active.row):
-            self.trips += 1
         self._judge()
 
     def _judge(self) -> None:
