@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -148,6 +149,39 @@ def test_old_versions_are_cleared_away_when_one_is_confirmed(tmp_path: Path, slo
         slots.confirm()
     assert slots.installed() == ["1.3.0", "1.4.0", "1.5.0"]
     assert len(slots.installed()) == KEEP
+
+
+@pytest.fixture
+def reinstalling(tmp_path: Path, slots: Slots) -> Slots:
+    """The power went while the package laid the version that runs once more: its place is half cleared."""
+    versions = tmp_path / "opt/versions"
+    shutil.copytree(versions / "1.0.0", versions / ".1.0.0.laying")
+    shutil.rmtree(versions / "1.0.0/bin")
+    (tmp_path / "opt/current").unlink()
+    (tmp_path / "opt/current").symlink_to("versions/.1.0.0.laying")
+    return slots
+
+
+def test_a_version_that_was_being_laid_anew_when_the_power_went_is_itself(
+    tmp_path: Path, reinstalling: Slots, borne: Station
+) -> None:
+    assert reinstalling.current() == "1.0.0"
+    with pytest.raises(BundleError, match="the same as the running"):
+        reinstalling.install(packed(tmp_path, "1.0.0"), TRUSTED, "ARD-0001")
+    (tmp_path / "config.toml").write_text(CONFIG.format(tmp_path))
+    assert command.main(["--root", str(tmp_path / "opt"), "trial"], tmp_path / "config.toml") == 0
+    assert borne.restarts == 0, "it runs what it shall run"
+
+
+def test_an_update_of_a_version_that_was_being_laid_anew_leads_back_to_the_whole_of_it(
+    tmp_path: Path, reinstalling: Slots
+) -> None:
+    reinstalling.install(packed(tmp_path, "1.1.0"), TRUSTED, "ARD-0001")
+    reinstalling.switch("1.1.0")
+    assert (tmp_path / "opt/before/bin/chargepoint").exists()
+    reinstalling.install(packed(tmp_path, "1.2.0"), TRUSTED, "ARD-0001")
+    assert reinstalling.roll_back() == "1.0.0"
+    assert (tmp_path / "opt/current/bin/chargepoint").exists()
 
 
 def test_health_names_what_is_missing() -> None:

@@ -43,6 +43,8 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _CHANGE_S = 60.0
 """A change is a few small files; who holds the lock for longer is stuck."""
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.+~-]{0,40}")
+_BESIDE = re.compile(rf"\.({_VERSION.pattern})\.(?:laying|whole)")
+"""Where the package's script lays a version that runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,22 @@ class Slots:
         return self._named("current")
 
     def _named(self, link: str) -> str | None:
+        """The version a link names. One whose package a power cut found laying it anew runs from beside its place."""
+        folder = self._linked(link)
+        beside = folder and _BESIDE.fullmatch(folder)
+        return beside[1] if beside else folder
+
+    def _linked(self, link: str) -> str | None:
         path = self._root / link
         return path.readlink().name if path.is_symlink() else None
+
+    def _folder(self, version: str) -> str:
+        """Where a version lies: at its place, which may be half a folder as long as it runs from beside it."""
+        for link in ("current", "before"):
+            folder = self._linked(link)
+            if folder is not None and self._named(link) == version and (self._versions / folder).is_dir():
+                return folder
+        return version
 
     def installed(self) -> list[str]:
         """Whole versions on the disk, oldest first."""
@@ -90,7 +106,7 @@ class Slots:
             return self._noted()
         except msgspec.DecodeError:
             current, before = self.current(), self._named("before")
-            if current is None or before in (None, current) or before not in self.installed():
+            if current is None or before in (None, current) or not (self._root / "before").is_dir():
                 return None
             return Trial(current, before, TRIAL_STARTS + 1, boot=_boot())
 
@@ -166,8 +182,10 @@ class Slots:
 
     def _clear_halves(self) -> None:
         """What was not laid out to its end, or was on its way out. The caller holds the lock of laying out."""
+        linked = {self._linked("current"), self._linked("before")}
         for left in (*self._versions.glob(".*.laying"), *self._versions.glob(".*.aside")):
-            shutil.rmtree(left, ignore_errors=True)
+            if left.name not in linked:
+                shutil.rmtree(left, ignore_errors=True)
 
     def switch(self, version: str, was_usable: bool = True) -> None:
         """Make `version` the current one, on trial. The caller restarts the services. Raises BundleError.
@@ -240,14 +258,14 @@ class Slots:
         return held(self._root / ".change.lock", _CHANGE_S, "another program changes the version that runs")
 
     def _known(self, version: str) -> None:
-        if not _VERSION.fullmatch(version) or not (self._versions / version).is_dir():
+        if not _VERSION.fullmatch(version) or not (self._versions / self._folder(version)).is_dir():
             have = ", ".join(self.installed()) or "none"
             raise BundleError(f"version {version!r} is not installed; there is {have}")
 
     def _link(self, name: str, version: str) -> None:
         new = self._root / f".{name}.new"
         new.unlink(missing_ok=True)
-        new.symlink_to(Path("versions") / version)
+        new.symlink_to(Path("versions") / self._folder(version))
         new.replace(self._root / name)
         sync_folder(self._root)
 
