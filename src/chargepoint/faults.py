@@ -193,10 +193,11 @@ _row(
     fr="Le contacteur ne s'est pas ouvert : contacts soudés ou contact miroir menteur. La prise peut être sous tension. "
     "Coupez l'alimentation.",
 )  # fmt: skip
+# Its quiet time ends before a session's patience does (300 s, `station.faultlist`): the point's breaker may be back.
 _row(
-    "contactor-stuck-open", "CX017", "PowerSwitchFailure", _ERROR, _OPEN, _UNPLUG,
-    en="The contactor does not close: coil, coil supply or mirror contact.",
-    fr="Le contacteur ne se ferme pas : bobine, alimentation de bobine ou contact miroir.",
+    "contactor-stuck-open", "CX017", "PowerSwitchFailure", _ERROR, _OPEN, _SELF, after_s=240.0, count=3,
+    en="The contactor does not close: coil, coil supply or mirror contact, or no mains behind it. It is tried again.",
+    fr="Le contacteur ne se ferme pas : bobine, alimentation de bobine ou contact miroir, ou pas de réseau en amont. Nouvel essai automatique.",
 )  # fmt: skip
 _row(
     "contactor-drops", "CX017", "PowerSwitchFailure", _ERROR, _OPEN, _SELF, after_s=10.0, count=3,

@@ -9,7 +9,7 @@ import pytest
 from fault_campaign import Campaign
 from fault_domestic import DomesticCampaign
 
-PLAYED = ("pp-short", "contactor-stuck-open", "residual-current", "contactor-welded", "emergency-stop")
+PLAYED = ("pp-short", "contactor-stuck-open", "lock-jam", "residual-current", "contactor-welded", "emergency-stop")
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,8 @@ class World:
     cable: float = 0.0
     pp_ohm: float | None = None
     contactor_follows: bool = True
+    mains: bool = True
+    """Behind the point's breaker."""
     welded: bool = False
     lock_moves: bool = True
     lock_at: float = 0.0
@@ -73,7 +75,7 @@ class Rig:
         ohm = w.pp_ohm if w.pp_ohm is not None else CABLE_OHM.get(int(w.cable), math.inf)
         test = out.rcd_test and w.rcd_test_works
         return PointInputs(
-            cp_high_v=high, cp_low_v=low, pp_ohm=ohm, contactor_closed=contact, load_live=contact,
+            cp_high_v=high, cp_low_v=low, pp_ohm=ohm, contactor_closed=contact, load_live=contact and w.mains,
             lock_closed=w.lock_at >= 1.0, lock_open=w.lock_at <= 0.0, rcd_tripped=w.rcd or test,
             rdc_tripped=w.rdc or test, pe_ok=w.pe_ok, temperature_c=w.temperature_c, reference_v=w.reference_v,
             duty_measured=out.duty if w.duty_follows else 42.0, domestic_plug=w.domestic_plug,

@@ -4,6 +4,8 @@ import pytest
 from evse_rig import Rig
 
 from chargepoint.faults import FAULTS, Effect, Owner, Recover
+from chargepoint.iec61851.timing import RECLOSE_AFTER_FAULT_S
+from chargepoint.station.faultlist import GRACE_S
 
 OPENING = {
     "residual-current": {"rcd": True},
@@ -129,6 +131,31 @@ def test_a_contactor_that_does_not_close_gets_one_retry() -> None:
     rig.world.contactor_follows = True
     rig.unplug().run(1.0)
     assert rig.faults == set()
+
+
+def test_a_car_is_charged_when_the_mains_behind_its_contactor_are_back() -> None:
+    rig = Rig().charging()
+    rig.world.mains = False
+    rig.run(120.0)
+    assert rig.faults == {"contactor-stuck-open"}
+    rig.world.mains = True
+    rig.until(lambda: rig.point.contactor.confirmed, 240.0)
+    assert rig.faults == set() and rig.point.plug_count == 1
+
+
+def test_a_contactor_that_never_closes_waits_for_the_unplug_in_the_end() -> None:
+    rig = Rig().run(1.0).permit().plug(pilot="C")
+    rig.world.contactor_follows = False
+    rig.run(1800.0)
+    closings = rig.point.contactor.closings
+    rig.run(600.0)
+    assert rig.faults == {"contactor-stuck-open"} and rig.point.contactor.closings == closings == 8
+    rig.unplug().run(0.1)
+    assert rig.faults == set(), "the next car is worth a try at once"
+
+
+def test_a_session_waits_longer_for_a_contactor_than_the_contactor_for_its_next_try() -> None:
+    assert FAULTS["contactor-stuck-open"].after_s + RECLOSE_AFTER_FAULT_S < GRACE_S
 
 
 def test_a_contactor_that_opens_by_itself_is_not_left_commanded() -> None:

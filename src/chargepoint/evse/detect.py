@@ -87,5 +87,8 @@ def let_faults_go(point: "Point", now: float) -> None:
     if "lease-ended" in faults.active:
         waits = point.car or (point.domestic is not None and point.domestic.plugged)
         faults.set("lease-ended", waits and point.lease.ran_out, now)
+    stuck = faults.active.get("contactor-stuck-open")
+    if stuck is not None and point.vacant:
+        stuck.gone_at = float("-inf")  # the next car is worth a try at once
     if faults.step(now, point.vacant):
         point.wait_after_fault(now)
