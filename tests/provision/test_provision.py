@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from provision_rig import GOOD, HEAD, borne, listed, make
 
 from chargepoint.config_check import parse
 from chargepoint.console import access
@@ -17,18 +18,6 @@ from chargepoint.provision import command, files, fleet, labels
 from chargepoint.provision.fleet import FleetError
 from chargepoint.update import bundle
 from chargepoint.update.bundle import BundleError, Manifest
-
-HEAD = "serial,commune,identity,evse_ids,supply_a,phases,sockets,meters\n"
-GOOD = (
-    "ARD-0001,Sedan,FR-ARD-0001,FR*ARD*E0001*1 FR*ARD*E0001*2,52,3,T2+EF T2,eastron-sdm630:1 eastron-sdm630:2\n"
-    'ARD-0002,"Charleville-Mézières, gare",FR-ARD-0002,FR*ARD*E0002,32,1,cable,eastron-sdm230:1\n'
-)
-
-
-def listed(tmp_path: Path, text: str) -> Path:
-    path = tmp_path / "fleet.csv"
-    path.write_text(text, encoding="utf-8")
-    return path
 
 
 def test_a_list_is_read(tmp_path: Path) -> None:
@@ -176,24 +165,6 @@ def office(tmp_path: Path) -> Path:
     bundle.make_keys(tmp_path / "keys")
     assert make(tmp_path) == 0
     return tmp_path / "out"
-
-
-def make(tmp_path: Path, *words: str) -> int:
-    return command.main(
-        [
-            *("make", str(listed(tmp_path, HEAD + GOOD)), str(tmp_path / "out")),
-            *("--key", str(tmp_path / "keys/signing.key"), "--url", "wss://csms.example/ocpp"),
-            *("--operator", "Ardenne Métropole", "--label-url", "https://charge.example/{evse_id}", *words),
-        ],
-        tmp_path,
-    )
-
-
-def borne(tmp_path: Path) -> Path:
-    etc = tmp_path / "etc"
-    (etc / "trusted-keys").mkdir(parents=True)
-    (tmp_path / "keys/signing.pem").rename(etc / "trusted-keys/office.pem")
-    return etc
 
 
 def test_every_borne_gets_its_own_secrets_and_a_configuration_that_is_right(tmp_path: Path, office: Path) -> None:

@@ -7,15 +7,16 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chargepoint.config_check import ConfigError, parse
 from chargepoint.ocpp import certificates
-from chargepoint.provision import files, fleet, labels
+from chargepoint.provision import earlier, files, fleet, labels
 from chargepoint.provision.fleet import Borne, FleetError
 from chargepoint.update import bundle
 from chargepoint.update.bundle import BundleError, Manifest
@@ -40,6 +41,8 @@ class _Office:
 
     out: Path
     key: Ed25519PrivateKey
+    secrets: Mapping[str, files.Secrets]
+    """By serial."""
     options: files.Options
     label_target: str
 
@@ -70,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     make.add_argument("--model", default="Borne")
     make.add_argument("--ca", type=Path, help="certificate of the central system's authority (PEM)")
     make.add_argument("--firmware-crl", type=Path, help="lists of the manufacturer's revoked certificates (PEM)")
+    make.add_argument("--earlier", type=Path, help="`out` of an earlier run, whose passwords, PINs and keys are kept")
+    make.add_argument("--certificates", type=Path, help="folder of SERIAL.pem, signed for the requests of --earlier")
     make.add_argument("--label-url", default="{evse_id}", help="what the QR code says; {evse_id} is replaced")
     check = actions.add_parser("check", help="check the list of the fleet and make nothing")
     check.add_argument("fleet", type=Path)
@@ -90,6 +95,13 @@ def _make(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.out.exists():
         raise BundleError(f"{arguments.out} exists already; passwords in it may be in use, name a new folder")
+    if arguments.security_profile == 3 and arguments.certificates is None:
+        raise BundleError(
+            "security profile 3 needs --certificates: make with profile 2, have the files of requests/ signed,"
+            " make again with --earlier and --certificates"
+        )
+    if arguments.certificates is not None and arguments.earlier is None:
+        raise BundleError("--certificates needs --earlier, the folder with the bundles whose keys they are for")
     options = files.Options(
         url=arguments.url,
         operator=arguments.operator,
@@ -98,16 +110,37 @@ def _make(arguments: argparse.Namespace) -> int:
         model=arguments.model,
         ca_pem=_pem(arguments.ca, "certificate", certificates.read),
         crl_pem=_pem(arguments.firmware_crl, "list of revoked certificates", certificates.revocation_lists),
+        certified=arguments.certificates is not None,
     )
     key = bundle.load_private(arguments.key)
+    secrets = _secrets(arguments, bornes, key)
     # Made whole or not at all: half a fleet with passwords that nobody noted is worse than none.
     with tempfile.TemporaryDirectory(dir=arguments.out.absolute().parent, prefix=".provision-") as folder:
         made = Path(folder) / "made"
-        office = _Office(made, key, options, arguments.label_url)
+        office = _Office(made, key, secrets, options, arguments.label_url)
         _write_all(office, bornes)
         made.rename(arguments.out)
     print(f"{arguments.out}: {len(bornes)} bundles, {points} labels, secrets.csv for the backend (keep it safe)")
     return 0
+
+
+def _secrets(
+    arguments: argparse.Namespace, bornes: Sequence[Borne], key: Ed25519PrivateKey
+) -> dict[str, files.Secrets]:
+    """New ones or those of an earlier run, by serial, with the certificate of each borne where they are given."""
+    found, mistakes = {}, []
+    for borne in bornes:
+        try:
+            kept = earlier.secrets(arguments.earlier, borne, key) if arguments.earlier else files.make_secrets()
+            if arguments.certificates is not None:
+                signed = earlier.certificate(arguments.certificates, borne, kept.client_key, time.time())
+                kept = replace(kept, certificate=signed)
+            found[borne.serial] = kept
+        except BundleError as error:
+            mistakes.append(f"line {borne.line}: {error}")
+    if mistakes:
+        raise FleetError(arguments.fleet, mistakes)
+    return found
 
 
 def _check_together(path: Path, bornes: Sequence[Borne]) -> None:
@@ -143,7 +176,7 @@ def _write_all(office: _Office, bornes: Sequence[Borne]) -> None:
     table = csv.writer(rows, lineterminator="\n")
     table.writerow(("serial", "identity", "ocpp_password", "console_pin"))
     for borne in bornes:
-        kept = files.make_secrets()
+        kept = office.secrets[borne.serial]
         contents: dict[str, bytes | Path] = {**files.make(borne, office.options, kept)}
         manifest = Manifest("provision", borne.serial, "1", bundle.entries(contents))
         path = office.out / "bundles" / f"{borne.serial}.bundle"

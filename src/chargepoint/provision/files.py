@@ -3,13 +3,9 @@
 import secrets
 from dataclasses import dataclass
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
 from chargepoint.config_check import parse
 from chargepoint.console import access
+from chargepoint.ocpp import certificates
 from chargepoint.provision.fleet import Borne, Controller
 
 ETC = "/etc/chargepoint"
@@ -32,6 +28,8 @@ class Options:
     """Authority of the central system's certificate."""
     crl_pem: bytes | None = None
     """Lists of the manufacturer's revoked firmware signing certificates."""
+    certified: bool = False
+    """Each borne gets the certificate of its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +38,25 @@ class Secrets:
 
     password: str
     console_pin: str
+    client_key: str
+    """PEM; its request has the common name and the organisation that security profile 3 wants."""
+    certificate: str = ""
+    """PEM, the chain of `client_key` once it is signed."""
 
 
 def make_secrets() -> Secrets:
-    """A new password and a new PIN of six digits that nobody guesses at once."""
+    """A new password, a new key, and a new PIN of six digits that nobody guesses at once."""
     while True:
         pin = f"{secrets.randbelow(1_000_000):06d}"
         try:
             access.judge(pin)
         except access.BadPin:
             continue
-        return Secrets(secrets.token_hex(_PASSWORD_BYTES), pin)
+        return Secrets(secrets.token_hex(_PASSWORD_BYTES), pin, certificates.new_key())
 
 
 def make(borne: Borne, options: Options, kept: Secrets) -> dict[str, bytes]:
     """File name below /etc/chargepoint to content. The configuration is read back before it is given out."""
-    key, request = _key_and_request(borne, options)
     text = configuration(borne, options)
     parse(text)
     files = {
@@ -63,9 +64,11 @@ def make(borne: Borne, options: Options, kept: Secrets) -> dict[str, bytes]:
         "serial": f"{borne.serial}\n".encode(),
         "ocpp-password": kept.password.encode(),
         "console-pin": f"{access.hashed(kept.console_pin)}\n".encode(),
-        "client-key.pem": key,
-        "client.csr": request,
+        "client-key.pem": kept.client_key.encode(),
+        "client.csr": certificates.request(kept.client_key, borne.serial, options.operator).encode(),
     }
+    if kept.certificate:
+        files["client.pem"] = kept.certificate.encode()
     if options.ca_pem is not None:
         files["csms-ca.pem"] = options.ca_pem
     if options.crl_pem is not None:
@@ -125,7 +128,7 @@ def configuration(borne: Borne, options: Options) -> str:
         lines.append(f'csms_ca_file = "{ETC}/csms-ca.pem"')
     if options.crl_pem is not None:
         lines.append(f'firmware_crl_file = "{ETC}/firmware-crl.pem"')
-    if options.security_profile == 3:
+    if options.certified:
         lines += [f'client_certificate_file = "{ETC}/client.pem"', f'client_key_file = "{ETC}/client-key.pem"']
     return "\n".join(lines) + "\n"
 
@@ -150,17 +153,3 @@ def _controller(controller: Controller) -> str:
 
 def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _key_and_request(borne: Borne, options: Options) -> tuple[bytes, bytes]:
-    """A P-256 key and its request; common name and organisation as security profile 3 wants them."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name(
-        [
-            x509.NameAttribute(NameOID.COMMON_NAME, borne.serial),
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, options.operator),
-        ]
-    )
-    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return pem, request.public_bytes(serialization.Encoding.PEM)
