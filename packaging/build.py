@@ -199,6 +199,14 @@ def put(file: Path, target: Path, mode: int = 0o644) -> None:
     target.chmod(mode)
 
 
+def maintainer_script(source: Path, name: str, version: str) -> str:
+    """With what it cannot know: the version, and the units that are enabled when the package comes."""
+    units = [file.name for file in sorted((source / "systemd").iterdir()) if "@" not in file.name]
+    enabled = [unit for unit in units if "\n[Install]\n" in (source / "systemd" / unit).read_text(encoding="utf-8")]
+    text = (source / "packaging/debian" / name).read_text(encoding="utf-8")
+    return text.replace("@VERSION@", version).replace("@UNITS@", " ".join(enabled))
+
+
 def write_control(job: Job, source: Path, tree: Path) -> None:
     """DEBIAN/: control and the maintainer's scripts."""
     debian = tree / "DEBIAN"
@@ -223,8 +231,7 @@ Description: controller of a public two-point AC charging station
         encoding="utf-8",
     )
     for script in ("postinst", "prerm", "postrm"):
-        text = (source / "packaging/debian" / script).read_text(encoding="utf-8").replace("@VERSION@", job.version)
-        (debian / script).write_text(text, encoding="utf-8")
+        (debian / script).write_text(maintainer_script(source, script, job.version), encoding="utf-8")
         (debian / script).chmod(0o755)
 
 

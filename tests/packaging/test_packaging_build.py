@@ -1,6 +1,5 @@
 """What a build is called, and what it takes in, depend on the commit and the target alone."""
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -13,19 +12,6 @@ import pytest
 
 from chargepoint.update import slots
 from chargepoint.update.bundle import version_key
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def build() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("packaging_build", ROOT / "packaging/build.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # its dataclass looks for it there
-    spec.loader.exec_module(module)
-    return module
 
 
 class Repository:

@@ -190,14 +190,18 @@ mount -t tmpfs run /mnt/root/run
 mount --bind /dev /mnt/root/dev
 cat "$1" >/mnt/root/root/chargepoint.deb
 for folder in $2; do mkdir -p "/mnt/root/$folder"; mount -t tmpfs data "/mnt/root/$folder"; done
+ln -s /dev/null /mnt/root/etc/systemd/system/chargepoint-station.service # masked by who set up the machine
 exec chroot /mnt/root sh -c '
+enabled() { find /etc/systemd/system -name "chargepoint*" -path "*.wants/*" -printf "%f "; echo; }
 dpkg -i --no-triggers --force-unsafe-io --force-depends /root/chargepoint.deb >/dev/null 2>&1 || echo INSTALL-FAILED
 chargepoint --version
 id -nG chargepoint-evse
 id -nG chargepoint
 stat -c "%U:%G %a %n" /etc/chargepoint /etc/chargepoint/chargepoint.toml /var/lib/chargepoint /run/chargepoint
 chargepoint check >/dev/null && echo CHECKED
+enabled | tr " " "\\n" | sort | tr "\\n" " "; echo
 dpkg -P --no-triggers --force-unsafe-io chargepoint >/dev/null 2>&1 || echo PURGE-FAILED
+enabled
 find /opt/chargepoint /etc/chargepoint /var/lib/chargepoint /usr/bin/chargepoint 2>/dev/null
 getent passwd chargepoint chargepoint-evse chargepoint-console
 getent group chargepoint chargepoint-pins chargepoint-serial
@@ -238,6 +242,9 @@ def test_it_installs_on_a_debian_with_its_users_and_is_gone_when_purged(
         "chargepoint:chargepoint 2770 /var/lib/chargepoint",
         "chargepoint:chargepoint 2770 /run/chargepoint",
         "CHECKED",
+        " chargepoint-errands.path chargepoint-evse.service chargepoint-first-boot.service chargepoint-trial.path "
+        "chargepoint-trial.service chargepoint-update.path chargepoint.target ",
+        "",
         *mounts,  # empty: a mount point cannot be taken away
         "END",
     ], done.stderr

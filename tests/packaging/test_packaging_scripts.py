@@ -1,14 +1,22 @@
 """The maintainer's scripts, command by command: a power cut at any of them leaves a whole version that runs."""
 
+import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-SCRIPTS = Path(__file__).parents[2] / "packaging/debian"
+ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed"),
+    pytest.mark.skipif(shutil.which("deb-systemd-helper") is None, reason="deb-systemd-helper is not installed"),
+]
+
+Configured = Callable[..., list[str]]
 
 WATCHED = """
 looked() {
@@ -22,20 +30,18 @@ trap looked DEBUG
 """
 
 
-def configured(root: Path, version: str, last: str = "") -> list[str]:
-    """What `dpkg --configure` runs, after the package `last`; answers its commands."""
-    brought = root / "usr/lib/chargepoint/versions" / version
-    (brought / "bin").mkdir(parents=True, exist_ok=True)
-    (brought / "lib").mkdir(exist_ok=True)
-    (brought / "bin/chargepoint").write_text(version)
-    (root / "usr/share/chargepoint").mkdir(parents=True, exist_ok=True)
-    (root / "usr/share/chargepoint/default.toml").write_text("")
-    script = root / f"postinst-{version}"
-    script.write_text((SCRIPTS / "postinst").read_text(encoding="utf-8").replace("@VERSION@", version))
+def run(root: Path, script: str, name: str, *words: str) -> list[str]:
+    """What dpkg runs of a package; answers its commands."""
+    file = root / name
+    file.write_text(script)
     (root / "commands").unlink(missing_ok=True)
     done = subprocess.run(
-        ["bash", "-c", WATCHED, str(script), "configure", last],
-        env={"DPKG_ROOT": str(root), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        ["bash", "-c", WATCHED, str(file), *words],
+        env={
+            "DPKG_ROOT": str(root),
+            "DPKG_MAINTSCRIPT_PACKAGE": "chargepoint",
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -46,12 +52,35 @@ def configured(root: Path, version: str, last: str = "") -> list[str]:
     return (root / "commands").read_text().splitlines()
 
 
+@pytest.fixture
+def configured(build: ModuleType) -> Configured:
+    """What `dpkg --configure` runs, after the package `last`; answers its commands."""
+
+    def configure(root: Path, version: str, last: str = "", units: str = "") -> list[str]:
+        brought = root / "usr/lib/chargepoint/versions" / version
+        (brought / "bin").mkdir(parents=True, exist_ok=True)
+        (brought / "lib").mkdir(exist_ok=True)
+        (brought / "bin/chargepoint").write_text(version)
+        (root / "usr/share/chargepoint").mkdir(parents=True, exist_ok=True)
+        (root / "usr/share/chargepoint/default.toml").write_text("")
+        if not (root / "lib/systemd/system").exists():
+            shutil.copytree(ROOT / "systemd", root / "lib/systemd/system")
+        script = build.maintainer_script(ROOT, "postinst", version)
+        if units:  # of a package that has fewer
+            script = re.sub(r"(?<=for unit in ).*(?=; do)", units, script)
+        return run(root, script, f"postinst-{version}", "configure", last)
+
+    return configure
+
+
 def installed(root: Path) -> list[str]:
     return sorted(path.name for path in (root / "opt/chargepoint/versions").iterdir())
 
 
 @pytest.mark.parametrize("version", ["1.0.0", "1.1.0"])
-def test_at_no_instant_of_an_installation_is_there_nothing_that_runs(tmp_path: Path, version: str) -> None:
+def test_at_no_instant_of_an_installation_is_there_nothing_that_runs(
+    configured: Configured, tmp_path: Path, version: str
+) -> None:
     """A newer version, and the same again, as `apt install --reinstall` does."""
     configured(tmp_path, "1.0.0")
     configured(tmp_path, version)
@@ -60,7 +89,7 @@ def test_at_no_instant_of_an_installation_is_there_nothing_that_runs(tmp_path: P
     assert installed(tmp_path) == sorted({"1.0.0", version})
 
 
-def test_an_installation_that_the_power_ended_is_done_again(tmp_path: Path) -> None:
+def test_an_installation_that_the_power_ended_is_done_again(configured: Configured, tmp_path: Path) -> None:
     configured(tmp_path, "0.9.0")
     configured(tmp_path, "1.0.0")
     versions = tmp_path / "opt/chargepoint/versions"
@@ -73,14 +102,14 @@ def test_an_installation_that_the_power_ended_is_done_again(tmp_path: Path) -> N
     assert installed(tmp_path) == ["0.9.0", "1.0.0"]
 
 
-def test_a_version_is_on_the_disk_before_it_runs(tmp_path: Path) -> None:
+def test_a_version_is_on_the_disk_before_it_runs(configured: Configured, tmp_path: Path) -> None:
     commands = configured(tmp_path, "1.0.0")
     flushed = next(n for n, text in enumerate(commands) if text.split()[0] == "sync")
     pointed = next(n for n, text in enumerate(commands) if text.startswith("mv -T"))
     assert flushed < pointed
 
 
-def test_packages_do_not_pile_up_and_the_last_that_proved_itself_stays(tmp_path: Path) -> None:
+def test_packages_do_not_pile_up_and_the_last_that_proved_itself_stays(configured: Configured, tmp_path: Path) -> None:
     for version in ("1.0.0", "1.1.0", "1.2.0"):
         configured(tmp_path, version)
     assert installed(tmp_path) == ["1.1.0", "1.2.0"]
@@ -113,7 +142,7 @@ def runs(root: Path) -> str:
 @pytest.mark.parametrize("trial", [False, True])
 @pytest.mark.parametrize("package", ["1.0.0", "1.1.0"])
 def test_a_package_does_not_replace_the_newer_version_that_an_update_brought(
-    tmp_path: Path, package: str, trial: bool
+    configured: Configured, tmp_path: Path, package: str, trial: bool
 ) -> None:
     """dpkg knows 1.0.0: its reinstallation and the next package are both older than what runs."""
     configured(tmp_path, "1.0.0")
@@ -127,7 +156,9 @@ def test_a_package_does_not_replace_the_newer_version_that_an_update_brought(
     assert runs(tmp_path) == "1.3.0"
 
 
-def test_packages_do_not_pile_up_beside_the_newer_version_that_an_update_brought(tmp_path: Path) -> None:
+def test_packages_do_not_pile_up_beside_the_newer_version_that_an_update_brought(
+    configured: Configured, tmp_path: Path
+) -> None:
     configured(tmp_path, "1.0.0")
     updated(tmp_path, "1.9.0")
     configured(tmp_path, "1.1.0", "1.0.0")
@@ -135,7 +166,7 @@ def test_packages_do_not_pile_up_beside_the_newer_version_that_an_update_brought
     assert installed(tmp_path) == ["1.0.0", "1.2.0", "1.9.0"]
 
 
-def test_who_asks_apt_for_an_older_package_gets_it(tmp_path: Path) -> None:
+def test_who_asks_apt_for_an_older_package_gets_it(configured: Configured, tmp_path: Path) -> None:
     configured(tmp_path, "1.1.0")
     updated(tmp_path, "1.2.0")
     configured(tmp_path, "1.0.0", "1.1.0")
@@ -143,9 +174,79 @@ def test_who_asks_apt_for_an_older_package_gets_it(tmp_path: Path) -> None:
     assert (tmp_path / "said").read_text() == ""
 
 
-def test_a_newer_version_of_which_nothing_is_left_does_not_stay(tmp_path: Path) -> None:
+def test_a_newer_version_of_which_nothing_is_left_does_not_stay(configured: Configured, tmp_path: Path) -> None:
     configured(tmp_path, "1.0.0")
     updated(tmp_path, "1.2.0")
     shutil.rmtree(tmp_path / "opt/chargepoint/versions/1.2.0")
     configured(tmp_path, "1.1.0", "1.0.0")
     assert runs(tmp_path) == "1.1.0"
+
+
+UNITS = {
+    "multi-user.target.wants/chargepoint.target",
+    "multi-user.target.wants/chargepoint-trial.service",
+    *(
+        f"chargepoint.target.wants/chargepoint-{name}"
+        for name in (
+            *("evse.service", "station.service", "first-boot.service"),
+            *("errands.path", "trial.path", "update.path"),
+        )
+    ),
+}
+
+
+def enabled(root: Path) -> set[str]:
+    system = root / "etc/systemd/system"
+    return {str(path.relative_to(system)) for path in system.glob("*.wants/*")}
+
+
+def test_an_installation_enables_the_units_also_where_no_systemd_runs(configured: Configured, tmp_path: Path) -> None:
+    configured(tmp_path, "1.0.0")
+    assert enabled(tmp_path) == UNITS
+
+
+def test_what_was_disabled_stays_so_and_what_is_new_is_enabled(configured: Configured, tmp_path: Path) -> None:
+    units = tmp_path / "lib/systemd/system"
+    shutil.copytree(ROOT / "systemd", units)
+    (units / "chargepoint-trial.path").rename(tmp_path / "later")
+    (disabled,) = (unit for unit in UNITS if "first-boot" in unit)
+    (new,) = (unit for unit in UNITS if "trial.path" in unit)
+    (tmp_path / "etc/systemd/system").mkdir(parents=True)
+    (tmp_path / "etc/systemd/system/chargepoint-station.service").symlink_to("/dev/null")  # masked
+    configured(tmp_path, "1.0.0", units="chargepoint.target chargepoint-first-boot.service")
+    (tmp_path / "etc/systemd/system" / disabled).unlink()
+    (tmp_path / "later").rename(units / "chargepoint-trial.path")
+    configured(tmp_path, "1.1.0", "1.0.0")
+    assert enabled(tmp_path) == UNITS - {disabled}
+    assert new in enabled(tmp_path)
+
+
+def test_no_link_leads_to_a_unit_that_only_another_version_brought(configured: Configured, tmp_path: Path) -> None:
+    configured(tmp_path, "1.1.0")
+    unit = tmp_path / "lib/systemd/system/chargepoint-trial.path"
+    unit.rename(tmp_path / "later")
+    others = "chargepoint.target chargepoint-evse.service"
+    own = tmp_path / "etc/systemd/system/multi-user.target.wants/chargepoint-of-ours.service"
+    own.symlink_to("../chargepoint-of-ours.service")
+    configured(tmp_path, "1.0.0", "1.1.0", units=others)
+    assert enabled(tmp_path) == {name for name in UNITS if "trial.path" not in name} | {
+        "multi-user.target.wants/chargepoint-of-ours.service"
+    }
+    own.unlink()
+    (tmp_path / "later").rename(unit)
+    configured(tmp_path, "1.1.0", "1.0.0")
+    assert enabled(tmp_path) == UNITS
+
+
+def test_nothing_stays_enabled_of_a_package_that_was_removed(
+    configured: Configured, build: ModuleType, tmp_path: Path
+) -> None:
+    configured(tmp_path, "1.0.0")
+    console = tmp_path / "etc/systemd/system/chargepoint.target.wants/chargepoint-console@ttyGS0.service"
+    console.symlink_to("/lib/systemd/system/chargepoint-console@.service")
+    shutil.rmtree(tmp_path / "lib/systemd/system")
+    run(tmp_path, build.maintainer_script(ROOT, "postrm", "1.0.0"), "postrm", "remove")
+    assert enabled(tmp_path) == set()
+    assert not (tmp_path / "var/lib/systemd").exists() or not list(
+        (tmp_path / "var/lib/systemd").rglob("*chargepoint*")
+    )
