@@ -41,6 +41,25 @@ def test_a_key_that_is_not_trusted_is_refused(tmp_path: Path) -> None:
         bundle.read_manifest(made(tmp_path / "b", Ed25519PrivateKey.generate()), TRUSTED)
 
 
+def test_a_second_key_is_trusted_beside_the_first_which_counts_until_it_is_removed(tmp_path: Path) -> None:
+    old, new = (bundle.make_keys(tmp_path / name) for name in ("old", "new"))
+    folder = tmp_path / "trusted-keys"
+    folder.mkdir()
+    signed = [made(tmp_path / f"b{n}", bundle.load_private(private)) for n, (private, _) in enumerate((old, new))]
+    (folder / "office.pem").write_bytes(old[1].read_bytes())
+    with pytest.raises(BundleError, match="the signature of b1 is not from a trusted key"):
+        bundle.read_manifest(signed[1], bundle.trusted(folder))
+    (folder / "office-2027.pem").write_bytes(new[1].read_bytes())
+    assert [bundle.read_manifest(path, bundle.trusted(folder)).version for path in signed] == ["1.4.0", "1.4.0"]
+    (folder / "office.pem").unlink()
+    assert bundle.read_manifest(signed[1], bundle.trusted(folder)).version == "1.4.0"
+    with pytest.raises(BundleError, match="the signature of b0 is not from a trusted key"):
+        bundle.read_manifest(signed[0], bundle.trusted(folder))
+    (folder / "notes.pem").write_text("not a key")
+    with pytest.raises(BundleError, match=r"notes\.pem is no public key"):
+        bundle.trusted(folder)
+
+
 def test_a_borne_without_trusted_keys_says_where_they_go(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="trusted-keys"):
         bundle.read_manifest(made(tmp_path / "b"), ())
