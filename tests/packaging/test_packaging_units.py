@@ -55,17 +55,14 @@ def test_a_unit_is_as_closed_as_it_aims_and_as_the_page_says(unit: str, tmp_path
 
 @needs_systemd
 def test_systemd_finds_nothing_to_say_about_the_units(tmp_path: Path) -> None:
-    for source in UNITS.glob("chargepoint*"):
-        if source.suffix in (".service", ".target"):
+    names = []
+    for source in sorted(UNITS.glob("chargepoint*")):
+        if source.suffix in (".service", ".target", ".path"):
             text = re.sub(r"^(Exec\w+=-?)/\S+", r"\1/bin/true", source.read_text(encoding="utf-8"), flags=re.M)
-            (tmp_path / source.name).write_text(text, encoding="utf-8")
-    names = [str(tmp_path / name) for name in ("chargepoint.target", "chargepoint-evse.service")]
-    names += [str(tmp_path / name) for name in ("chargepoint-station.service", "chargepoint-safe@x.service")]
-    names += [
-        str(tmp_path / name)
-        for name in ("chargepoint-update.service", "chargepoint-errands.service", "chargepoint-trial.service")
-    ]
-    shutil.copy(tmp_path / "chargepoint-safe@.service", tmp_path / "chargepoint-safe@x.service")
+            name = source.name.replace("@", "@x")
+            for file in {source.name, name}:
+                (tmp_path / file).write_text(text, encoding="utf-8")
+            names.append(str(tmp_path / name))
     said = analyze("verify", "--man=no", *names)
     ours = [line for line in said.splitlines() if "chargepoint" in line]
     assert ours == []
@@ -180,8 +177,20 @@ def test_a_trial_whose_watcher_is_gone_is_taken_over_by_a_unit_that_runs_the_ver
     assert runs() == "current update trial"
 
 
-def test_the_first_start_takes_the_bundle_away_with_the_program_that_applies_it() -> None:
-    assert (
-        'chargepoint provision apply --take-away "$f" && exit 0;'
-        in options("chargepoint-first-boot.service")["ExecStart"][0]
+def test_the_first_start_applies_the_one_bundle_and_none_of_several(tmp_path: Path) -> None:
+    """With the bundles of a whole fleet on the card every borne would be the first of them."""
+    shell, _, script = options("chargepoint-first-boot.service")["ExecStart"][0].partition(" -c ")
+    script = script.strip("'").replace("/boot/firmware", str(tmp_path)).replace("/usr/bin/chargepoint", "echo")
+
+    def start() -> subprocess.CompletedProcess[str]:
+        return subprocess.run([shell, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+
+    (tmp_path / "ARD-0002.bundle").touch()
+    assert start().stdout == f"provision apply --take-away {tmp_path}/ARD-0002.bundle\n"
+    (tmp_path / "ARD-0001.bundle").touch()
+    done = start()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"2 bundles are in {tmp_path}: {tmp_path}/ARD-0001.bundle {tmp_path}/ARD-0002.bundle; "
+        "leave there the one of this borne alone, and start the machine again\n"
     )
