@@ -236,7 +236,7 @@ _row(
     fr="Les contacts de la prise sont trop chauds : charge arrêtée jusqu'à refroidissement.",
 )  # fmt: skip
 _row(
-    "temperature-sensor", "CX003", "HighTemperature", _ERROR, _STOP, _SELF, after_s=10.0,
+    "temperature-sensor", "CX003", "InternalError", _ERROR, _STOP, _SELF, after_s=10.0,
     en="The socket's temperature sensor is broken or shorted.",
     fr="La sonde de température de la prise est coupée ou en court-circuit.",
 )  # fmt: skip

@@ -256,13 +256,13 @@ def test_a_wake_up_pulse_ends_with_the_offer(change: dict[str, object]) -> None:
 def test_a_wake_up_pulse_ends_when_the_socket_gets_too_warm_for_six_amperes() -> None:
     rig = pulse(current_a=16.0)
     rig.world.temperature_c = 69.0
-    rig.step()
+    rig.run(0.06)
     assert rig.point.limit_a(rig.now) == 8.0 and rig.out.duty == 0.0
     rig.world.temperature_c = 20.0
     rig = Rig(max_current_a=16.0).run(1.0).permit().plug()
     rig.until(lambda: rig.out.duty == 0.0, 40.0)
     rig.world.temperature_c = 69.0
-    rig.step()
+    rig.run(0.06)
     assert rig.point.limit_a(rig.now) == 0.0 and rig.out.duty == 100.0
 
 

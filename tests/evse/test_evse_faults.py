@@ -277,7 +277,7 @@ def test_temperature_derates_in_steps_and_restores_only_when_cool() -> None:
 def test_too_hot_a_socket_stops_the_car() -> None:
     rig = Rig().charging()
     rig.world.temperature_c = 71.0
-    rig.run(0.05)
+    rig.run(0.1)
     assert rig.out.duty == 100.0
     assert "over-temperature" in rig.faults
     rig.run(6.1)

@@ -180,8 +180,46 @@ def test_the_proximity_watch_remembers_what_it_was_told_to() -> None:
 def test_derating_goes_down_in_steps_and_up_when_cool(temperatures: list[float], factor: float) -> None:
     derating = Derating()
     for temperature in temperatures:
-        derating.step(temperature)
+        for _ in range(9):
+            derating.step(temperature)
     assert derating.factor == factor
+
+
+def factors(*temperatures: float) -> list[float]:
+    derating = Derating()
+    made = []
+    for temperature in temperatures:
+        derating.step(temperature)
+        made.append(derating.factor)
+    return made
+
+
+def test_each_step_down_takes_three_hot_results_in_a_row() -> None:
+    assert factors(*[80.0] * 9) == [1.0, 1.0, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.0]
+    assert factors(66.0, 66.0, 80.0, 66.0, 66.0) == [1.0, 1.0, 0.5, 0.5, 0.5]
+    assert factors(80.0, 80.0, 64.0, 80.0, 80.0, 20.0) == [1.0] * 6
+    assert factors(80.0, -200.0, 80.0, -200.0, 80.0)[-1] == 0.5, "a broken result proves no cool socket"
+
+
+def test_one_wrong_temperature_changes_nothing() -> None:
+    rig = Rig().charging()
+    for wrong in (-200.0, 200.0, 80.0, -200.0, 80.0, 200.0):
+        for _ in range(2):
+            rig.world.temperature_c = wrong
+            rig.step()
+        rig.world.temperature_c = 20.0
+        rig.run(0.05)
+        assert rig.out.duty < 100.0 and rig.faults == set()
+    assert rig.out.contactor and rig.point.faults.trips == 0
+
+
+def test_a_sensor_is_broken_after_three_results_in_a_row_and_whole_after_one() -> None:
+    derating = Derating()
+    told = []
+    for temperature in (-200.0, -200.0, 20.0, -200.0, 200.0, -200.0, -200.0, 20.0, -200.0):
+        derating.step(temperature)
+        told.append(derating.sensor_bad)
+    assert told == [False, False, False, False, False, True, True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +227,8 @@ def test_derating_goes_down_in_steps_and_up_when_cool(temperatures: list[float],
 )
 def test_a_broken_sensor_is_told_from_a_hot_socket(temperature: float, bad: bool) -> None:
     derating = Derating()
-    derating.step(temperature)
+    for _ in range(3):
+        derating.step(temperature)
     assert derating.sensor_bad is bad
 
 

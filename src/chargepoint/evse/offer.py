@@ -10,28 +10,40 @@ SENSOR_MIN_C, SENSOR_MAX_C = -45.0, 125.0
 """Outside, the sensor is broken or shorted."""
 
 
+RESULTS = 3
+"""Results in a row that make a broken sensor, or one step down: 30 ms. One spoilt result stops no car."""
+
+
 class Derating:
     """Steps down as the socket warms, back to the whole only when it is cool."""
 
-    __slots__ = ("factor", "sensor_bad")
+    __slots__ = ("_broken", "_hot", "factor", "sensor_bad")
 
     def __init__(self) -> None:
         self.factor = 1.0
         self.sensor_bad = False
+        self._broken = 0
+        self._hot = 0
+        """Results in a row that ask for the next step down; a broken one among them proves no cool socket."""
 
     def step(self, temperature_c: float) -> None:
-        if RESTORE_C < temperature_c < DERATE_STEPS[0][0]:
-            self.sensor_bad = False
+        """One result."""
+        if not SENSOR_MIN_C <= temperature_c <= SENSOR_MAX_C:
+            self._broken = min(self._broken + 1, RESULTS)
+            self.sensor_bad = self.sensor_bad or self._broken >= RESULTS
             return
-        self.sensor_bad = not SENSOR_MIN_C <= temperature_c <= SENSOR_MAX_C
-        if self.sensor_bad:
-            return
+        self._broken = 0
+        self.sensor_bad = False
         if temperature_c <= RESTORE_C:
             self.factor = 1.0
-            return
         for limit, factor in DERATE_STEPS:
             if temperature_c >= limit and factor < self.factor:
-                self.factor = factor
+                self._hot += 1
+                if self._hot >= RESULTS:
+                    self._hot = 0
+                    self.factor = factor
+                return
+        self._hot = 0
 
 
 class Offer:
