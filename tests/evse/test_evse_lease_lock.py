@@ -40,6 +40,21 @@ def test_nobody_stays_locked_in_when_the_station_is_dead() -> None:
     assert rig.world.lock_at == 0.0
 
 
+def test_nobody_stays_locked_in_when_the_station_is_dead_and_the_cable_shorts_the_pilot() -> None:
+    rig = Rig().charging()
+    rig.silence().run(12.0)
+    rig.world.pilot = "E"
+    rig.run(2.0)
+    assert rig.point.state == "E" and rig.world.lock_at == 0.0
+
+
+def test_a_shorted_pilot_keeps_its_plug_while_the_station_permits() -> None:
+    rig = Rig().charging()
+    rig.world.pilot = "E"
+    rig.run(5.0)
+    assert rig.point.locked
+
+
 def test_a_held_plug_stays_locked_without_the_car() -> None:
     rig = Rig().charging(hold_lock=True)
     rig.world.pilot = "B"

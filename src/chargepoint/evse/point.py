@@ -494,7 +494,8 @@ class Point:
             return False
         lease = self.lease
         if self.locked:
-            return lease.holds(now) or (self.car and (lease.allows(now) or lease.ran_out))
+            kept = lease.ran_out and self.state != "E"  # the cable alone may short the pilot: it is no car to wait for
+            return lease.holds(now) or (self.car and (lease.allows(now) or kept))
         return self.car and (lease.holds(now) or lease.allows(now))
 
     def _drive_lock(self, i: PointInputs, now: float) -> LockDrive:
