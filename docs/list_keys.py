@@ -21,7 +21,8 @@ Made from `config.py` by `docs/list_keys.py`; a test compares.
 {sections}
 ## Files
 `<state_dir>/chargepoint.db` is the journal (SQLite, with `-wal`, `-shm` and `-mark` beside it),
-`<state_dir>/evse.json` what the safety process must remember across a restart (latched faults, counters).
+`<state_dir>/evse.json` what the safety process must remember across a restart (latched faults, counters), and
+`<state_dir>/evse.bak` its copy.
 Nothing else holds state.
 """
 

@@ -280,8 +280,8 @@ _row(
 )  # fmt: skip
 _row(
     "memory-damaged", "", "InternalError", _WARNING, _REPORT, _SELF, whole_borne=True,
-    en="The safety process's memory file was unreadable: counters began anew, latched faults may be forgotten.",
-    fr="Le fichier mémoire du processus de sécurité était illisible : compteurs remis à zéro, verrouillages peut-être oubliés.",
+    en="The safety process's memory file was unreadable; the detail says whether its copy was read. Look at the card.",
+    fr="Le fichier mémoire du processus de sécurité était illisible ; le détail dit si sa copie a été lue. Contrôlez la carte.",
 )  # fmt: skip
 _row(
     "lease-ended", "", "InternalError", _WARNING, _STOP, _SELF, faulted=False,
@@ -291,8 +291,8 @@ _row(
 
 _row(
     "unknown-latch", "", "InternalError", _CRITICAL, _OPEN, _TECHNICIAN, latching=True,
-    en="Another version of the software latched a fault that this one does not know. Find its cause by its name, then acknowledge.",
-    fr="Une autre version du logiciel a verrouillé un défaut que celle-ci ne connaît pas. Trouvez sa cause d'après son nom, puis acquittez.",
+    en="A latched fault that this software does not know: another version's, or one lost with a damaged memory file. Find its cause by its name or detail, check the point, then acknowledge.",
+    fr="Un défaut verrouillé que ce logiciel ne connaît pas : celui d'une autre version, ou perdu avec un fichier mémoire abîmé. Trouvez sa cause d'après son nom ou le détail, contrôlez le point, puis acquittez.",
 )  # fmt: skip
 
 # --- an external pilot controller ----------------------------------------------------------------------------------

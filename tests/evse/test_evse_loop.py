@@ -250,6 +250,24 @@ def test_latched_faults_and_counters_survive_a_restart(tmp_path: Path) -> None:
     second.loop.close()
 
 
+def test_latched_faults_survive_a_damaged_memory_file(tmp_path: Path) -> None:
+    first = Bench(tmp_path)
+    first.run(1.0)
+    first.board.rigs[1].world.rdc = True
+    first.run(0.5)
+    first.loop.close()
+    (tmp_path / "state" / "evse.json").write_bytes(b"\0" * 4096)
+    second = Bench(tmp_path)
+    second.run(0.5)
+    assert "residual-current-dc" in second.loop.borne.points[1].faults.active
+    assert "memory-damaged" in {f.name for f in second.loop.borne.borne_report(second.now, 0, 0.0).faults}
+    second.loop.close()
+    third = Bench(tmp_path)
+    third.run(0.5)
+    assert set(third.loop.borne.points[1].faults.active) == {"residual-current-dc"}, "it was written anew"
+    third.loop.close()
+
+
 def test_a_fault_leaves_a_recording(bench: Bench, tmp_path: Path) -> None:
     charging(bench)
     bench.board.rigs[1].world.rcd = True

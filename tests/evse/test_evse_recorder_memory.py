@@ -11,7 +11,7 @@ from evse_rig import Rig
 from chargepoint.config import BoardSection, Config, EvseSection, StationSection, SupplySection
 from chargepoint.evse import memory
 from chargepoint.evse.borne import Borne
-from chargepoint.evse.memory import PointMemory, Remembered, Writer, dump, load, prune, write
+from chargepoint.evse.memory import PointMemory, Remembered, Writer, backup, dump, load, prune, write
 from chargepoint.evse.recorder import Recorder, contents, records
 from chargepoint.faults import FAULTS, Recover, row_of
 
@@ -111,9 +111,42 @@ def test_a_missing_memory_is_a_new_borne(tmp_path: Path) -> None:
 def test_a_damaged_memory_is_set_aside_and_said(tmp_path: Path, damage: bytes) -> None:
     file = tmp_path / "evse.json"
     file.write_bytes(damage)
-    assert load(file).damaged
+    found = load(file)
+    assert found.damaged and found.lost and found.points == {}
     assert (tmp_path / "evse.damaged").read_bytes() == damage
-    assert load(file).damaged == ""
+    assert load(file).lost, "nothing has been written since"
+    write(file, dump({}))
+    assert not load(file).damaged and (tmp_path / "evse.damaged").read_bytes() == damage
+
+
+WELDED = {1: PointMemory({"contactor-welded": "why"}, {"trips": 3})}
+
+
+@pytest.mark.parametrize("newest", [b"{", None])
+def test_a_memory_that_is_damaged_or_gone_is_read_from_its_copy_and_said(tmp_path: Path, newest: bytes | None) -> None:
+    file = tmp_path / "evse.json"
+    write(backup(file), dump(WELDED))
+    if newest is not None:
+        file.write_bytes(newest)
+    found = load(file)
+    assert found.points == WELDED and not found.lost
+    assert "evse.json" in found.damaged and "evse.bak" in found.damaged
+
+
+@pytest.mark.parametrize("newest", [b"{", None])
+def test_a_memory_whose_copy_is_damaged_too_is_lost(tmp_path: Path, newest: bytes | None) -> None:
+    file = tmp_path / "evse.json"
+    backup(file).write_bytes(b"\xff")
+    if newest is not None:
+        file.write_bytes(newest)
+    assert load(file).lost and load(file).points == {}
+
+
+def test_a_damaged_copy_of_a_sound_memory_is_no_matter(tmp_path: Path) -> None:
+    file = tmp_path / "evse.json"
+    write(file, dump(WELDED))
+    backup(file).write_bytes(b"")
+    assert load(file) == Remembered(WELDED)
 
 
 def test_the_writer_writes_the_newest_and_says_what_failed(tmp_path: Path) -> None:
@@ -207,6 +240,24 @@ def test_a_latch_of_another_version_keeps_the_point_out_of_service_and_its_name(
     assert [(fault.name, fault.detail) for fault in told] == [("melted-busbar", "phase 2")]
     assert borne.memory()[1].latched == {"melted-busbar": "phase 2"}
     assert point.acknowledge("melted-busbar", 1002.0) == ""
+    assert borne.memory()[1].latched == {} and not point.faults.stops
+
+
+def test_a_lost_memory_keeps_every_point_out_of_service_until_a_technician_has_looked() -> None:
+    config = Config(
+        station=StationSection(id="T"), supply=SupplySection(max_current=32), board=BoardSection(kind="simulated"),
+        evse=(EvseSection(id=1, max_current=32),),
+    )  # fmt: skip
+    borne = Borne(config, Remembered(damaged="both are unreadable", lost=True), 1000.0)
+    rig = Rig()
+    for number in range(200):
+        rig.out = borne.step(1, rig.inputs(), rig.world.borne, 1000.0 + number / 100)
+    point = borne.points[1]
+    assert point.faults.opens and point.out_of_service
+    assert {f.name: f.detail for f in borne.report(1, 1002.0).faults}["unknown-latch"] == "both are unreadable"
+    assert [f.name for f in borne.borne_report(1002.0, 0, 0.0).faults] == ["memory-damaged"]
+    assert borne.memory()[1].latched == {"unknown-latch": "both are unreadable"}
+    assert point.acknowledge("unknown-latch", 1002.0) == ""
     assert borne.memory()[1].latched == {} and not point.faults.stops
 
 

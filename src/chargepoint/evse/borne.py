@@ -71,6 +71,8 @@ class Borne:
             self._carried[evse] = memory.counters
             for name, detail in memory.latched.items():
                 point.faults.restore(name, now, detail)
+            if remembered.lost:
+                point.faults.restore("unknown-latch", now, remembered.damaged)
             if remembered.damaged:
                 point.faults.set("memory-damaged", True, now, remembered.damaged)
 

@@ -17,7 +17,7 @@ from chargepoint.evse import realtime
 from chargepoint.evse.borne import Borne
 from chargepoint.evse.lateness import PERIOD_S, Lateness
 from chargepoint.evse.log import Log
-from chargepoint.evse.memory import FILE_NAME, PointMemory, Writer, dump, load
+from chargepoint.evse.memory import FILE_NAME, PointMemory, Writer, backup, dump, load
 from chargepoint.evse.messages import SOCKET_NAME, Done, Dump, ToEvse, Trace
 from chargepoint.evse.recorder import AGAIN_S, DIRECTORY, KEEP_FILES, Occasions, contents, file_name
 from chargepoint.evse.report import sample
@@ -43,7 +43,8 @@ class Loop:
         if remembered.damaged:
             log.error("memory-damaged", file=str(self._memory_path), reason=remembered.damaged)
         self.borne = Borne(config, remembered, now)
-        self._written: dict[int, PointMemory] = dict(remembered.points)
+        self._written: dict[int, PointMemory] = {}
+        """What was last handed to the writer: at the start nothing, so that a missing copy is made."""
         self._writer = Writer(realtime.follow)
         self._write_error = ""
         self._notifier = Notifier()
@@ -217,7 +218,8 @@ class Loop:
         memory = self.borne.memory()
         if memory != self._written:
             self._written = memory
-            self._writer.submit(self._memory_path, partial(dump, memory))
+            for path in (self._memory_path, backup(self._memory_path)):
+                self._writer.submit(path, partial(dump, memory))
 
 
 def run(config: Config, board: Board, log: Log | None = None, claim: Claim | None = None) -> int:

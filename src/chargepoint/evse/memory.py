@@ -1,6 +1,7 @@
 """What the safety process remembers over a restart: `<state_dir>/evse.json`, latched faults and counters.
 
-Written whole, to a new file that takes the old one's place, by a thread of its own: the loop never waits for a disk.
+Written whole, to a new file that takes the old one's place, by a thread of its own: the loop never waits for a disk. A
+copy beside it, written after it in the same way, is read when the file itself cannot be.
 """
 
 import json
@@ -37,10 +38,37 @@ class Remembered:
 
     points: dict[int, PointMemory] = field(default_factory=dict)
     damaged: str = ""
+    lost: bool = False
+    """Nor could its copy: which faults had latched is not known."""
+
+
+def backup(path: Path) -> Path:
+    """The copy, written after the file itself."""
+    return path.with_suffix(".bak")
 
 
 def load(path: Path) -> Remembered:
-    """Read the file. Missing: a new borne. Damaged: set aside and said, never a reason not to start."""
+    """Read the file, or its copy. Neither is there: a new borne. Damaged: set aside and said, never a reason not to
+    start. Both stay until they are written anew: a start that dies before that must not make it a new borne."""
+    points, wrong = _read(path)
+    if points is not None:
+        return Remembered(points)
+    copied, copy_wrong = _read(backup(path))
+    if not wrong and not copy_wrong and copied is None:
+        return Remembered()
+    told = [_told(path, wrong)]
+    if wrong and (why := _set_aside(path)):
+        told.append(f"it cannot be set aside: {why}")
+    told.append(_told(backup(path), copy_wrong) if copied is None else f"{backup(path).name} was read instead")
+    return Remembered(copied or {}, "; ".join(told), lost=copied is None)
+
+
+def _told(path: Path, wrong: str) -> str:
+    return f"{path.name}: {wrong}" if wrong else f"{path.name} is missing"
+
+
+def _read(path: Path) -> tuple[dict[int, PointMemory] | None, str]:
+    """What a file holds, or what is wrong with it; neither when it is not there."""
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         points = {
@@ -51,14 +79,21 @@ def load(path: Path) -> Remembered:
             for evse, entry in raw["points"].items()
         }
     except FileNotFoundError:
-        return Remembered()
+        return None, ""
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, OSError) as error:
-        try:
-            path.replace(path.with_suffix(".damaged"))
-        except OSError as rename_error:
-            return Remembered(damaged=f"{error}; and it cannot be set aside: {rename_error}")
-        return Remembered(damaged=str(error))
-    return Remembered(points)
+        return None, str(error) or type(error).__name__
+    return points, ""
+
+
+def _set_aside(path: Path) -> str:
+    """Keep the damaged file for whoever wants to know why. Answers why that cannot be; empty when it can."""
+    aside = path.with_suffix(".damaged")
+    try:
+        aside.unlink(missing_ok=True)
+        aside.hardlink_to(path)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def dump(points: dict[int, PointMemory]) -> bytes:
