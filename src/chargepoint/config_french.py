@@ -73,6 +73,7 @@ FRENCH: Final[dict[str, str]] = {
     "an array of whole numbers, like [1, 2]": "un tableau de nombres entiers, comme [1, 2]",
     'an array of texts, like ["a", "b"]': 'un tableau de textes, comme ["a", "b"]',
     # --- station, points, meters
+    "is {}, which is on {}: what the borne keeps would be lost in a power cut; mount the data partition there; an overlay is overlayroot=tmpfs:recurse=0": "vaut {}, qui est sur {} : ce que la borne conserve serait perdu en cas de coupure ; y monter la partition de données ; un overlay s'écrit overlayroot=tmpfs:recurse=0",
     "is {} bytes too long for the sockets in it: use a shorter path": "a {} octets de trop pour les sockets qu'il contient : prenez un chemin plus court",
     "is {} A, but no car can charge with less than {} A": "vaut {} A, mais aucun véhicule ne charge à moins de {} A",
     "is {} A, but the borne's supply gives {} A at most": "vaut {} A, mais l'alimentation de la borne donne {} A au plus",

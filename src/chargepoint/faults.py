@@ -374,6 +374,11 @@ _row(
     fr="Le disque n'accepte plus d'écriture : les sessions vivent en mémoire et seraient perdues en cas de coupure.",
 )  # fmt: skip
 _row(
+    "state-in-memory", "", "InternalError", _ERROR, _REPORT, _SELF, owner=Owner.STATION, whole_borne=True,
+    en="What the borne keeps is in memory: sessions and latched faults would be lost in a power cut.",
+    fr="Ce que la borne conserve est en mémoire : sessions et défauts verrouillés seraient perdus en cas de coupure.",
+)  # fmt: skip
+_row(
     "database-damaged", "", "InternalError", _CRITICAL, _REPORT, _TECHNICIAN, owner=Owner.STATION, whole_borne=True,
     en="The journal was damaged; what could be read of it was kept.",
     fr="Le journal était endommagé ; ce qui pouvait en être lu a été conservé.",

@@ -248,6 +248,7 @@ FRENCH: Final[dict[str, str]] = {
     "its schema is no text: {}": "son schéma n'est pas du texte : {}",
     "the schema lacks {}": "il manque au schéma : {}",
     "the schema's number {} cannot be": "le numéro de schéma {} est impossible",
+    "{} is on {}: mount the data partition there; an overlay is overlayroot=tmpfs:recurse=0": "{} est sur {} : y monter la partition de données ; un overlay s'écrit overlayroot=tmpfs:recurse=0",
     "disk I/O error": "erreur de lecture ou d'écriture du disque",
     "database or disk is full": "disque plein",
     "attempt to write a readonly database": "la base est en lecture seule",

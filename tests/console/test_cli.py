@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chargepoint.config_check import load
-from chargepoint.console import status
+from chargepoint.console import check, status
 from chargepoint.console.cli import main
 
 CONFIG = """\
@@ -56,6 +56,21 @@ def test_check_warns_of_what_has_no_effect(config: str, capsys: pytest.CaptureFi
     assert "ocpp.configuration.NumberOfConnectors: is read-only" in told
     assert "evse[0].max_current: is 32 A, but the borne's supply gives 20 A at most" in told
     assert "evse[0].meter: is missing" in told
+
+
+@pytest.mark.parametrize("simulated", [False, True])
+def test_check_warns_of_a_state_that_does_not_outlive_a_start(
+    config: str, simulated: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "fleeting_here", lambda folder: "overlay" if folder.name == "state" else "")
+    file = Path(config)
+    if not simulated:
+        text = file.read_text().replace('"simulated"', '"raspberry-pi"')
+        file.write_text(text.replace("security_profile = 0", "security_profile = 0\nallow_insecure = true"))
+    assert main(["check", "-c", config]) == 0
+    told = capsys.readouterr().out
+    assert ("station.state_dir: is " in told) is not simulated
+    assert ("which is on overlay: what the borne keeps would be lost in a power cut" in told) is not simulated
 
 
 def test_check_names_values_that_their_keys_do_not_take(config: str, capsys: pytest.CaptureFixture[str]) -> None:

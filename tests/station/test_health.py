@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from station_harness import FakeTime, Harness, station
+from station_harness import FakeTime, Harness, config, station
 
 from chargepoint.evse.messages import BorneReport
 from chargepoint.journal import history
+from chargepoint.journal.journal import FILE_NAME, Journal
+from chargepoint.processes import station as process
+from chargepoint.sentences import translate
 from chargepoint.station.kpis import Kpis
 from chargepoint.station.progress import SILENT_TICKS, Progress, Stuck
+from chargepoint.station.view import station_status
 
 
 def play(tmp_path: Path, body: Callable[[Harness], Coroutine[Any, Any, None]], **more: Any) -> None:
@@ -144,6 +148,38 @@ def test_a_disk_that_takes_no_writes_is_a_fault_of_the_station(tmp_path: Path) -
         assert "disk-full" not in h.station.faults
 
     play(tmp_path, body)
+
+
+def test_a_state_that_does_not_outlive_a_start_is_told_and_the_borne_charges(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        h.station.health.state_is_in_memory(Path("/var/lib/chargepoint"), "overlay")
+        await h.charge()
+        h.station.tick()
+        shown = {fault["name"]: fault for fault in (await station_status(h.station))["faults"]}
+        assert shown["state-in-memory"]["detail"].startswith("/var/lib/chargepoint is on overlay")
+        assert translate(shown["state-in-memory"]["detail"], "fr").startswith("/var/lib/chargepoint est sur overlay")
+
+    play(tmp_path, body)
+
+
+@pytest.mark.parametrize(
+    ("kind", "under", "told"),
+    [
+        ("raspberry-pi", "overlay", True),
+        ("raspberry-pi", "", False),
+        ("simulated", "overlay", False),
+    ],
+)
+def test_the_process_looks_at_its_start_where_its_state_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, under: str, told: bool
+) -> None:
+    monkeypatch.setattr(process, "fleeting_here", lambda folder: under if folder == tmp_path else "")
+    journal = Journal.open(tmp_path / FILE_NAME)
+    try:
+        station = process.compose(config(tmp_path, board={"kind": kind}), journal)
+        assert ("state-in-memory" in station.faults) is told
+    finally:
+        journal.close()
 
 
 def test_a_damaged_journal_is_told_and_the_borne_charges(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from chargepoint.config import Config
 from chargepoint.config_check import ConfigError, Mistake, load, missing_files
 from chargepoint.config_french import translate
 from chargepoint.config_lines import closest, written_language
+from chargepoint.journal.durable import fleeting_here
 
 
 def run(path: Path) -> int:
@@ -45,6 +46,13 @@ def _pins(config: Config) -> list[Mistake]:
 
 def warnings(config: Config) -> Iterator[Mistake]:
     """What a working configuration says, and probably does not mean."""
+    folder = config.station.state_dir
+    if not config.simulated and (kind := fleeting_here(folder)):
+        text = (
+            f"is {folder}, which is on {kind}: what the borne keeps would be lost in a power cut; "
+            "mount the data partition there; an overlay is overlayroot=tmpfs:recurse=0"
+        )
+        yield Mistake("station.state_dir", text)
     for index, evse in enumerate(config.evse):
         if evse.max_current > config.supply.max_current:
             text = f"is {evse.max_current:g} A, but the borne's supply gives {config.supply.max_current:g} A at most"

@@ -12,6 +12,7 @@ from chargepoint.board.chips import find_gpio_chips
 from chargepoint.board.pins import load_pins
 from chargepoint.board.types import BoardError
 from chargepoint.config import Config, ReaderSection
+from chargepoint.journal.durable import fleeting_here
 from chargepoint.journal.journal import FILE_NAME, Journal, JournalBusy, JournalTooNew
 from chargepoint.jsonrpc import SocketBusy
 from chargepoint.meter.build import build_buses
@@ -73,6 +74,9 @@ def compose(config: Config, journal: Journal, step: Callable[[str], None] | None
     link = EvseLink(config.station.run_dir / "evse.sock")
     settings = Settings(connection_timeout_s=round(config.authorisation.pairing_window))
     station = Station(config, journal, clock, settings, link, step)
+    state_dir = config.station.state_dir
+    if not config.simulated and (kind := fleeting_here(state_dir)):
+        station.health.state_is_in_memory(state_dir, kind)
     backend = Backend(config, journal, clock, station)
     buses = build_buses(config, station)
     meters = buses[0] if any(evse.meter for evse in config.evse) else NoMeters()

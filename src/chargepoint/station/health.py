@@ -66,6 +66,12 @@ class Health:
         await self._mark("running")
         self._tell_loss(self._clock.monotonic())
 
+    def state_is_in_memory(self, folder: Path, kind: str) -> None:
+        """The journal's folder does not outlive a start of the machine: told as long as the program runs."""
+        detail = f"{folder} is on {kind}: mount the data partition there; an overlay is overlayroot=tmpfs:recurse=0"
+        log.error("the state is in memory", what=detail)
+        self._faults.own("state-in-memory", True, self._clock.monotonic(), detail)
+
     def _tell_loss(self, now: float) -> None:
         """Found at the start, or while running: told once each, until a technician has seen it."""
         loss = self._journal.loss
