@@ -268,6 +268,18 @@ def test_latched_faults_survive_a_damaged_memory_file(tmp_path: Path) -> None:
     third.loop.close()
 
 
+def test_a_writing_thread_that_has_ended_is_told(bench: Bench, tmp_path: Path) -> None:
+    def end(_: object, __: object) -> bytes:
+        raise SystemExit
+
+    bench.loop._writer.submit(tmp_path / "x", lambda: end(0, 0))
+    bench.loop._writer._thread.join(5.0)
+    with (tmp_path / "log").open("a") as stream:
+        bench.loop._log = Log("error", stream)
+        bench.run(1.1)
+    assert "the thread that writes files has ended" in (tmp_path / "log").read_text()
+
+
 def test_a_fault_leaves_a_recording(bench: Bench, tmp_path: Path) -> None:
     charging(bench)
     bench.board.rigs[1].world.rcd = True

@@ -199,6 +199,39 @@ def test_a_disk_that_stays_full_does_not_hold_up_the_end(tmp_path: Path) -> None
     assert len(tries) == 2 and not writer._thread.is_alive() and "No space" in writer.error
 
 
+def test_contents_that_cannot_be_made_are_told_and_tried_again_and_the_thread_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "RETRY_S", 0.02)
+    broken = [1, 1]
+
+    def latched() -> bytes:
+        if broken:
+            raise TypeError(f"cannot be encoded {broken.pop()}")
+        return b"latched"
+
+    writer = Writer()
+    writer.submit(tmp_path / "evse.json", latched)
+    until(lambda: "evse.json: TypeError: cannot be encoded" in writer.trouble)
+    writer.submit(tmp_path / "other", lambda: b"x")
+    until((tmp_path / "other").exists)
+    until(lambda: not writer.trouble)
+    writer.close()
+    assert (tmp_path / "evse.json").read_bytes() == b"latched"
+
+
+def test_a_writer_whose_thread_has_ended_says_so_and_why() -> None:
+    def start() -> None:
+        raise RuntimeError("no such scheduler")
+
+    writer = Writer(start)
+    until(lambda: not writer._thread.is_alive())
+    assert writer.trouble == "the thread that writes files has ended: RuntimeError: no such scheduler"
+    sound = Writer()
+    sound.close()
+    assert sound.trouble == ""
+
+
 def test_a_recording_that_could_not_be_written_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "RETRY_S", 0.01)
     writer = Writer()

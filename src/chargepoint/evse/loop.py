@@ -207,8 +207,9 @@ class Loop:
                 self._log.error("loop-overrun", late_ms=round(late * 1000))
 
     def _say_write_error(self) -> None:
-        if self._writer.error != self._write_error:
-            self._write_error = self._writer.error
+        trouble = self._writer.trouble
+        if trouble != self._write_error:
+            self._write_error = trouble
             if self._write_error:
                 self._log.error("write-failed", reason=self._write_error)
             else:

@@ -130,6 +130,12 @@ def prune(written: Path, keep: int) -> None:
         file.unlink()
 
 
+def _named(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"{type(error).__name__}: {error}"
+
+
 class Writer:
     """A thread that writes files when told. Only the newest contents of a path are written; a write that
     failed is tried again every `RETRY_S`, except of files of which only so many are kept."""
@@ -162,7 +168,20 @@ class Writer:
             self._wake.notify()
         self._thread.join(timeout_s)
 
+    @property
+    def trouble(self) -> str:
+        """What cannot be written, or that nothing will be; empty while all is well."""
+        if self._stopping or self._thread.is_alive():
+            return self.error
+        return "the thread that writes files has ended" + (f": {self.error}" if self.error else "")
+
     def _run(self) -> None:
+        try:
+            self._work()
+        except Exception as error:  # noqa: BLE001 - a thread has no caller: `trouble` tells
+            self.error = _named(error)
+
+    def _work(self) -> None:
         if self._on_start is not None:
             self._on_start()
         last_try = False
@@ -186,8 +205,8 @@ class Writer:
                 self._failed.pop(path, None)
                 if not self._failed:
                     self.error = ""
-            except OSError as error:
-                self.error = f"{path}: {error.strerror}"
+            except Exception as error:  # noqa: BLE001 - a mistake there must not keep later latches off
+                self.error = f"{path}: {_named(error)}"
                 if not keep:
                     self._failed[path] = (contents, keep)
 
