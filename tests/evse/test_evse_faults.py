@@ -232,6 +232,40 @@ def test_a_cut_cable_is_told_from_a_plug_torn_out() -> None:
     assert torn.faults == set()
 
 
+def flap(rig: Rig, times: int = 1) -> Rig:
+    """The pilot's wire breaks for 0.3 s under power, and the car has its power again, if it gets any."""
+    for _ in range(times):
+        rig.world.pilot = "A"
+        rig.run(0.3)
+        rig.world.pilot = "C"
+        rig.run(6.2)
+    return rig
+
+
+def test_a_pilot_that_breaks_under_power_again_and_again_is_a_cut_cable() -> None:
+    rig = flap(Rig().charging())
+    assert rig.out.contactor and rig.faults == set(), "once may be the car's doing"
+    rig.world.pilot = "A"
+    rig.run(0.03)
+    assert not rig.out.contactor and rig.faults == {"cable-cut"}
+    flap(rig, 90)
+    assert rig.faults == {"cable-cut"} and rig.point.contactor.closings == 2
+    rig.unplug().run(1.0)
+    assert rig.faults == set()
+
+
+@pytest.mark.parametrize("domestic", [False, True])
+def test_a_pilot_that_breaks_once_in_each_plug_in_is_no_cut_cable(domestic: bool) -> None:
+    rig = Rig(domestic=domestic)
+    rig.world.domestic_plug = domestic
+    for _ in range(3):
+        flap(rig.charging())
+        rig.world.pilot = "B"
+        rig.run(0.1)
+        rig.unplug().run(40.0)
+    assert rig.point.faults.trips == 0 and rig.point.plug_count == 6
+
+
 def test_a_silent_converter_opens() -> None:
     rig = Rig().charging()
     rig.world.reference_v = 0.0

@@ -38,6 +38,9 @@ than `STABLE_C_S`: nothing is closed before. A coding that is gone with the cont
 the way out the proximity contact may break before the pilot."""
 TORN_S = 1.0
 """After C went to A at once under power: is the plug out too (torn out), or still in (cable cut)?"""
+TORN_TIMES = 2
+"""So often in one plug-in it is a broken wire in the cable, however soon the pilot is back: it must not hammer the
+contactor."""
 LOCK_LOST_RESULTS = 8
 """An end switch is read every third to fifth pass: two of its readings. The plug's own contacts would tell at once."""
 
@@ -111,6 +114,8 @@ class Point:
         self._calm_until = NEVER
         self._stop_since: float | None = None
         self._torn_at: float | None = None
+        self._torn = 0
+        """How often in this plug-in C went to A at once under power with the plug in."""
         self._car_since = now
 
     # --- what the machine asks ---------------------------------------------------------------------------------
@@ -283,6 +288,9 @@ class Point:
         elif band is Band.A:
             if self.contactor.commanded and self.proximity.cable:
                 self._torn_at = now
+                self._torn += 1
+                if self._torn >= TORN_TIMES:
+                    self.faults.set("cable-cut", True, now, f"12 V from C, {self._torn} times in one plug-in")
             self._car_leaves()
 
     def _car_arrives(self, now: float) -> None:
@@ -303,6 +311,8 @@ class Point:
         self._vacated()
 
     def _vacated(self) -> None:
+        if not self.car and self.proximity.coding is Proximity.OPEN:
+            self._torn = 0
         if self.vacant:
             self.faults.unplugged()
             self.unlock_wanted = False
