@@ -18,6 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = {"bookworm": "3.11", "trixie": "3.13"}
+REVISION = {"bookworm": "1~deb12", "trixie": "1~deb13"}
+"""Of the Debian version alone: both suites are built from one commit, and apt must see the second as newer."""
 MACHINE = {"arm64": "aarch64", "amd64": "x86_64"}
 GLIBC = ("2014", "_2_17", "_2_28", "_2_34")
 """manylinux tags that both suites (glibc 2.36 and 2.41) can run."""
@@ -44,6 +46,11 @@ class Job:
     lib: Path | None
     commit: str = "HEAD"
     compression: str = "xz"
+
+    @property
+    def debian_version(self) -> str:
+        """A revision, not a part of the version: else 1.4.0~deb12 would be older than 1.4.0~rc1~deb12."""
+        return f"{self.version}-{REVISION[self.suite]}"
 
     @property
     def package(self) -> Path:
@@ -216,7 +223,7 @@ def write_control(job: Job, source: Path, tree: Path) -> None:
     size = sum(path.lstat().st_size for path in tree.rglob("*") if path.is_file()) // 1024
     (debian / "control").write_text(
         f"""Package: chargepoint
-Version: {job.version}
+Version: {job.debian_version}
 Architecture: {job.arch}
 Maintainer: chargepoint maintainers <maintainers@chargepoint.invalid>
 Installed-Size: {size}

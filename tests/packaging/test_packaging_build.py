@@ -101,3 +101,16 @@ def test_the_version_is_the_one_of_the_commit_that_the_command_names(
     monkeypatch.setattr(sys, "argv", ["build", "--version", "1_0"])
     assert build.main() == 1
     assert "--version" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(shutil.which("dpkg") is None, reason="dpkg is not installed")
+def test_apt_sees_an_upgrade_from_one_suite_to_the_next_and_from_one_version_to_the_next(
+    build: ModuleType, tmp_path: Path
+) -> None:
+    order = [
+        build.Job(suite, "arm64", version, 0, tmp_path, None).debian_version
+        for version in ("0.1.0~9.gab", "0.1.0~10.ga1", "0.1.0", "0.1.0+1.gab", "0.2.0~rc1", "0.2.0~rc1+2.gab", "0.2.0")
+        for suite in ("bookworm", "trixie")
+    ]
+    for older, newer in pairwise(order):
+        subprocess.run(["dpkg", "--compare-versions", older, "lt", newer], check=True)

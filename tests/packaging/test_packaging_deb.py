@@ -77,6 +77,12 @@ def test_the_package_brings_units_users_pages_and_rules(packages: dict[str, Path
         assert wanted in names
 
 
+def test_the_suite_is_in_the_version_of_the_package_and_not_of_the_program(packages: dict[str, Path]) -> None:
+    words = ["dpkg-deb", "--field", str(packages["1.0.0"]), "Version"]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip() == "1.0.0-1~deb12"
+    assert any("/versions/1.0.0/bin/chargepoint" in line for line in contents(packages["1.0.0"]))
+
+
 def test_the_bill_of_materials_is_of_the_version_that_is_shipped_and_goes_with_it(
     packages: dict[str, Path], tmp_path: Path
 ) -> None:

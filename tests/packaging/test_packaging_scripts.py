@@ -68,7 +68,7 @@ def configured(build: ModuleType) -> Configured:
         script = build.maintainer_script(ROOT, "postinst", version)
         if units:  # of a package that has fewer
             script = re.sub(r"(?<=for unit in ).*(?=; do)", units, script)
-        return run(root, script, f"postinst-{version}", "configure", last)
+        return run(root, script, f"postinst-{version}", "configure", last and f"{last}-1~deb12")
 
     return configure
 
@@ -127,7 +127,9 @@ def updated(root: Path, version: str, trial: bool = False) -> None:
     """As `update install` leaves it: the version runs, and `before` is the way back."""
     opt = root / "opt/chargepoint"
     (opt / "versions" / version / "bin").mkdir(parents=True)
-    (opt / "versions" / version / "bin/chargepoint").write_text(version)
+    program = opt / "versions" / version / "bin/chargepoint"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
     (opt / "before").unlink(missing_ok=True)
     (opt / "current").rename(opt / "before")
     (opt / "current").symlink_to(f"versions/{version}")
@@ -174,12 +176,17 @@ def test_who_asks_apt_for_an_older_package_gets_it(configured: Configured, tmp_p
     assert (tmp_path / "said").read_text() == ""
 
 
-def test_a_newer_version_of_which_nothing_is_left_does_not_stay(configured: Configured, tmp_path: Path) -> None:
+@pytest.mark.parametrize("there", [False, True])
+def test_a_newer_version_that_does_not_run_does_not_stay(configured: Configured, tmp_path: Path, there: bool) -> None:
+    """As after a change of suite: what was built for the Python of before does not start."""
     configured(tmp_path, "1.0.0")
     updated(tmp_path, "1.2.0")
-    shutil.rmtree(tmp_path / "opt/chargepoint/versions/1.2.0")
-    configured(tmp_path, "1.1.0", "1.0.0")
-    assert runs(tmp_path) == "1.1.0"
+    program = tmp_path / "opt/chargepoint/versions/1.2.0/bin/chargepoint"
+    program.unlink()
+    if there:
+        program.symlink_to("/bin/false")
+    configured(tmp_path, "1.0.0", "1.0.0")
+    assert runs(tmp_path) == "1.0.0"
 
 
 UNITS = {
