@@ -253,8 +253,9 @@ _row(
     en="The coil watchdog is not armed although it is fed: the contactors would not be dropped if the program stopped.",
     fr="Le chien de garde des bobines n'est pas armé : les contacteurs ne tomberaient pas si le programme s'arrêtait.",
 )  # fmt: skip
+# Longer than a permission lasts: nothing goes on that was permitted before it.
 _row(
-    "emergency-stop", "CX008", "OtherError", _CRITICAL, _OPEN, _SELF, after_s=1.0, whole_borne=True,
+    "emergency-stop", "CX008", "OtherError", _CRITICAL, _OPEN, _SELF, after_s=15.0, whole_borne=True,
     en="The emergency stop is pressed.",
     fr="L'arrêt d'urgence est enclenché.",
 )  # fmt: skip

@@ -3,6 +3,7 @@
 import pytest
 from evse_rig import Rig
 
+from chargepoint.evse.messages import LEASE_S
 from chargepoint.faults import FAULTS, Effect, Owner, Recover
 from chargepoint.iec61851.timing import RECLOSE_AFTER_FAULT_S
 from chargepoint.station.faultlist import GRACE_S
@@ -77,10 +78,20 @@ def test_emergency_stop_and_door_open_in_the_same_pass_and_go_by_themselves(fiel
     assert name in rig.faults
     rig.borne(**{field: False})
     rig.world.pilot = "B"
-    rig.run(6.0)
+    rig.run(FAULTS[name].after_s + 1.0)
     assert rig.faults == set()
     rig.world.pilot = "C"
     assert 20.0 < rig.until(lambda: rig.out.contactor, 40.0) < 31.0
+
+
+def test_an_emergency_stop_however_short_outlasts_every_permission_that_was_given() -> None:
+    rig = Rig().charging()
+    rig.borne(emergency_stop=True)
+    rig.run(0.2)
+    rig.borne(emergency_stop=False)
+    rig.silence().run(14.0)
+    assert rig.faults >= {"emergency-stop"}
+    assert FAULTS["emergency-stop"].after_s > LEASE_S
 
 
 def test_a_residual_current_latches_until_a_technician_acknowledges_without_a_plug() -> None:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from station_harness import UTC0, FakeTime, Harness, station
 
-from chargepoint.evse.messages import PointReport
+from chargepoint.evse.messages import BorneReport, Fault, PointReport
 from chargepoint.meter.reading import Reading
 from chargepoint.station import endings
 from chargepoint.station import station as station_module
@@ -669,6 +669,17 @@ def test_a_fault_that_clears_while_its_session_ends_tells_no_finishing_before_th
         h.link.obey(1)
         await h.until_status("Finishing")
         assert await h.kinds() == ["started", "ended"]
+
+    play(tmp_path, body, Settings(sample_interval_s=0))
+
+
+def test_an_emergency_stop_however_short_ends_every_session(tmp_path: Path) -> None:
+    async def body(h: Harness) -> None:
+        await h.charge()
+        h.station.borne_reported(BorneReport(1.0, "b", (Fault("emergency-stop", h.time.mono),), emergency_stop=True))
+        h.station.borne_reported(BorneReport(1.2, "b"))
+        await h.until_status("Finishing")
+        assert (await h.entries())[-1].payload["reason"] == "EmergencyStop"
 
     play(tmp_path, body, Settings(sample_interval_s=0))
 

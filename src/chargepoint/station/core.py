@@ -357,6 +357,7 @@ class StationCore:
             on = any(f.name == name for f in report.faults)
             for point in self.points.values():
                 point.faults.own(name, on, now)
+                point.end_if_overdue(now)  # an emergency stop may be over before the next tick
         self._settle()
 
     def evse_found(self) -> None:

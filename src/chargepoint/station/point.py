@@ -239,15 +239,18 @@ class Point:
         """A second has passed."""
         self.session.tick(now)
         self.limits.expire(now)
-        if self.session.state == "running":
-            worst = overdue(self.faults, now)
-            if worst is not None:
-                reason = StopReason.EMERGENCY_STOP if worst.name == "emergency-stop" else StopReason.OTHER
-                log.warning("session ended by a fault", evse=self.id, fault=worst.name, detail=worst.detail)
-                self.session.stop(reason, None, now)
-            elif now >= self._next_sample:
-                self._schedule_sample(now)
-                self.sample("Sample.Periodic", self._shared.clock.stamp())
+        self.end_if_overdue(now)
+        if self.session.state == "running" and now >= self._next_sample:
+            self._schedule_sample(now)
+            self.sample("Sample.Periodic", self._shared.clock.stamp())
+
+    def end_if_overdue(self, now: float) -> None:
+        """End a session that has waited long enough for a fault's end."""
+        worst = overdue(self.faults, now) if self.session.state == "running" else None
+        if worst is not None:
+            reason = StopReason.EMERGENCY_STOP if worst.name == "emergency-stop" else StopReason.OTHER
+            log.warning("session ended by a fault", evse=self.id, fault=worst.name, detail=worst.detail)
+            self.session.stop(reason, None, now)
 
     def look_at_bay(self, now: float) -> BayChanged | None:
         """The news of the bay's sensor; None when there is none."""
