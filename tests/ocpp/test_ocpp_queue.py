@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from chargepoint.journal import outbox, transactions
 from chargepoint.journal.journal import Journal
@@ -343,3 +344,35 @@ async def test_what_has_not_been_answered_is_in_the_journal_and_an_answered_star
     assert len(kept) == 104
     assert all(set(kinds) <= {"sampled"} for kinds in kept)
     assert 0 < max(len(kinds) for kinds in kept) < BATCH
+
+
+async def test_a_message_of_a_kind_that_only_a_newer_version_knows_stops_nothing_and_stays_for_it(bench):
+    def newer(db):
+        db.execute(
+            "INSERT INTO outbox (kind, tx, boot, mono, utc, payload) VALUES ('metered', 1, ?, 0, 0, ?)",
+            (bench.journal.boot, '{"data": [{"form": 2}]}'),
+        )
+
+    first = await bench.begin(1)
+    await bench.write(newer)
+    await bench.end(first, T0 + 3)
+    bench.sender.ready(True)
+    await bench.drained()
+    assert story(bench.courier) == [("started", first, None), ("ended", first, "0")]
+    assert await bench.journal.read(outbox.head) is None
+    assert await bench.journal.read(outbox.left_to_another) == {"metered": 1}
+
+
+async def test_what_waits_for_a_newer_version_is_told(bench):
+    await bench.write(
+        lambda db: db.execute(
+            "INSERT INTO outbox (kind, boot, mono, payload) VALUES ('metered', ?, 0, '{}')", (bench.journal.boot,)
+        )
+    )
+    with capture_logs() as said:
+        sender = OutboxSender(bench.journal, bench.courier, bench.policy, lambda: T0)
+        task = asyncio.create_task(sender.run())
+        await until(lambda: said)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert said[0]["kinds"] == {"metered": 1}

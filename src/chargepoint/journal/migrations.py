@@ -3,6 +3,11 @@
 A step that has ever been released is never changed: a new one is added after it. A step that only adds (a table, an
 index, a column with a default) leaves `OLDEST_READER` alone: the program before it still does its work on the journal,
 so an update can be taken back with every transaction kept. A step that an older program could not live with raises it.
+
+The same holds for the JSON in these tables. A field, a kind of message or an area may be added, with a default for the
+program that does not find it; the meaning and the form of what is there never change, and nothing that an older
+program needs goes. Who reads drops fields it does not know (`store.known`), and leaves messages of an unknown kind in
+the outbox to the version that knows it.
 """
 
 OLDEST_READER = 1

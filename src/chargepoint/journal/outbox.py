@@ -12,6 +12,8 @@ from chargepoint.journal.stamp import Stamp, touch
 
 Kind = Literal["started", "sampled", "ended", "security"]
 KINDS: tuple[str, ...] = get_args(Kind)
+_KNOWN = f"kind IN {KINDS}"
+"""What a newer version, since taken back, left waiting stays for it: nobody else can make a message of that."""
 _COLUMNS = "seq, kind, tx, boot, mono, utc, payload, attempts"
 
 
@@ -52,20 +54,27 @@ def add(db: sqlite3.Connection, kind: str, tx: int | None, stamp: Stamp, payload
 
 
 def head(db: sqlite3.Connection) -> Entry | None:
-    """The oldest message, or None."""
-    row = db.execute(f"SELECT {_COLUMNS} FROM outbox ORDER BY seq LIMIT 1").fetchone()
+    """The oldest message that this version can send, or None."""
+    row = db.execute(f"SELECT {_COLUMNS} FROM outbox WHERE {_KNOWN} ORDER BY seq LIMIT 1").fetchone()
     return None if row is None else _entry(row)
 
 
 def upcoming(db: sqlite3.Connection, after_seq: int, limit: int) -> list[Entry]:
-    """At most `limit` messages that come after `after_seq`, oldest first."""
-    rows = db.execute(f"SELECT {_COLUMNS} FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?", (after_seq, limit))
+    """At most `limit` messages that this version can send and that come after `after_seq`, oldest first."""
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM outbox WHERE seq > ? AND {_KNOWN} ORDER BY seq LIMIT ?", (after_seq, limit)
+    )
     return [_entry(row) for row in rows]
 
 
 def count(db: sqlite3.Connection) -> int:
-    """How many messages wait."""
+    """How many messages wait, those for another version too."""
     return int(db.execute("SELECT count(*) FROM outbox").fetchone()[0])
+
+
+def left_to_another(db: sqlite3.Connection) -> dict[str, int]:
+    """How many messages wait for a version that knows their kind, by kind."""
+    return dict(db.execute(f"SELECT kind, count(*) FROM outbox WHERE NOT {_KNOWN} GROUP BY kind").fetchall())
 
 
 def thin(db: sqlite3.Connection, most: int) -> int:

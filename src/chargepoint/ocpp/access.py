@@ -53,14 +53,16 @@ class Access:
         """What the journal has; else, or when it was changed since, what the configuration gives."""
         kept = await self._journal.read(lambda db: store.items(db, AREA))
         self._given = {"profile": given.profile, "key": hashlib.sha256(given.key.encode()).hexdigest()}
-        self._settled = kept.get("provisioned", self._given)
+        self._settled = {**self._given, **kept.get("provisioned", {})}
         if not given.key:  # there is none, or its file cannot be read
             self._given["key"] = self._settled["key"]
-        if "committed" not in kept:
+        committed = store.record(Credentials, kept["committed"], "credentials") if "committed" in kept else None
+        if committed is None:
             self._committed = given
             return
-        self._committed = Credentials(**kept["committed"])
-        self._candidate = Credentials(**kept["candidate"]) if kept.get("candidate") else None
+        self._committed = committed
+        candidate = kept.get("candidate")
+        self._candidate = store.record(Credentials, candidate, "credentials on trial") if candidate else None
         changed = {name for name, value in self._given.items() if value != self._settled[name]}
         if changed:
             log.info("the configuration was changed and is tried first", what=sorted(changed))

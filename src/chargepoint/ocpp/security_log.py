@@ -1,7 +1,7 @@
 """The security log: every security event, in the journal, the oldest giving way (white paper, A04.FR.04)."""
 
 import sqlite3
-from typing import Final
+from typing import Any, Final
 
 from chargepoint.journal import store
 from chargepoint.journal.stamp import Stamp, as_datetime, resolve
@@ -29,7 +29,7 @@ although they are not called critical. All others are in the log alone."""
 
 def append(db: sqlite3.Connection, stamp: Stamp, kind: str, info: str) -> None:
     """Note an event."""
-    events = store.items(db, AREA)
+    events = _events(db)
     last = max((int(key) for key in events), default=0)
     for key in sorted(events)[: max(0, len(events) - MAX_EVENTS + 1)]:
         store.delete(db, AREA, key)
@@ -37,10 +37,14 @@ def append(db: sqlite3.Connection, stamp: Stamp, kind: str, info: str) -> None:
     store.put(db, AREA, f"{last + 1:012d}", event)
 
 
+def _events(db: sqlite3.Connection) -> dict[str, Any]:
+    return {key: event for key, event in store.items(db, AREA).items() if key.isdecimal()}
+
+
 def read(db: sqlite3.Connection, since: float, until: float) -> list[str]:
     """The events of a period (UTC seconds) as lines of text, oldest first; those of an unknown time are all in it."""
     lines = []
-    for event in store.items(db, AREA).values():
+    for event in _events(db).values():
         at = resolve(db, Stamp(event["boot"], event["mono"], event["utc"]))
         if at is None or since <= at <= until:
             when = "before-the-time-was-known" if at is None else to_text(as_datetime(at))

@@ -6,7 +6,7 @@ a request that waits for its certificate. `cryptography` is imported only when a
 
 import hashlib
 import sqlite3
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -75,8 +75,10 @@ class TrustStore:
     async def load(self, provisioned: str, now: float) -> None:
         """Read the journal. `provisioned` (PEM, may be empty): roots of the configuration file, taken in once."""
         kept = await self._journal.read(lambda db: store.items(db, AREA))
-        self._roots = [_root(data) for data in kept.get("roots", [])]
-        self._identities = [Identity(**data) for data in kept.get("identities", [])]
+        roots = [_root(data) for data in kept.get("roots", [])]
+        self._roots = [root for root in roots if root is not None]
+        identities = [store.record(Identity, data, "a certificate of ours") for data in kept.get("identities", [])]
+        self._identities = [identity for identity in identities if identity is not None]
         self._pending = kept.get("pending", [])
         digest = hashlib.sha256(provisioned.encode()).hexdigest()
         if provisioned and kept.get("provisioned") != digest:
@@ -230,8 +232,13 @@ class TrustStore:
         self._identities = identities
 
 
-def _root(data: dict[str, Any]) -> Root:
-    return Root(Use(data["use"]), data["pem"], tuple(data["hash_data"]), data["not_after"], data["fallback"])
+def _root(data: Any) -> Root | None:
+    root = store.record(Root, data, "a root certificate")
+    try:
+        return root and replace(root, use=Use(root.use), hash_data=tuple(root.hash_data))
+    except ValueError as error:
+        log.warning("a root certificate is for a use that is not known, and is left out", error=str(error))
+        return None
 
 
 def _same(data: dict[str, str], wanted: dict[str, str]) -> bool:

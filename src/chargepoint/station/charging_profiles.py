@@ -10,7 +10,7 @@ import structlog
 from chargepoint.config import Config
 from chargepoint.energy.composite import Cap, Composite, Now, Running, composite, point_limit, station_limit
 from chargepoint.energy.limits import Limit
-from chargepoint.energy.profiles import DAY_S, Profile, ProfileError, Profiles, Purpose, from_dict, to_dict
+from chargepoint.energy.profiles import DAY_S, Period, Profile, ProfileError, Profiles, Purpose, from_dict, to_dict
 from chargepoint.journal import store
 from chargepoint.journal.journal import Journal
 from chargepoint.journal.stamp import resolve
@@ -52,8 +52,9 @@ class ChargingProfiles:
         profiles: list[Profile] = []
         for key, value in kept.items():
             try:
-                profile = from_dict(value)
-            except (KeyError, TypeError, ValueError) as error:
+                periods = [store.known(Period, period) for period in value["periods"]]
+                profile = from_dict({**store.known(Profile, value), "periods": periods})
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
                 log.warning("a stored charging profile cannot be read and is left out", profile=key, error=repr(error))
                 continue
             if profile.purpose is not Purpose.TX or profile.evse in busy:

@@ -204,7 +204,8 @@ class StationCore:
         for number, area in AVAILABILITY.items():
             kept = await self.journal.read(lambda db, area=area: store.items(db, area))  # type: ignore[misc]
             for key, value in kept.items():
-                self._recover_availability(int(key), number, value)
+                if key.isdecimal():
+                    self._recover_availability(int(key), number, value)
         await self._keep_offset()
         self._schedule_aligned()
 

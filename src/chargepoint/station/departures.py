@@ -45,9 +45,14 @@ class Departures:
         self._known: dict[int, Departure] = {}
 
     async def recover(self) -> None:
-        """Those of before; one whose transaction does not go on is never looked at."""
+        """Those of before; one whose transaction does not go on is never looked at. What cannot be read is left out."""
         kept = await self._journal.read(lambda db: store.items(db, AREA))
-        self._known = {int(evse): Departure(*value) for evse, value in kept.items()}
+        for evse, value in kept.items():
+            try:
+                tx, utc, energy_wh, *_ = value
+                self._known[int(evse)] = Departure(tx, utc, energy_wh)
+            except (TypeError, ValueError) as error:
+                log.warning("a stored departure cannot be read and is left out", evse=evse, error=repr(error))
 
     async def tell(self, point: Point | None, at: datetime, energy_wh: int) -> Outcome:
         """As `StationApi.departure`."""

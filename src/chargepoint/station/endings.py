@@ -50,7 +50,7 @@ def of(db: sqlite3.Connection, tx: int) -> Ending | None:
     if kept is None:
         return None
     try:
-        reason, token, boot, mono, utc = kept
+        reason, token, boot, mono, utc, *_ = kept
         return Ending(StopReason(reason), token, Stamp(boot, mono, utc))
     except (TypeError, ValueError) as error:
         log.warning("how a transaction was to end cannot be read", tx=tx, error=repr(error))

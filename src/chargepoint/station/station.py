@@ -201,8 +201,8 @@ class Station(StationCore):
 
     async def _outbox_empty(self, timeout_s: float) -> None:
         for _ in range(int(timeout_s / _POLL_S)):
-            waiting = await self.journal.read(outbox.count)
-            if waiting == 0 or not self.backend.online:
+            first = await self.journal.read(outbox.head)
+            if first is None or not self.backend.online:
                 return
             await asyncio.sleep(_POLL_S)
 

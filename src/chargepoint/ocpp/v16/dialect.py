@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ocpp.v16.enums import Action, AuthorizationStatus, UnitOfMeasure
 
+from chargepoint.journal import store
 from chargepoint.ocpp.rpc import Dialect, Payload
 from chargepoint.ocpp.timestamps import from_text, to_text
 from chargepoint.station.api import Authorization, AuthStatus, MeterValue
@@ -44,7 +45,7 @@ def meter_value(at: datetime, values: Iterable[MeterValue | Mapping[str, Any]]) 
 
 def _sampled(value: MeterValue | Mapping[str, Any]) -> Payload:
     if not isinstance(value, MeterValue):
-        value = MeterValue(**value)
+        value = MeterValue(**store.known(MeterValue, value))
     text = value.value if isinstance(value.value, str) else number(value.value)
     sampled = {"value": text, "context": value.context, "measurand": value.measurand}
     if value.format is not None:

@@ -38,6 +38,7 @@ LOOK_S: Final = 1.0
 BEGINNING_S: Final = 15.0
 """A session that was just beginning when its point was closed has its transaction by then."""
 FILE_NAME: Final = "firmware.image"
+_STATUSES: Final = frozenset(status.value for status in FirmwareStatus)
 _UNSIGNED: Final = ("Downloading", "Downloaded", "DownloadFailed", "Installing", "Installed", "InstallationFailed")
 
 log = structlog.get_logger("ocpp.firmware")
@@ -102,11 +103,16 @@ class Firmware:
     async def load(self) -> None:
         """Read what a restart interrupted; `go_on` when the station has recovered."""
         kept, untold = await self._journal.read(lambda db: (store.get(db, AREA, KEY), store.get(db, AREA, LAST)))
-        self._untold = None if untold is None else (untold[0], untold[1])
+        if untold is not None and untold[0] in _STATUSES:
+            self._untold = (untold[0], untold[1])
         if kept is None:
             return
-        closed = tuple((c, 1) if isinstance(c, int) else (c[0], c[1]) for c in kept["closed"])  # once: points alone
-        self._job = Job(**{**kept, "closed": closed})
+        # Once it was points alone.
+        closed = tuple((c, 1) if isinstance(c, int) else (c[0], c[1]) for c in kept.get("closed", ()))
+        job = store.record(Job, kept, "the update that was under way")
+        if job is None or job.status not in _STATUSES:
+            job = Job("", 0.0, phase="over")  # of it nothing can be done but give the points back
+        self._job = replace(job, closed=closed)
 
     def go_on(self) -> None:
         """Go on with it. Not before the station knows again what is out of service and which transactions are open."""

@@ -12,8 +12,10 @@ from chargepoint.ocpp.timestamps import to_text
 from chargepoint.ocpp.v16.connectors import Connectors
 from chargepoint.ocpp.v16.dialect import meter_value
 from chargepoint.ocpp.v16.keys import STOP_MAX_METER_VALUES
-from chargepoint.station.api import MeterSampled, StatusChanged
+from chargepoint.station.api import MeterSampled, StatusChanged, StopReason
 
+_REASONS: Final = frozenset(reason.value for reason in StopReason)
+"""A newer version, since taken back, may have had others: the end of a transaction is told all the same."""
 VENDOR_ID: Final = "chargepoint"
 MAX_INFO: Final = 50
 
@@ -74,7 +76,7 @@ def _stop(message: Outgoing, connectors: Connectors) -> call.StopTransaction:
         meter_stop=int(payload["meter_stop_wh"]),
         timestamp=to_text(message.at),
         transaction_id=_transaction_id(message),
-        reason=payload["reason"],
+        reason=payload["reason"] if payload["reason"] in _REASONS else StopReason.OTHER.value,
         id_tag=payload["token"],
         transaction_data=data or None,
     )
