@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from chargepoint.board.types import LockDrive
-from chargepoint.evse.contactor import Contactor
+from chargepoint.evse.contactor import DROP_COUNT, WELD_COUNT, Contactor
 from chargepoint.evse.domestic import SETTLED_PASSES
 from chargepoint.evse.pilot import DIODE_MISSING
 from chargepoint.evse.point import LOCK_LOST_RESULTS, Point
@@ -45,7 +45,6 @@ RUNS: dict[str, Callable[[Any, Point], bool]] = {
     "PilotFilter.since": lambda f, p: f.band in (Band.C, Band.E) or (f.band is Band.D and p.config.ventilated),
     "Lock._since": lambda lock, p: lock.drive is not LockDrive.OFF,
     "Contactor._changed": lambda c, p: c.commanded and not c.confirmed,
-    "Contactor._bad_since": lambda c, p: True,
     "WakeUp._offered_at": lambda w, p: not w.used,
     "WakeUp._pulse_at": lambda w, p: True,
     "Offer._changed": lambda o, p: True,
@@ -67,9 +66,11 @@ STILL: dict[str, Callable[[Any, Point], bool]] = {
     "SelfTests._since": lambda s, p: s.phase in (Phase.PILOT, Phase.LOCK_CLOSE, Phase.LOCK_OPEN),
     "SelfTests.rcd_passed_at": _always,
     "Lease._until": _always,
+    "Contactor._changed": _always,
 }
-"""What is left of a timer that an alphabet holds still: the first runs in these phases only; the next two never end
-(the residual current test stays in date, the station goes on). All others are over as soon as they begin."""
+"""What is left of a timer that an alphabet holds still: the first runs in these phases only; the others here never end
+(the residual current test stays in date, the station goes on, a contactor follows in time). All that are not here
+are over as soon as they begin."""
 
 DUE: dict[str, Callable[[Any, Point], bool]] = {
     "Lease._until": lambda lease, p: lease.wants or lease.hold_lock,
@@ -83,7 +84,8 @@ DUE: dict[str, Callable[[Any, Point], bool]] = {
 
 BOUNDED: dict[str, int] = {
     "DiodeCheck._bad": DIODE_MISSING, "VoltageWatch._gap": GAP_RESULTS, "Point.lock_lost": LOCK_LOST_RESULTS,
-    "second Contactor._dead": SETTLED_PASSES,
+    "Contactor._signs": WELD_COUNT, "second Contactor._signs": WELD_COUNT,
+    "Contactor._lost": DROP_COUNT, "second Contactor._lost": DROP_COUNT, "second Contactor._dead": SETTLED_PASSES,
 }  # fmt: skip
 """Long counters of results: none, some, and (after the move that says so) one less than the bound. Of one that also
 goes down in steps of one, "some" goes to none at once, or (after that move) stays."""
@@ -113,7 +115,7 @@ IGNORED = {
     "Lock._arbiter", "Lock._recent", "Lock.moves", "Contactor.closed_at", "Contactor.opened_at", "Contactor.closings",
     "Contactor.openings_under_load", "Contactor.detail", "WakeUp.count", "SelfTests.rcd_detail",
     "SelfTests.runs", "SelfTests.passed_at", "FaultRegister.active", "FaultRegister.changes", "FaultRegister.trips",
-    "FaultRegister._recoveries", "ConverterWatch.trusted", "SelfTests.measured", "SelfTests.pilot_detail",
+    "FaultRegister._recoveries", "ConverterWatch.trusted", "SelfTests.measured",
     "SelfTests._rcd_ms", "SelfTests._rdc_ms", "Domestic.plug_count", "Contactor.settled_results",
 }  # fmt: skip
 """Reported only, made anew in each pass before anybody looks, told by another value, or kept by `Frames` itself."""

@@ -33,9 +33,12 @@ WEAK = frozenset({"VoltageWatch._gap"})
 TESTS = frozenset({"SelfTests.rcd_passed_at", "SelfTests._since"})
 START = frozenset({"ConverterWatch._started"})
 PACE = frozenset({"Offer._changed"})
+COUNTS = ("Contactor._signs", "Contactor._lost")
+FOLLOWS = frozenset({"Contactor._changed", *COUNTS, *(f"second {count}" for count in COUNTS)})
+"""A contactor that obeys does so in time, and gives no sign against its command but in the pass of the command."""
 STRAYS = frozenset({"PilotFilter._strays", "ProximityWatch._strays"})
 """Readings that agree on nothing: kept out where they are not the matter, for they multiply the states by three."""
-STILL = STRAYS | READ_BACK | WATCHDOG | WEAK | TESTS | START
+STILL = STRAYS | READ_BACK | WATCHDOG | WEAK | TESTS | START | FOLLOWS
 PACED = STILL | PACE
 """Where the pace of the offer is not the matter either: `tethered`, `car and station` and others keep it."""
 CAR = (("A", 0), ("A", 32), ("B", 32), ("C", 32))
@@ -64,8 +67,10 @@ ALPHABETS: dict[str, Alphabet] = {
         {"plug": (("A", 0), ("C", 32), ("C", 20), ("C", 13))}, (PERMIT,), {},
         PACED - {"ProximityWatch._strays"}, spends=False,
     ),
-    "contactor": Alphabet({"pilot": ("A", "C"), "contact": CONTACT}, (PERMIT, ACKNOWLEDGE), TETHERED, PACED),
-    "contactor and plug": Alphabet({"plug": READY, "contact": ONE_CONTACT}, (HELD, ACKNOWLEDGE), {}, PACED),
+    "contactor": Alphabet({"pilot": ("A", "C"), "contact": CONTACT}, (PERMIT, ACKNOWLEDGE), TETHERED, PACED - FOLLOWS),
+    "contactor and plug": Alphabet(
+        {"plug": READY, "contact": ONE_CONTACT}, (HELD, ACKNOWLEDGE), {}, PACED - FOLLOWS
+    ),
     "lock": Alphabet(
         {"plug": READY, "lock": ("closed", "open", "between")}, (HELD, WITHDRAW, RELEASE, GIVE_UP), {}, PACED,
         wear=True, shared=True,
@@ -92,7 +97,7 @@ ALPHABETS: dict[str, Alphabet] = {
     ),
     "domestic socket alone": Alphabet(
         {"domestic_plug": BOTH, "domestic_contact": BOTH}, (SECOND, WITHDRAW, ACKNOWLEDGE),
-        {**TETHERED, "domestic": True}, PACED, spends=False,
+        {**TETHERED, "domestic": True}, PACED - FOLLOWS, spends=False,
     ),
     "both connectors": Alphabet(
         {"pilot": ("A", "C"), "domestic_plug": BOTH}, (PERMIT, SECOND, WITHDRAW), {**TETHERED, "domestic": True}, PACED,
@@ -100,7 +105,7 @@ ALPHABETS: dict[str, Alphabet] = {
     ),
     "domestic socket": Alphabet(
         {"pilot": ("A", "C"), "domestic_plug": BOTH, "domestic_contact": BOTH, "contact": ONE_CONTACT},
-        (PERMIT, SECOND, WITHDRAW, ACKNOWLEDGE), {**TETHERED, "domestic": True}, PACED, spends=False,
+        (PERMIT, SECOND, WITHDRAW, ACKNOWLEDGE), {**TETHERED, "domestic": True}, PACED - FOLLOWS, spends=False,
     ),
 }  # fmt: skip
 

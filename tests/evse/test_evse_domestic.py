@@ -350,13 +350,6 @@ def test_what_the_recorder_is_told_is_about_the_connector_that_the_permission_is
     assert rig.out.contactor and rig.point.blocked == ""
 
 
-def test_a_socket_that_is_on_stays_on_when_the_daily_test_comes_due() -> None:
-    rig = live()
-    rig.point.self_tests.rcd_passed_at = rig.now - 90000.0
-    rig.run(1.0)
-    assert rig.out.domestic_contactor
-
-
 def test_a_socket_waits_for_a_test_that_runs_although_the_last_one_is_in_date() -> None:
     rig = watched().run(4.0).permit(10.0, connector=2)
     rig.world.rcd_test_works = False

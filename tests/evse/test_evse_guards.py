@@ -3,8 +3,10 @@
 import pytest
 from evse_rig import Rig
 
+from chargepoint.board.types import LockDrive
 from chargepoint.evse.contactor import Contactor, Trouble
 from chargepoint.iec61851.pilot import Band
+from chargepoint.iec61851.timing import SELF_TEST_PERIOD_S
 
 
 def quiet(now: float = 0.0) -> Contactor:
@@ -62,10 +64,95 @@ def test_a_short_loss_of_feedback_opens_nothing() -> None:
     for tick in range(9):
         contactor.step(5.0 + tick / 100, False, False, True)
     assert contactor.commanded and contactor.trouble is Trouble.NONE
-    contactor.step(5.2, False, True, True)
+    for tick in range(18):
+        contactor.step(5.2 + tick / 100, False, True, True)
     assert contactor.closed_at == 1.1
-    contactor.step(9.0, False, False, False)
+    for tick in range(9):
+        contactor.step(9.0 + tick / 100, False, False, False)
     assert contactor.commanded
+
+
+@pytest.mark.parametrize(("wrong", "right", "within_s"), [(2, 2, 4.1), (6, 4, 2.6), (1, 1, 4.1), (9, 1, 1.2)])
+def test_a_contact_that_chatters_against_an_open_command_is_a_weld_and_never_confirmed(
+    wrong: int, right: int, within_s: float
+) -> None:
+    contactor, told = quiet(), None
+    for tick in range(1000):
+        live = tick % (wrong + right) < wrong
+        contactor.step(1.0 + tick / 100, False, False, live)
+        assert not contactor.open_confirmed
+        if told is None and contactor.trouble is Trouble.WELDED:
+            told = tick / 100
+    assert told is not None and told <= within_s and contactor.trouble is Trouble.WELDED
+
+
+@pytest.mark.parametrize(("lost", "there", "within_s"), [(5, 5, 0.45), (1, 1, 0.45), (3, 5, 1.6), (1, 2, None)])
+def test_a_closed_contactor_that_chatters_opens(lost: int, there: int, within_s: float | None) -> None:
+    contactor, opened = closed(), None
+    for tick in range(500):
+        live = tick % (lost + there) >= lost
+        contactor.step(5.0 + tick / 100, False, live, live)
+        if not contactor.commanded:
+            opened = tick / 100
+            break
+    assert contactor.trouble is (Trouble.NONE if within_s is None else Trouble.DROPS)
+    assert (opened is None) is (within_s is None) and (within_s is None or opened <= within_s)  # type: ignore[operator]
+
+
+def test_a_socket_that_is_live_now_and_then_keeps_its_plug_and_says_why_nothing_closes() -> None:
+    rig = Rig().charging()
+    rig.world.pilot = "B"
+    rig.run(0.1)
+    rig.world.pilot = "C"
+    waiting = set()
+    for tick in range(600):
+        rig.world.welded = tick % 10 < 5
+        if tick == 300:
+            rig.unplug().point.request_unlock()
+        assert rig.step().lock is not LockDrive.OPEN and not rig.out.contactor
+        waiting.add(rig.point.blocked)
+    assert "contactor-welded" in rig.faults and "contactor" in waiting and rig.world.lock_at == 1.0
+
+
+def test_a_charge_of_more_than_a_day_pauses_for_the_residual_current_test() -> None:
+    rig = Rig().charging()
+    passed = rig.point.self_tests.rcd_passed_at
+    assert passed is not None
+    rig.point.self_tests.rcd_passed_at = rig.now - SELF_TEST_PERIOD_S + 1.0
+    rig.run(0.9)
+    assert rig.out.contactor and rig.point.state == "C2"
+    rig.run(0.2)
+    assert rig.point.state == "C1", "it asks the car to stop first"
+    rig.world.pilot = "B"
+    rig.run(0.1)
+    assert not rig.out.contactor
+    rig.world.pilot = "C"
+    assert rig.until(lambda: rig.out.contactor, 15.0) > 4.0
+    assert rig.point.self_tests.in_date(rig.now) and rig.faults == set()
+
+
+def test_a_domestic_charge_of_more_than_a_day_pauses_for_the_residual_current_test() -> None:
+    rig = Rig(domestic=True).run(2.0).permit(connector=2, current_a=16.0)
+    rig.world.domestic_plug = True
+    rig.until(lambda: rig.out.domestic_contactor, 10.0)
+    rig.point.self_tests.rcd_passed_at = rig.now - SELF_TEST_PERIOD_S
+    rig.step()
+    assert not rig.out.domestic_contactor
+    rig.until(lambda: rig.out.domestic_contactor, 15.0)
+    assert rig.point.self_tests.in_date(rig.now) and rig.faults == set()
+
+
+def test_a_pilot_generator_that_failed_its_test_keeps_the_point_out_of_service() -> None:
+    rig = Rig()
+    rig.world.duty_follows = False
+    rig.run(30.0)
+    assert "self-test-failed" in rig.faults
+    rig.run(300.0)
+    assert "self-test-failed" in rig.faults
+    assert "pilot: 42.0 % read back" in rig.point.faults.active["self-test-failed"].detail
+    rig.world.duty_follows = True
+    rig.run(80.0)
+    assert rig.faults == set()
 
 
 def test_a_weld_that_came_loose_is_no_longer_present() -> None:
@@ -73,8 +160,11 @@ def test_a_weld_that_came_loose_is_no_longer_present() -> None:
     for tick in range(120):
         contactor.step(1.0 + tick / 100, False, True, True)
     assert contactor.trouble is Trouble.WELDED
-    contactor.step(3.0, False, False, False)
-    assert contactor.trouble is Trouble.NONE
+    for tick in range(199):
+        contactor.step(3.0 + tick / 100, False, False, False)
+        assert contactor.trouble is Trouble.WELDED and not contactor.open_confirmed
+    contactor.step(5.0, False, False, False)
+    assert contactor.trouble is Trouble.NONE and contactor.open_confirmed
 
 
 def test_a_permit_given_during_a_release_is_void_after_it() -> None:

@@ -37,7 +37,8 @@ def test_the_numbers_are_the_chosen_ones() -> None:
     assert (timing.OPEN_LIMIT_S, timing.CLOSE_LIMIT_S) == (0.1, 3.0)
     assert LEASE_S == 10.0
     assert (point.SHORT_S, point.MATING_S, point.TORN_S, point.LOCK_LOST_RESULTS) == (0.1, 0.5, 1.0, 8)
-    assert (contactor.CLOSE_TRIES, contactor.DROP_S, contactor.SETTLED_RESULTS) == (2, 0.1, 3)
+    assert (contactor.CLOSE_TRIES, contactor.SETTLED_RESULTS, contactor.BAD) == (2, 3, 2)
+    assert (contactor.WELD_COUNT, contactor.DROP_COUNT) == (200, 20)
     assert (lock.RETRY_STUCK_S, lock.KEPT_FOR_OPENING) == (60.0, 3)
     assert (pilot.SETTLE_RESULTS, pilot.DIODE_MISSING, pilot.STRAYED) == (3, 20, 6)
     assert (proximity.RESULTS_TO_CHANGE, proximity.STRAYED, proximity.NEAR_OHM) == (2, 3, 0.02)
@@ -91,10 +92,10 @@ def test_less_than_six_amperes_are_no_permission() -> None:
 @pytest.mark.parametrize(("mirror", "live"), [(True, False), (False, True), (True, True)])
 def test_any_sign_of_a_closed_contact_against_the_command_is_a_weld_after_one_second(mirror: bool, live: bool) -> None:
     contactor = Contactor(0.0)
-    for tick in range(100):
+    for tick in range(99):
         contactor.step(tick / 100, False, mirror, live)
         assert contactor.trouble is Trouble.NONE
-    for tick in range(100, 103):
+    for tick in range(99, 102):
         contactor.step(tick / 100, False, mirror, live)
     assert contactor.trouble is Trouble.WELDED
     assert contactor.detail == (

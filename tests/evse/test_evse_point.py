@@ -291,8 +291,8 @@ def test_a_self_test_that_fails_again_is_one_fault_all_the_time_with_one_reason(
 
 def test_a_self_test_that_waits_for_the_lock_tells_each_other_trouble_once() -> None:
     seen = Seen(
-        vacant=True, contactor_open=True, rcd=False, rdc=False, reference_ok=True, pilot_wrong=False, duty=100.0,
-        locked=False, unlocked=False, lock_failed=False, has_lock=True,
+        vacant=True, contactor_open=True, rcd=False, rdc=False, reference_ok=True, board_whole=True,
+        pilot_wrong=False, duty=100.0, locked=False, unlocked=False, lock_failed=False, has_lock=True,
     )  # fmt: skip
     tests, now = SelfTests(), 0.0
     tests.request("contactor")

@@ -17,8 +17,8 @@ class Bench:
         self.now = 100.0
         self.world: dict[str, Any] = {
             "vacant": True, "contactor_open": True, "rcd": False, "rdc": False, "reference_ok": True,
-            "pilot_wrong": False, "duty": PILOT_DUTY, "locked": False, "unlocked": True, "lock_failed": False,
-            "has_lock": True,
+            "board_whole": True, "pilot_wrong": False, "duty": PILOT_DUTY, "locked": False, "unlocked": True,
+            "lock_failed": False, "has_lock": True,
         } | world  # fmt: skip
         self.rcd_after: float = 0.05
         self.rdc_after: float = 0.2
@@ -95,8 +95,10 @@ def test_a_point_without_a_lock_has_none_to_test() -> None:
     assert bench.tests.outcome()[0]
 
 
-@pytest.mark.parametrize("wrong", [{"contactor_open": False}, {"rcd": True}, {"rdc": True}])
-def test_nothing_begins_with_the_contactor_not_open_or_a_device_tripped(wrong: dict[str, bool]) -> None:
+@pytest.mark.parametrize("wrong", [{"contactor_open": False}, {"rcd": True}, {"rdc": True}, {"board_whole": False}])
+def test_nothing_begins_unless_the_contactor_is_open_no_device_tripped_and_the_board_whole(
+    wrong: dict[str, bool],
+) -> None:
     bench = Bench(**wrong)
     assert bench.run(1.0).phases == [Phase.IDLE]
     assert bench.tests.due and bench.tests.due_at() == float("-inf")
@@ -132,9 +134,25 @@ def test_a_read_back_that_is_wrong_ends_the_pilots_test_at_once_and_is_told() ->
     assert bench.step() is Phase.RCD_TRIP
     bench.run()
     assert bench.tests.outcome() == (False, "pilot: 30.0 % read back, 10 % commanded")
-    bench.world |= {"pilot_wrong": False, "duty": 10.0}
+    bench.world |= {"pilot_wrong": False, "duty": 10.0, "vacant": False}
     bench.tests.request("all")
-    assert bench.run().tests.outcome()[0]
+    assert bench.run().tests.failed, "with a plug in the socket the generator was not tried again"
+    bench.world["vacant"] = True
+    assert bench.run(70.0).phases[1] is Phase.PILOT
+    assert bench.tests.outcome()[0] and not bench.tests.failed
+
+
+@pytest.mark.parametrize("phase", [Phase.RCD_TRIP, Phase.RCD_RELEASE])
+def test_a_board_that_stops_answering_during_the_residual_current_test_is_no_failed_test(phase: Phase) -> None:
+    """The output that starts the test stands behind the bus."""
+    bench = Bench().until(phase)
+    bench.rcd_after = bench.rdc_after = bench.release_after = 9.0
+    bench.world["board_whole"] = False
+    for _ in range(600):
+        assert bench.step() in (Phase.RCD_TRIP, Phase.RCD_RELEASE)
+    bench.rcd_after, bench.rdc_after, bench.release_after = 0.05, 0.2, 0.1
+    bench.world["board_whole"] = True
+    assert bench.run().tests.outcome()[0] and bench.tests.in_date(bench.now)
 
 
 def test_a_car_that_comes_ends_the_pilots_test_without_a_verdict() -> None:

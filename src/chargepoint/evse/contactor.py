@@ -9,10 +9,15 @@ from chargepoint.iec61851.timing import CONTACTOR_FEEDBACK_S, RECLOSE_AFTER_FAUL
 
 CLOSE_TRIES = 2
 """One retry."""
-DROP_S = 0.1
-"""Feedback lost for so long while closed: the contactor, or the mains behind it, is gone."""
 SETTLED_RESULTS = 3
 """Results without mirror contact and voltage that confirm the opening (30 ms), where both are read in every pass."""
+BAD = 2
+"""What a result against the command counts; one that agrees takes away 1. So a contact that chatters adds up as well,
+when more than a third of its results are wrong, and a stray result is soon forgotten."""
+WELD_COUNT = BAD * 100
+"""Commanded open, and told to be closed for a second, or half of the time for four."""
+DROP_COUNT = BAD * 10
+"""Feedback lost for 0.1 s while closed, or half of the time for 0.4 s: contactor, or mains behind it, are gone."""
 
 
 class Trouble(Enum):
@@ -28,7 +33,7 @@ class Contactor:
     """One contactor."""
 
     __slots__ = (
-        "_bad_since", "_changed", "_dead", "_not_before", "_tries", "closed_at", "closings", "commanded",
+        "_changed", "_dead", "_lost", "_not_before", "_signs", "_tries", "closed_at", "closings", "commanded",
         "confirmed", "detail", "open_confirmed", "opened_at", "openings_under_load", "settled_results", "trouble",
     )  # fmt: skip
 
@@ -39,7 +44,8 @@ class Contactor:
         self.confirmed = False
         """Commanded closed, and mirror contact and voltage have followed."""
         self.open_confirmed = False
-        """Commanded open, and neither mirror contact nor voltage for `settled_results` passes."""
+        """Commanded open, neither mirror contact nor voltage for `settled_results` passes, and earlier signs of closing
+        made up for."""
         self.closed_at: float | None = None
         self.opened_at: float | None = None
         self.closings = 0
@@ -49,8 +55,12 @@ class Contactor:
         self._changed = now
         self._not_before = float("-inf")
         self._tries = 0
-        self._bad_since: float | None = None
         self._dead = 0
+        """Results in a row without a sign of a closed contact, until the opening is confirmed."""
+        self._signs = 0
+        """Signs of a closed contact while it is commanded open, counted with `BAD`."""
+        self._lost = 0
+        """Signs of an open one after it was confirmed closed, counted with `BAD`."""
 
     def may_close_at(self) -> float:
         """Not before this time."""
@@ -73,8 +83,7 @@ class Contactor:
             self.openings_under_load += 1
         self.confirmed = False
         self._changed = now
-        self._dead = 0
-        self._bad_since = None
+        self._dead = self._signs = self._lost = 0
         self._not_before = max(self._not_before, now + RECLOSE_S)
 
     def step(self, now: float, may_close: bool, mirror: bool, live: bool) -> None:
@@ -88,46 +97,44 @@ class Contactor:
             self.open_confirmed = False
             self.closings += 1
             self._changed = now
-            self._bad_since = None
 
     def _watch_open(self, now: float, mirror: bool, live: bool) -> None:
-        if not (mirror or live):
-            self._bad_since = None
+        if mirror or live:
+            self._dead = 0
+            self.open_confirmed = False
+            self._signs = min(self._signs + BAD, WELD_COUNT)
+            if self._signs == WELD_COUNT and self.trouble is not Trouble.WELDED:
+                self.trouble = Trouble.WELDED
+                told = f"mirror contact {_word(mirror)}, load side {'live' if live else 'dead'}"
+                self.detail = f"commanded open; {told}"
+            return
+        if self._signs:
+            self._signs -= 1
+        if self.open_confirmed:
+            return
+        self._dead += 1
+        if self._dead >= self.settled_results and not self._signs:
+            self.open_confirmed = True
             if self.trouble is Trouble.WELDED:
                 self.trouble = Trouble.NONE
-            if not self.open_confirmed:
-                self._dead += 1
-                if self._dead >= self.settled_results:
-                    self.open_confirmed = True
-                    if self.closed_at is not None:
-                        self.opened_at, self.closed_at = now, None
-            return
-        self._dead = 0
-        self.open_confirmed = False
-        if self._bad_since is None:
-            self._bad_since = now
-        elif now - self._bad_since >= CONTACTOR_FEEDBACK_S and self.trouble is not Trouble.WELDED:
-            self.trouble = Trouble.WELDED
-            self.detail = f"commanded open; mirror contact {_word(mirror)}, load side {'live' if live else 'dead'}"
+            if self.closed_at is not None:
+                self.opened_at, self.closed_at = now, None
 
     def _watch_closed(self, now: float, mirror: bool, live: bool) -> None:
-        if mirror and live:
-            self._bad_since = None
-            if not self.confirmed:
-                self.confirmed = True
-                self.closed_at = now
-                self._tries = 0
+        agrees = mirror and live
+        if self.confirmed:
+            self._lost = max(0, self._lost - 1) if agrees else self._lost + BAD
+            if self._lost >= DROP_COUNT:
+                self.open(now, under_load=False)
+                self.trouble = Trouble.DROPS
+                self.detail = f"mirror contact {_word(mirror)}, load side {'live' if live else 'dead'}"
             return
-        if not self.confirmed:
-            if now - self._changed >= CONTACTOR_FEEDBACK_S:
-                self._failed_to_close(now, mirror, live)
-            return
-        if self._bad_since is None:
-            self._bad_since = now
-        elif now - self._bad_since >= DROP_S:
-            self.open(now, under_load=False)
-            self.trouble = Trouble.DROPS
-            self.detail = f"mirror contact {_word(mirror)}, load side {'live' if live else 'dead'}"
+        if agrees:
+            self.confirmed = True
+            self.closed_at = now
+            self._tries = 0
+        elif now - self._changed >= CONTACTOR_FEEDBACK_S:
+            self._failed_to_close(now, mirror, live)
 
     def _failed_to_close(self, now: float, mirror: bool, live: bool) -> None:
         self.open(now, under_load=False)

@@ -104,12 +104,14 @@ def blocked_by(point: "Point", socket: Domestic, now: float, armed: bool = True)
         return "other-connector"
     if not (point.converter.settled and armed):
         return "board"
-    if socket.contactor.commanded:
-        return "" if socket.plug else "plug"
     if point.self_tests.running or not point.self_tests.in_date(now):
         return "self-test"
+    if socket.contactor.commanded:
+        return "" if socket.plug else "plug"
     if point.may_trip:
         return "board"
     if not socket.stable(now):
         return "plug"
+    if not socket.contactor.open_confirmed:
+        return "contactor"
     return "reclose-delay" if now < socket.contactor.may_close_at() else ""

@@ -50,7 +50,7 @@ CALM = PointOutputs()
 
 BLOCKED = (
     "", "fault", "no-permission", "car", "wake-up", "current", "lock", "self-test", "other-connector", "diode", "board",
-    "reclose-delay", "plug",
+    "reclose-delay", "plug", "contactor",
 )  # fmt: skip
 """What can stand in the way of the contactor, as keys."""
 
@@ -204,7 +204,7 @@ class Point:
         if self.domestic is not None:
             domestic.switch(self, self.domestic, i, b, now)
         if self.converter.settled and not self.self_tests.quiet(now):
-            self._test(i, now)
+            self._test(i, b, now)
         self._calm_until = self._calm(i, b)
         socket_2 = self.domestic is not None and self.domestic.contactor.commanded
         return PointOutputs(self.contactor.commanded, self.duty, drive, self.self_tests.rcd_output, socket_2)
@@ -356,6 +356,8 @@ class Point:
             return 0.0
         if self.state not in CAR and not (self.state == "F" and self.car):  # F with a car: its wake-up pulse
             return 0.0
+        if self.contactor.commanded and not self.self_tests.in_date(now):  # a charge of a day pauses for the test
+            return 0.0
         if self.state[0] == "D" and not self.config.ventilated:
             return 0.0
         limit = min(self.lease.current_a, self.config.max_current_a, self.config.max_current_a * self.derating.factor)
@@ -444,6 +446,8 @@ class Point:
             return "diode"
         if self.may_trip or not (self.converter.trusted and self.converter.settled and armed):
             return "board"
+        if not (self.contactor.commanded or self.contactor.open_confirmed):
+            return "contactor"
         if now < self.contactor.may_close_at():
             return "reclose-delay"
         if not self.pilot.steady or now - self.pilot.since < STABLE_C_S:
@@ -468,13 +472,14 @@ class Point:
             self._stop_since = None
         contactor.step(now, may_close, i.contactor_closed, i.load_live)
 
-    def _test(self, i: PointInputs, now: float) -> None:
+    def _test(self, i: PointInputs, b: BorneInputs, now: float) -> None:
         seen = Seen(
             vacant=self.vacant,
             contactor_open=self.contactor.open_confirmed and (self.domestic is None or not self.domestic.live),
             rcd=i.rcd_tripped,
             rdc=i.rdc_tripped,
             reference_ok=self.converter.trusted,
+            board_whole=not b.missing,
             pilot_wrong="pwm-wrong" in self.faults.active,
             duty=i.duty_measured,
             locked=self.locked,

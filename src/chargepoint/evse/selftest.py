@@ -49,6 +49,8 @@ class Seen:
     rcd: bool
     rdc: bool
     reference_ok: bool
+    board_whole: bool
+    """All of it answers: the output that starts a test reaches the devices."""
     pilot_wrong: bool
     """The read-back has been judged wrong."""
     duty: float
@@ -83,7 +85,7 @@ class SelfTests:
         self.measured: list[str] = []
         """What the last run measured, each with its bound."""
         self.pilot_detail = ""
-        """What was wrong with the read-back in the last run; the fault is `pwm-wrong`, not this test's own."""
+        """What was wrong with the read-back when it was last tried: with a plug in the socket it cannot be."""
         self._rcd_ms = self._rdc_ms = 0.0
         self._what = "all"
         self._since = 0.0
@@ -125,7 +127,7 @@ class SelfTests:
 
     def outcome(self) -> tuple[bool, str]:
         """Whether the last run found everything sound, and what it found."""
-        wrong = [self.pilot_detail, self.detail if self.failed else "", self.rcd_detail if self.rcd_failed else ""]
+        wrong = [self.detail if self.failed else "", self.rcd_detail if self.rcd_failed else ""]
         failed = [text for text in wrong if text]
         return not failed, "; ".join(failed or self.measured)
 
@@ -158,12 +160,12 @@ class SelfTests:
     def _idle(self, now: float, seen: Seen) -> None:
         if not (self.due or now >= self._retry_at or not (self.in_date(now) or self.rcd_failed)):
             return
-        if not seen.contactor_open or seen.rcd or seen.rdc:
+        if not (seen.contactor_open and seen.board_whole) or seen.rcd or seen.rdc:
             return
         self.due = False
         self._retry_at = float("inf")
         self._tries = 0
-        self.detail = self.pilot_detail = ""
+        self.detail = ""
         self.measured = []
         self._enter(Phase.PILOT if seen.vacant and self._wants("pilot") else self._after_pilot(seen), now)
 
@@ -183,9 +185,11 @@ class SelfTests:
         self._since = now
 
     def _pilot(self, now: float, seen: Seen) -> None:
-        # A read-back that does not follow is a fault of its own (`pwm-wrong`); here it is given the chance to show.
+        # A read-back that does not follow is a fault of its own (`pwm-wrong`), which goes with the duty that showed it.
         if not seen.pilot_wrong and seen.vacant and now - self._since < PILOT_S:
             return
+        if seen.vacant:
+            self.pilot_detail = ""
         if seen.pilot_wrong:
             self.pilot_detail = f"pilot: {seen.duty:.1f} % read back, {PILOT_DUTY:.0f} % commanded"
         elif seen.vacant:
@@ -214,11 +218,16 @@ class SelfTests:
             self._tries = 0
             self._measured_rcd()
             self._enter(Phase.RCD_RELEASE, now)
+        elif not seen.board_whole:  # the devices were perhaps never asked: once more, when all answers
+            self._tries = 1
+            self._enter(Phase.RCD_RELEASE, now)
         elif now - self._since >= TRIP_S:
             self._rcd_failed(f"under test the 30 mA device {_word(seen.rcd)}, the 6 mA device {_word(seen.rdc)}", now)
 
     def _release(self, now: float, seen: Seen) -> None:
-        if not (seen.rcd or seen.rdc):
+        if not seen.board_whole:
+            self._since = now  # the output may not be off yet; a board that stays so is a fault of its own
+        elif not (seen.rcd or seen.rdc):
             if self._tries:
                 self._enter(Phase.RCD_TRIP, now)
                 return
@@ -251,6 +260,8 @@ class SelfTests:
         unclear = seen.has_lock and seen.vacant and seen.locked == seen.unlocked
         if unclear and now - self._since < LOCK_S:
             return  # it may be moving; its own supervision ends that
+        if self.pilot_detail:
+            self._fail(self.pilot_detail)
         if not seen.reference_ok:
             self._fail("converter: the reference is not 2.5 V")
         if not seen.contactor_open:

@@ -71,6 +71,10 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
         "The contactor waits a moment before it closes again.",
         "Le contacteur attend un moment avant de se refermer.",
     ),
+    "contactor": (
+        "The contactor has not yet confirmed that it is open.",
+        "Le contacteur n'a pas encore confirmé son ouverture.",
+    ),
     "self-test": (
         "A self-test of the protection runs before the start.",
         "Un autotest de la protection précède le départ.",
