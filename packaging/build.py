@@ -228,7 +228,7 @@ Architecture: {job.arch}
 Maintainer: chargepoint maintainers <maintainers@chargepoint.invalid>
 Installed-Size: {size}
 Depends: python3 (>= {python}~), python3 (<< {following}~), systemd
-Recommends: python3-lgpio, systemd-timesyncd, python3-pil, fonts-dejavu-core
+Recommends: python3-lgpio, systemd-timesyncd, python3-pil, fonts-dejavu-core, device-tree-compiler, fdisk
 Section: misc
 Priority: optional
 Description: controller of a public two-point AC charging station
