@@ -16,6 +16,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = {"bookworm": "3.11", "trixie": "3.13"}
 REVISION = {"bookworm": "1~deb12", "trixie": "1~deb13"}
@@ -115,15 +117,31 @@ def epoch_of(commit: str) -> int:
     return int(given) if given else int(run("git", "log", "-1", "--format=%ct", commit).strip())
 
 
+def wanted(lock: str, suite: str, arch: str) -> str:
+    """What of the lock file the target needs, without markers: pip would judge them for the Python that it runs on."""
+    python = PYTHON[suite]
+    target = {
+        **{"python_version": python, "python_full_version": f"{python}.0", "implementation_version": f"{python}.0"},
+        **{"implementation_name": "cpython", "platform_python_implementation": "CPython", "os_name": "posix"},
+        **{"sys_platform": "linux", "platform_system": "Linux", "platform_machine": MACHINE[arch]},
+        **{"platform_release": "", "platform_version": ""},
+    }
+    found = []
+    for block in re.split(r"\n(?=[A-Za-z])", lock):
+        if block.startswith("#"):
+            continue
+        first, backslash, hashes = block.partition("\\\n")
+        requirement = Requirement(first)
+        if requirement.name not in FROM_APT and (requirement.marker is None or requirement.marker.evaluate(target)):
+            found.append(f"{requirement.name}{requirement.specifier} {backslash}{hashes}")
+    return "\n".join(found)
+
+
 def fetch(job: Job, lock_file: Path, lib: Path) -> None:
     """Every package of the lock file for the target, by its hashes."""
-    lock = lock_file.read_text(encoding="utf-8")
-    wanted = [
-        text for text in re.split(r"\n(?=[A-Za-z])", lock) if not text.startswith(tuple(f"{n}==" for n in FROM_APT))
-    ]
     python = PYTHON[job.suite]
     with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as requirements:
-        requirements.write("\n".join(wanted))
+        requirements.write(wanted(lock_file.read_text(encoding="utf-8"), job.suite, job.arch))
         requirements.flush()
         tags = [f"--platform=manylinux{glibc}_{MACHINE[job.arch]}" for glibc in GLIBC]
         abis = [f"--abi={abi}" for abi in (f"cp{python.replace('.', '')}", "abi3", "none")]
@@ -178,7 +196,9 @@ def lay_tree(job: Job, source: Path, tree: Path) -> Path:
     put(source / "packaging/default.toml", tree / "usr/share/chargepoint/default.toml")
     put(source / "config/chargepoint.toml", tree / "usr/share/doc/chargepoint/examples/chargepoint.toml")
     put(source / "CHANGELOG.md", tree / "usr/share/doc/chargepoint/changelog")
-    run(sys.executable, str(source / "packaging/sbom.py"), str(version / "sbom.json"), job.version)
+    run(
+        sys.executable, str(source / "packaging/sbom.py"), str(version / "sbom.json"), job.version, str(version / "lib")
+    )
     put(version / "sbom.json", tree / "usr/share/doc/chargepoint/sbom.json")
     put(source / "LICENSE", tree / "usr/share/doc/chargepoint/copyright")
     for file in sorted((source / "hardware/pi").iterdir()):

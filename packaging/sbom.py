@@ -1,13 +1,15 @@
 """The software bill of materials: CycloneDX 1.5 JSON of what is shipped, from the lock file.
 
-`python packaging/sbom.py [OUT [VERSION]]`, the version being the source's own unless it is said. The same lock file
-gives the same bytes: no time and no random number in it.
+`python packaging/sbom.py [OUT [VERSION [LIB]]]`, the version being the source's own unless it is said. Licences are
+those that the packages laid out in LIB tell. The same lock file and LIB give the same bytes: no time and no random
+number in it, and nothing of who makes it.
 """
 
 import json
 import re
 import sys
 import uuid
+from email.message import Message
 from importlib import metadata
 from pathlib import Path
 
@@ -26,11 +28,15 @@ def locked(text: str) -> list[tuple[str, str, list[str]]]:
     return sorted(found)
 
 
-def licence(name: str) -> list[dict[str, dict[str, str]]]:
-    """What the installed package says of itself; nothing when it is not installed here."""
-    try:
-        about = metadata.metadata(name)
-    except metadata.PackageNotFoundError:
+def told(lib: Path | None) -> dict[str, Message]:
+    """What the packages laid out in a folder say of themselves, by name."""
+    found = metadata.distributions(path=[str(lib)]) if lib is not None else ()
+    return {re.sub(r"[-_.]+", "-", each.metadata["Name"]).lower(): each.metadata for each in found}
+
+
+def licence(about: Message | None) -> list[dict[str, dict[str, str]]]:
+    """Of one package; nothing when it is not laid out, as the one that comes from apt."""
+    if about is None:
         return []
     text = next((about[field] for field in ("License-Expression", "License") if field in about), "")
     if not text or "\n" in text:
@@ -39,8 +45,9 @@ def licence(name: str) -> list[dict[str, dict[str, str]]]:
     return [{"license": {"name": text}}] if text else []
 
 
-def bill(version: str, text: str) -> dict[str, object]:
+def bill(version: str, text: str, lib: Path | None = None) -> dict[str, object]:
     """The document."""
+    packages = told(lib)
     components = []
     for name, release, hashes in locked(text):
         purl = f"pkg:pypi/{name}@{release}"
@@ -53,7 +60,7 @@ def bill(version: str, text: str) -> dict[str, object]:
             # One package has a file per architecture and Python; each that may be shipped is named.
             "properties": [{"name": "chargepoint:sha256", "value": value} for value in sorted(hashes)],
         }
-        licences = licence(name)
+        licences = licence(packages.get(name))
         if licences:
             component["licenses"] = licences
         components.append(component)
@@ -87,7 +94,8 @@ def version_of_source() -> str:
 
 def main() -> None:
     version = sys.argv[2] if len(sys.argv) > 2 else version_of_source()
-    text = json.dumps(bill(version, LOCK.read_text(encoding="utf-8")), indent=2) + "\n"
+    lib = Path(sys.argv[3]) if len(sys.argv) > 3 else None
+    text = json.dumps(bill(version, LOCK.read_text(encoding="utf-8"), lib), indent=2) + "\n"
     if len(sys.argv) > 1:
         Path(sys.argv[1]).write_text(text, encoding="utf-8")
     else:

@@ -9,9 +9,14 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from packaging.markers import default_environment
 
 from chargepoint.update import slots
 from chargepoint.update.bundle import version_key
+
+ROOT = Path(__file__).parents[2]
+ELSEWHERE = dict.fromkeys(default_environment(), "elsewhere")
+"""A builder of which nothing may show."""
 
 
 class Repository:
@@ -114,3 +119,45 @@ def test_apt_sees_an_upgrade_from_one_suite_to_the_next_and_from_one_version_to_
     ]
     for older, newer in pairwise(order):
         subprocess.run(["dpkg", "--compare-versions", older, "lt", newer], check=True)
+
+
+@pytest.mark.parametrize(
+    ("suite", "arch", "names"),
+    [
+        ("bookworm", "arm64", ["msgspec", "typing-extensions", "six"]),
+        ("trixie", "arm64", ["msgspec", "six"]),
+        ("trixie", "amd64", ["msgspec", "six", "intel"]),
+    ],
+)
+def test_what_is_fetched_depends_on_the_target_and_not_on_the_builder(
+    build: ModuleType, monkeypatch: pytest.MonkeyPatch, suite: str, arch: str, names: list[str]
+) -> None:
+    lock = """# Made from pyproject.toml.
+msgspec==0.22.0 ; platform_python_implementation != 'PyPy' \\
+    --hash=sha256:aa \\
+    --hash=sha256:bb
+lgpio==0.2.2.0 ; python_full_version < '3.13' \\
+    --hash=sha256:cc
+typing-extensions==4.16.0 ; python_full_version < '3.13' \\
+    --hash=sha256:dd
+six==1.17.0 \\
+    --hash=sha256:ee
+intel==1.0 ; platform_machine == 'x86_64' and sys_platform == 'linux' \\
+    --hash=sha256:ff
+windows==1.0 ; sys_platform == 'win32' \\
+    --hash=sha256:00
+"""
+    for builder in ({"python_full_version": "3.14.1", "python_version": "3.14"}, {"platform_machine": "riscv64"}):
+        monkeypatch.setattr("packaging.markers.default_environment", lambda builder=builder: {**ELSEWHERE, **builder})
+        text = build.wanted(lock, suite, arch)
+        assert [line.split("==")[0] for line in text.splitlines() if "==" in line] == names
+        assert ";" not in text
+    assert text.startswith("msgspec==0.22.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n")
+
+
+def test_every_line_of_the_lock_file_is_understood(build: ModuleType) -> None:
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    older, newer = build.wanted(lock, "bookworm", "arm64"), build.wanted(lock, "trixie", "arm64")
+    assert older.count("==") == lock.count("==") - 1  # lgpio
+    assert newer.count("==") == older.count("==") - 1
+    assert older.count("--hash=") > 100

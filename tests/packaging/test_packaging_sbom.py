@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import sysconfig
 from pathlib import Path
 from types import ModuleType
 
@@ -42,6 +43,19 @@ def test_the_same_lock_file_gives_the_same_document(sbom: ModuleType) -> None:
 
 
 def test_the_direct_dependencies_have_their_licence(sbom: ModuleType) -> None:
-    components = {c["name"]: c for c in sbom.bill("1.0.0", LOCK)["components"]}
+    components = {c["name"]: c for c in sbom.bill("1.0.0", LOCK, Path(sysconfig.get_path("purelib")))["components"]}
     for name in ("ocpp", "websockets", "pymodbus", "transitions", "msgspec"):
         assert components[name]["licenses"], name
+
+
+def test_licences_are_those_of_what_is_shipped_and_not_of_what_the_builder_has(
+    sbom: ModuleType, tmp_path: Path
+) -> None:
+    info = tmp_path / "typing_extensions-4.16.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.4\nName: typing_extensions\nLicense-Expression: PSF-of-the-lib\n"
+    )
+    components = {c["name"]: c for c in sbom.bill("1.0.0", LOCK, tmp_path)["components"]}
+    assert components["typing-extensions"]["licenses"] == [{"license": {"name": "PSF-of-the-lib"}}]
+    assert "licenses" not in components["msgspec"]
