@@ -250,8 +250,8 @@ _row(
 )  # fmt: skip
 _row(
     "coil-watchdog", "", "InternalError", _CRITICAL, _OPEN, _SELF, after_s=5.0, whole_borne=True,
-    en="The coil watchdog is not armed although it is fed: the contactors would not be dropped if the program stopped.",
-    fr="Le chien de garde des bobines n'est pas armé : les contacteurs ne tomberaient pas si le programme s'arrêtait.",
+    en="The coil watchdog is not armed although it is fed, or stays armed unfed: the contactors would not be dropped if the program stopped.",
+    fr="Le chien de garde des bobines n'est pas armé bien qu'alimenté, ou le reste sans l'être : les contacteurs ne tomberaient pas si le programme s'arrêtait.",
 )  # fmt: skip
 # Longer than a permission lasts: nothing goes on that was permitted before it.
 _row(

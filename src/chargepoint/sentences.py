@@ -68,6 +68,7 @@ FRENCH: Final[dict[str, str]] = {
     "(at most {} ms)": "(au plus {} ms)",
     "both quiet after {} ms (at most {} ms)": "tous deux calmes après {} ms (au plus {} ms)",
     "contactor: mirror contact and load side tell that it is open": "contacteur : contact miroir et côté charge disent qu'il est ouvert",
+    "still armed {} s after the start, without a heartbeat: it does not drop": "encore armé {} s après le démarrage, sans battement : il ne retombe pas",
     "{} was read instead": "{} a été lu à la place",
     "{} is missing": "{} manque",
     "it cannot be set aside: {}": "il ne peut être mis de côté : {}",

@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,8 @@ class TwoPoints:
         self.lamps: dict[int, tuple[bool, bool, bool]] = {}
         self.buzzer: list[bool] = []
         self.beats = 0
+        self.armed_before: Callable[[], bool] = bool
+        """The coil watchdog is armed although this process has given no beat."""
         self.order: list[str] = []
 
     def read_point(self, evse_id: int) -> PointInputs:
@@ -54,7 +57,9 @@ class TwoPoints:
         return self.rigs[evse_id].inputs()
 
     def read_borne(self) -> BorneInputs:
-        return self.rigs[1].world.borne
+        borne = self.rigs[1].world.borne
+        armed = borne.coil_watchdog_armed and (self.beats > 0 or self.armed_before())
+        return replace(borne, coil_watchdog_armed=armed)
 
     def write_point(self, evse_id: int, outputs: PointOutputs) -> None:
         rig = self.rigs[evse_id]
@@ -156,6 +161,37 @@ def test_a_permit_over_the_socket_charges_that_point_alone(bench: Bench) -> None
 def test_the_heart_beats_once_a_pass(bench: Bench) -> None:
     bench.run(0.5)
     assert bench.board.beats == bench.loop.ticks == 50
+
+
+def test_after_a_restart_no_beat_is_given_before_the_coil_watchdog_has_dropped(bench: Bench) -> None:
+    """The process before may have given one just before it ended: up to 487 ms, then the line must fall."""
+    begun = bench.now
+    bench.board.armed_before = lambda: bench.now < begun + 0.487
+    bench.run(0.48)
+    assert bench.board.beats == 0
+    assert not bench.loop.borne.borne_inputs.coil_watchdog_armed, "what did not prove itself is no ground to close"
+    bench.run(0.02)
+    assert bench.board.beats == 1
+    bench.run(0.5)
+    assert bench.board.beats == 51
+    charging(bench)
+    assert bench.loop.borne.points[1].faults.trips == 0
+
+
+def test_a_coil_watchdog_that_never_drops_is_a_fault_and_gets_no_beat(bench: Bench) -> None:
+    stuck = [True]
+    bench.board.armed_before = lambda: bool(stuck)
+    bench.run(0.99)
+    assert bench.loop.borne.points[1].faults.active == {}
+    bench.run(5.0)
+    for point in bench.loop.borne.points.values():
+        assert set(point.faults.active) == {"coil-watchdog"} and point.faults.opens
+    (told,) = bench.loop.borne.borne_report(bench.now, 0, 0.0).faults
+    assert told.detail == "still armed 1 s after the start, without a heartbeat: it does not drop"
+    assert bench.board.beats == 0
+    stuck.clear()
+    bench.run(5.2)
+    assert bench.board.beats > 500 and bench.loop.borne.points[1].faults.active == {}
 
 
 def test_a_new_client_is_told_everything_and_then_each_change(bench: Bench) -> None:

@@ -388,6 +388,16 @@ def test_coil_watchdog() -> None:
     assert not stage.borne.coils_armed
 
 
+def test_a_coil_watchdog_that_is_stuck_holds_the_coils_without_a_heartbeat() -> None:
+    stage = Stage().charging()
+    stage.borne.faults.add("coil-watchdog-stuck")
+    stage.borne.advance(stage.now + 1.0, stage.now)
+    assert stage.borne.coils_armed and stage.point.contactor.closed
+    stage.borne.faults.clear()
+    stage.borne.advance(stage.now + 1.1, stage.now)
+    assert not stage.borne.coils_armed
+
+
 def test_the_documented_faults_are_all_here() -> None:
     per_point = (
         "diode pilot-short pilot-voltage pp-open pp-short pe-lost residual-current residual-current-dc rcd-test-fails "

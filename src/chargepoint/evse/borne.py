@@ -95,6 +95,12 @@ class Borne:
             if present or point.faults.active:
                 point.faults.set("loop-overrun", present, now, detail)
 
+    def does_not_drop(self, after_s: float, now: float) -> None:
+        """The coil watchdog is armed without having been fed. When it drops, the fault goes as it does otherwise."""
+        for point in self.points.values():
+            detail = f"still armed {after_s:.0f} s after the start, without a heartbeat: it does not drop"
+            point.faults.set("coil-watchdog", True, now, detail)
+
     def changed(self, evse: int, now: float) -> bool:
         """Something worth an immediate report has changed since the last call."""
         key = changed_key(self.points[evse], self.inputs[evse], now)

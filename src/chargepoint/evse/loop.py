@@ -8,10 +8,11 @@ import contextlib
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
-from chargepoint.board.types import Board
+from chargepoint.board.types import Board, BorneInputs
 from chargepoint.config import Config
 from chargepoint.evse import realtime
 from chargepoint.evse.borne import Borne
@@ -23,6 +24,7 @@ from chargepoint.evse.recorder import AGAIN_S, DIRECTORY, KEEP_FILES, Occasions,
 from chargepoint.evse.report import sample
 from chargepoint.evse.server import Client, Server
 from chargepoint.evse.single import AlreadyRunning, Claim
+from chargepoint.evse.watch import WATCHDOG_DROP_S, CoilWatchdogDrop
 from chargepoint.faults import FAULTS, stops
 from chargepoint.sdnotify import Notifier
 
@@ -57,6 +59,7 @@ class Loop:
         self._occasions = Occasions()
         self._trace_until = float("-inf")
         self._lateness = Lateness()
+        self._drop = CoilWatchdogDrop(now)
         self.ticks = 0
         self.stopping = False
 
@@ -84,9 +87,11 @@ class Loop:
         board, borne = self._board, self.borne
         self._judge_lateness(late, now)
         inputs = board.read_borne()
+        if not self._drop.seen:
+            inputs = self._until_dropped(inputs, now)
         for evse in borne.points:
             board.write_point(evse, borne.step(evse, board.read_point(evse), inputs, now))
-        if self._lateness.may_beat(late + self._clock() - now):
+        if self._lateness.may_beat(late + self._clock() - now) and self._drop.seen:
             board.heartbeat()
         self.ticks += 1
         self._server.poll(self._handle, self._greet)
@@ -98,6 +103,12 @@ class Loop:
         if sounds is not None:
             board.write_buzzer(sounds)
         self._tell(now)
+
+    def _until_dropped(self, inputs: BorneInputs, now: float) -> BorneInputs:
+        """What the points are told of a coil watchdog that has not yet been seen to drop: that it is not armed."""
+        if self._drop.step(inputs.coil_watchdog_armed, now):
+            self.borne.does_not_drop(WATCHDOG_DROP_S, now)
+        return replace(inputs, coil_watchdog_armed=False)
 
     def close(self) -> None:
         """Outputs safe first, then the rest, whatever one of them raises: a latch must get to the disk."""

@@ -28,6 +28,9 @@ DUTY_BAD_S = 0.2
 
 WATCHDOG_GRACE_S = 1.0
 """The monostable may take so long to charge after the first heartbeat."""
+WATCHDOG_DROP_S = 1.0
+"""Twice what the slowest monostable holds the coils after a beat (487 ms, hardware/README.md). Not more than the grace:
+until it has dropped the points take it for unarmed, and this says better what is wrong."""
 
 
 class ConverterWatch:
@@ -119,6 +122,24 @@ class CoilWatchdogWatch:
             self._since = now
             return False
         return now - self._since >= WATCHDOG_GRACE_S
+
+
+class CoilWatchdogDrop:
+    """At the start the coil watchdog must be seen unarmed once: one that is stuck armed would drop nothing.
+
+    Until then it gets no beat. The process before may have given one a moment ago: that holds for 487 ms at most.
+    """
+
+    __slots__ = ("_began", "seen")
+
+    def __init__(self, now: float) -> None:
+        self._began = now
+        self.seen = False
+
+    def step(self, armed: bool, now: float) -> bool:
+        """True while it is at fault: armed for so long without a beat."""
+        self.seen = self.seen or not armed
+        return not self.seen and now - self._began >= WATCHDOG_DROP_S
 
 
 def nominal(i: PointInputs, b: BorneInputs, socket: bool) -> bool:

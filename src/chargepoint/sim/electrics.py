@@ -354,6 +354,7 @@ class Borne:
         before = now if self._now is None else self._now
         self._now = now
         beating = heartbeat_at is not None and now - heartbeat_at < COIL_WATCHDOG_S
+        beating = beating or "coil-watchdog-stuck" in self.faults
         self.coils_armed = beating and "coil-watchdog" not in self.faults
         left = now - before
         while left > 0.0:

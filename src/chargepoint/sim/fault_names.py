@@ -37,6 +37,7 @@ BORNE_FAULTS = {
     "tic-silent": "the Linky TIC says nothing",
     "emergency-stop": "the emergency stop is pressed",
     "coil-watchdog": "the coil watchdog does not arm: no coil supply",
+    "coil-watchdog-stuck": "the coil watchdog holds the coil supply without a heartbeat; seen at the start only",
     "door-open": "the door of the borne is open",
     "expander-silent": "the I/O expanders on the I2C bus do not answer",
 }
