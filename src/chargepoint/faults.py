@@ -37,7 +37,7 @@ class Recover(StrEnum):
     SELF = "self"
     """`after_s` without the cause. After more than `count` times in one plug-in (0: no bound) it waits for the unplug."""
     UNPLUG = "unplug"
-    """The car and its cable leave."""
+    """The car and its cable leave the Type 2 connector, whatever is in the domestic socket: these faults are the car's."""
     TECHNICIAN = "technician"
     """A technician acknowledges it, with no plug in the socket."""
 

@@ -195,6 +195,16 @@ def test_a_fault_that_goes_keeps_the_domestic_socket_off_for_half_a_minute() -> 
     assert 34.0 < rig.until(lambda: rig.out.domestic_contactor, 60.0) < 36.0
 
 
+def test_a_fault_of_the_car_goes_with_it_whatever_is_in_the_domestic_socket() -> None:
+    rig = live()
+    rig.world.diode = False
+    rig.permit().plug(pilot="C").run(10.0)
+    assert rig.faults == {"diode"}
+    rig.unplug().run(0.1)
+    assert rig.faults == set() and rig.point.domestic is not None and rig.point.domestic.plugged
+    rig.permit(10.0, connector=2).until(lambda: rig.out.domestic_contactor, 40.0)
+
+
 def test_a_dead_station_opens_and_the_plug_waits_for_its_return() -> None:
     rig = live().silence()
     rig.until(lambda: not rig.out.domestic_contactor, 11.0)

@@ -90,5 +90,5 @@ def let_faults_go(point: "Point", now: float) -> None:
     stuck = faults.active.get("contactor-stuck-open")
     if stuck is not None and point.vacant:
         stuck.gone_at = float("-inf")  # the next car is worth a try at once
-    if faults.step(now, point.vacant):
+    if faults.step(now, point.vacant, point.free):
         point.wait_after_fault(now)

@@ -234,11 +234,14 @@ class Point:
         return self.self_tests.due_at() if quiet else NEVER
 
     @property
+    def free(self) -> bool:
+        """Neither a car nor a cable at the Type 2 connector."""
+        return not self.car and self.proximity.coding is Proximity.OPEN  # as it always is on a tethered point
+
+    @property
     def vacant(self) -> bool:
         """Neither a car nor a cable, nor a plug in the domestic socket."""
-        if self.car or (self.domestic is not None and self.domestic.plugged):
-            return False
-        return self.proximity.coding is Proximity.OPEN  # as it always is on a tethered point
+        return self.free and not (self.domestic is not None and self.domestic.plugged)
 
     @property
     def may_trip(self) -> bool:
@@ -311,7 +314,7 @@ class Point:
         self._vacated()
 
     def _vacated(self) -> None:
-        if not self.car and self.proximity.coding is Proximity.OPEN:
+        if self.free:
             self._torn = 0
         if self.vacant:
             self.faults.unplugged()

@@ -58,10 +58,13 @@ class FaultRegister:
         if name not in self.active:
             self._add(Active(row_of(name), now, detail, False))
 
-    def step(self, now: float, vacant: bool) -> bool:
-        """Let go what may go. `vacant`: neither car nor cable. True when one that made the point Faulted has gone."""
+    def step(self, now: float, vacant: bool, free: bool | None = None) -> bool:
+        """Let go what may go. `vacant`: neither car nor cable, nor a plug in the domestic socket. `free`: no car nor
+        cable, whatever is in the domestic socket; what waits for the unplug is the Type 2 connector's. True when one
+        that made the point Faulted has gone."""
         released = False
-        for name in [n for n, a in self.active.items() if not a.present and self._may_go(a, now, vacant)]:
+        free = vacant if free is None else free
+        for name in [n for n, a in self.active.items() if not a.present and self._may_go(a, now, vacant, free)]:
             row = self.active.pop(name).row
             self.changes += 1
             released = released or row.faulted
@@ -94,12 +97,12 @@ class FaultRegister:
         """What must be remembered over a restart: name and detail."""
         return {name: a.detail for name, a in self.active.items() if a.row.latching}
 
-    def _may_go(self, active: Active, now: float, vacant: bool) -> bool:
+    def _may_go(self, active: Active, now: float, vacant: bool, free: bool) -> bool:
         row = active.row
         if row.recover is Recover.TECHNICIAN:
             return False
         if row.recover is Recover.UNPLUG:
-            return vacant
+            return free
         if row.count and self._recoveries.get(row.name, 0) >= row.count and not vacant:
             return False
         return now - active.gone_at >= row.after_s
