@@ -186,7 +186,7 @@ def test_install_upgrade_downgrade_remove_and_purge(system: System, packages: di
 
 
 # On an overlay of this very system: what it does with users, modes and units, without touching anything.
-OVERLAY = """
+MOUNTS = """
 set -e
 mount -t tmpfs work /mnt
 mkdir /mnt/upper /mnt/work /mnt/root
@@ -194,6 +194,10 @@ mount -t overlay over -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work /mnt/r
 mount -t proc proc /mnt/root/proc
 mount -t tmpfs run /mnt/root/run
 mount --bind /dev /mnt/root/dev
+"""
+OVERLAY = (
+    MOUNTS
+    + """
 cat "$1" >/mnt/root/root/chargepoint.deb
 for folder in $2; do mkdir -p "/mnt/root/$folder"; mount -t tmpfs data "/mnt/root/$folder"; done
 ln -s /dev/null /mnt/root/etc/systemd/system/chargepoint-station.service # masked by who set up the machine
@@ -213,6 +217,25 @@ getent passwd chargepoint chargepoint-evse chargepoint-console
 getent group chargepoint chargepoint-pins chargepoint-serial
 echo END'
 """
+)
+
+
+def overlaid(script: str, *words: str) -> str:
+    """What a script says that begins with MOUNTS."""
+    if os.geteuid() != 0:
+        pytest.skip("an overlay of this system needs root")
+    if "bookworm" not in Path("/etc/os-release").read_text():
+        pytest.skip("the package tried here is for Bookworm")
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script, "sh", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    if "NO-OVERLAY" in done.stdout or not done.stdout:
+        pytest.skip(f"no overlay can be mounted here: {done.stderr.strip()[-200:]}")
+    return done.stdout
 
 
 @pytest.mark.skipif(shutil.which("unshare") is None or shutil.which("systemd-sysusers") is None, reason="no systemd")
@@ -226,20 +249,7 @@ echo END'
 def test_it_installs_on_a_debian_with_its_users_and_is_gone_when_purged(
     packages: dict[str, Path], mounts: tuple[str, ...]
 ) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("an overlay of this system needs root")
-    if "bookworm" not in Path("/etc/os-release").read_text():
-        pytest.skip("the package tried here is for Bookworm")
-    done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", OVERLAY, "sh", str(packages["1.0.0"]), " ".join(mounts)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    if "NO-OVERLAY" in done.stdout or not done.stdout:
-        pytest.skip(f"no overlay can be mounted here: {done.stderr.strip()[-200:]}")
-    assert done.stdout.splitlines() == [
+    assert overlaid(OVERLAY, str(packages["1.0.0"]), " ".join(mounts)).splitlines() == [
         "chargepoint 1.0.0",
         "chargepoint chargepoint-pins",
         "chargepoint chargepoint-serial",
@@ -253,7 +263,52 @@ def test_it_installs_on_a_debian_with_its_users_and_is_gone_when_purged(
         "",
         *mounts,  # empty: a mount point cannot be taken away
         "END",
-    ], done.stderr
+    ]
+
+
+# The same, as if systemd ran: what it is asked is written down.
+ASKED = (
+    MOUNTS
+    + """
+cat "$1" >/mnt/root/root/older.deb
+cat "$2" >/mnt/root/root/newer.deb
+mkdir -p /mnt/root/run/systemd/system
+cat >/mnt/root/usr/local/sbin/systemctl <<'END'
+#!/bin/sh
+case "$*" in
+  *preset* | *is-enabled*) SYSTEMD_OFFLINE=1 exec /usr/bin/systemctl "$@" ;;
+  *start*) echo "$@" >>/root/asked ;;
+esac
+END
+chmod 755 /mnt/root/usr/local/sbin/systemctl
+exec chroot /mnt/root sh -c '
+install() {
+  : >/root/asked
+  dpkg -i --no-triggers --force-unsafe-io --force-depends "/root/$1.deb" >/dev/null 2>&1 || echo INSTALL-FAILED
+  echo "$2: $(cat /root/asked)"
+}
+install older first
+mv /opt/chargepoint/versions/1.0.0 /opt/chargepoint/versions/9.0.0
+ln -sfn versions/9.0.0 /opt/chargepoint/current
+install newer "beside a newer one"
+install older "asked for"
+rm /etc/systemd/system/multi-user.target.wants/chargepoint.target
+install newer disabled'
+"""
+)
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None or shutil.which("systemd-sysusers") is None, reason="no systemd")
+def test_services_start_anew_with_what_was_switched_to_and_cars_go_on_with_what_stays(
+    packages: dict[str, Path],
+) -> None:
+    services = "chargepoint.target chargepoint-evse.service chargepoint-station.service"
+    assert overlaid(ASKED, str(packages["1.0.0"]), str(packages["1.1.0"])).splitlines() == [
+        f"first: restart {services}",
+        "beside a newer one: ",
+        f"asked for: restart {services}",
+        f"disabled: try-restart {services}",
+    ]
 
 
 def test_the_default_configuration_is_right() -> None:
