@@ -42,6 +42,7 @@ RetryBackOffRandomRange = 1
 SIM_UNIT = """[Unit]
 Description=Simulated borne: the electrons, which do not know that the controller was cut off
 Before=chargepoint-evse.service chargepoint-station.service
+RequiresMountsFor=/opt/chargepoint /etc/chargepoint
 [Service]
 # Electrons do not wait for a processor.
 Nice=-15
