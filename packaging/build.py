@@ -191,6 +191,8 @@ def lay_tree(job: Job, source: Path, tree: Path) -> Path:
             put(file, tree / "lib/systemd/system" / file.name)
     put(source / "systemd/chargepoint.sysusers", tree / "usr/lib/sysusers.d/chargepoint.conf")
     put(source / "systemd/chargepoint.tmpfiles", tree / "usr/lib/tmpfiles.d/chargepoint.conf")
+    for folder in (tree / "usr/lib/chargepoint", version):  # what there is, and what the version needs
+        put(source / "systemd/units-number", folder / "units-number")
     put(source / "systemd/pilots-safe", tree / "usr/lib/chargepoint/pilots-safe", 0o755)
     put(source / "hardware/pi/60-chargepoint.rules", tree / "lib/udev/rules.d/60-chargepoint.rules")
     put(source / "packaging/default.toml", tree / "usr/share/chargepoint/default.toml")

@@ -307,6 +307,8 @@ FRENCH: Final[dict[str, str]] = {
     "version {} does not run on this machine: {}": "la version {} ne tourne pas sur cette machine : {}",
     "version {} does not start with a number, like 1.4.0": "la version {} ne commence pas par un nombre, comme 1.4.0",
     "version {} is not installed; there is {}": "la version {} n'est pas installée ; il y a {}",
+    "version {} needs units of number {}, and the installed package brought number {}: install the Debian package of version {}": "la version {} demande des unités de numéro {}, et le paquet installé a apporté le numéro {} : installez le paquet Debian de la version {}",
+    "{} has no number in it: install the package again": "{} ne contient pas de nombre : réinstallez le paquet",
     "version {} is running; it cannot be replaced by itself": "la version {} tourne ; elle ne peut se remplacer elle-même",
     "version {} is {} the running {}; --downgrade installs it all the same": "la version {} est {} la version en service, {} ; --downgrade l'installe quand même",
     "older than": "plus ancienne que",

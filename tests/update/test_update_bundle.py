@@ -3,8 +3,10 @@
 import gzip
 import io
 import itertools
+import json
 import tarfile
 import tracemalloc
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -163,3 +165,15 @@ def test_what_nobody_signed_cannot_fill_the_memory(tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 4 * bundle.MANIFEST_MAX
     finally:
         tracemalloc.stop()
+
+
+def test_manifests_of_older_and_of_newer_programs_are_read(tmp_path: Path) -> None:
+    for change in ({"needs_units": None}, {"later": 1}):
+        manifest = asdict(Manifest("update", "", "1.4.0", ())) | change
+        text = json.dumps({name: value for name, value in manifest.items() if value is not None}).encode()
+        with tarfile.open(tmp_path / "b", "w:gz") as tar:
+            for name, data in (("manifest.json", text), ("manifest.sig", KEY.sign(text))):
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+        assert bundle.read_manifest(tmp_path / "b", (KEY.public_key(),)).needs_units == 0

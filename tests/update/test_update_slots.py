@@ -151,6 +151,20 @@ def test_old_versions_are_cleared_away_when_one_is_confirmed(tmp_path: Path, slo
     assert len(slots.installed()) == KEEP
 
 
+@pytest.mark.parametrize(("installed", "needed"), [(None, 1), ("1", 2)])
+def test_a_version_that_needs_other_units_than_the_package_brought_is_refused_with_the_remedy(
+    tmp_path: Path, slots: Slots, installed: str | None, needed: int
+) -> None:
+    """A bundle brings no units."""
+    if installed is not None:
+        (tmp_path / "units-number").write_text(f"{installed}\n")
+    slots = Slots(tmp_path / "opt", tmp_path)
+    wanted = f"needs units of number {needed}, .* brought number {installed or 0}: install the Debian package of"
+    with pytest.raises(BundleError, match=wanted):
+        slots.check(Manifest("update", "", "1.1.0", (), needs_units=needed), "ARD-0001")
+    slots.check(Manifest("update", "", "1.1.0", (), needs_units=needed - 1), "ARD-0001")
+
+
 @pytest.fixture
 def reinstalling(tmp_path: Path, slots: Slots) -> Slots:
     """The power went while the package laid the version that runs once more: its place is half cleared."""
@@ -351,10 +365,12 @@ def test_an_office_signs_a_folder_and_a_borne_lists_what_it_has(
     folder.mkdir(parents=True)
     (folder / "chargepoint").write_text("#!/bin/sh\necho chargepoint 3.1\n")
     (folder / "chargepoint").chmod(0o755)
+    (tmp_path / "v/units-number").write_text("2\n")
     assert command.main(["keys", str(tmp_path / "office")], file) == 0
     key, out = str(tmp_path / "office/signing.key"), str(tmp_path / "b")
     assert command.main(["sign", str(tmp_path / "v"), "3.1", out, "--key", key], file) == 0
-    Slots(tmp_path / "opt").install(tmp_path / "b", bundle.trusted(tmp_path / "office"), "ARD-0001")
+    assert bundle.read_manifest(tmp_path / "b", bundle.trusted(tmp_path / "office")).needs_units == 2
+    Slots(tmp_path / "opt", tmp_path / "v").install(tmp_path / "b", bundle.trusted(tmp_path / "office"), "ARD-0001")
     capsys.readouterr()
     assert command.main(["--root", str(tmp_path / "opt"), "list"], file) == 0
     assert capsys.readouterr().out == "3.1\n"

@@ -27,6 +27,8 @@ FORMAT = 1
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 MANIFEST_MAX = 8 * 1024 * 1024
 """Bytes; a manifest of ten thousand files has about two million."""
+UNITS = "units-number"
+"""In a version's folder: the number of the units it needs; and where the package lays what no bundle brings, theirs."""
 _CHUNK = 1 << 16
 _VERSION = re.compile(r"(\d+(?:\.\d+)*)[.-]?(.*)")
 _MODES = (0o600, 0o640, 0o644, 0o755)
@@ -57,6 +59,8 @@ class Manifest:
     version: str
     files: tuple[Entry, ...]
     format: int = FORMAT
+    needs_units: int = 0
+    """The units' number (`UNITS`) that the package must have brought. Older programs do not look at it."""
 
     def for_this(self, serial: str) -> None:
         """Raises BundleError for what is no update of the borne with this serial."""
@@ -119,6 +123,16 @@ def entries(contents: Mapping[str, bytes | Path]) -> tuple[Entry, ...]:
         runs = isinstance(content, Path) and os.access(content, os.X_OK)
         out.append(Entry(name, len(data), hashlib.sha256(data).hexdigest(), 0o755 if runs else 0o644))
     return tuple(out)
+
+
+def units_number(folder: Path) -> int:
+    """What the file there says; 0 without one, as before there were numbers. Raises BundleError."""
+    try:
+        return int((folder / UNITS).read_text(encoding="ascii"))
+    except FileNotFoundError:
+        return 0
+    except ValueError as error:
+        raise BundleError(f"{folder / UNITS} has no number in it: install the package again") from error
 
 
 def read_manifest(path: Path, keys: Iterable[Ed25519PublicKey]) -> Manifest:

@@ -342,7 +342,8 @@ def _sign(arguments: argparse.Namespace, _: Path) -> int:
     }
     if "bin/chargepoint" not in contents:
         raise BundleError(f"{arguments.folder} has no bin/chargepoint; give the folder of one version")
-    manifest = Manifest("update", arguments.borne, arguments.version, bundle.entries(contents))
+    units = bundle.units_number(arguments.folder)
+    manifest = Manifest("update", arguments.borne, arguments.version, bundle.entries(contents), needs_units=units)
     bundle.version_key(arguments.version)
     bundle.write(arguments.out, manifest, contents, bundle.load_private(arguments.key))
     print(f"{arguments.out}: version {arguments.version}, {len(manifest.files)} files")

@@ -32,6 +32,8 @@ from chargepoint.update.bundle import BundleError, Manifest, version_key
 from chargepoint.update.locks import held
 
 ROOT = Path("/opt/chargepoint")
+PACKAGE = Path("/usr/lib/chargepoint")
+"""Where the package lays what no bundle brings."""
 KEEP = 3
 """Versions that stay on the disk: current, previous and one more."""
 RESERVE = 64 << 20
@@ -66,8 +68,8 @@ class Trial:
 class Slots:
     """The versions below one root directory."""
 
-    def __init__(self, root: Path = ROOT) -> None:
-        self._root = root
+    def __init__(self, root: Path = ROOT, package: Path = PACKAGE) -> None:
+        self._root, self._package = root, package
         self._versions = root / "versions"
         self._current = root / "current"
         self._trial = root / "trial.json"
@@ -129,6 +131,12 @@ class Slots:
         manifest.for_this(serial)
         if not _VERSION.fullmatch(manifest.version):
             raise BundleError(f"{manifest.version!r} is not a version, like 1.4.0")
+        needs, has = manifest.needs_units, bundle.units_number(self._package)
+        if needs > has:
+            raise BundleError(
+                f"version {manifest.version} needs units of number {needs}, and the installed package brought number "
+                f"{has}: install the Debian package of version {manifest.version}"
+            )
         running = self.current()
         if running is not None and version_key(manifest.version) <= version_key(running) and not downgrade:
             age = "the same as" if manifest.version == running else "older than"
