@@ -33,7 +33,6 @@ def test_the_numbers_are_the_chosen_ones() -> None:
     assert (timing.LOCK_TRIES, timing.LOCK_PAUSE_S, timing.LOCK_MOVE_S) == (3, 1.0, 1.0)
     assert (timing.LOCK_MOVES, timing.LOCK_MOVES_WINDOW_S) == (10, 60.0)
     assert timing.SELF_TEST_PERIOD_S == 86400.0
-    assert (timing.OVER_CURRENT_FACTOR, timing.OVER_CURRENT_MARGIN_A, timing.OVER_CURRENT_S) == (1.10, 0.5, 7.0)
     assert (timing.OPEN_LIMIT_S, timing.CLOSE_LIMIT_S) == (0.1, 3.0)
     assert LEASE_S == 10.0
     assert (point.SHORT_S, point.MATING_S, point.TORN_S, point.LOCK_LOST_RESULTS) == (0.1, 0.5, 1.0, 8)

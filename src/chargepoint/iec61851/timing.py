@@ -46,9 +46,3 @@ LOCK_MOVES_WINDOW_S = 60.0
 
 SELF_TEST_PERIOD_S = 24 * 3600.0
 """The residual current devices are tested at least so often (IEC 62955 practice)."""
-
-OVER_CURRENT_S = 7.0
-"""Grace of the soft over-current: a car has 5 s to follow a lower duty, some need more."""
-OVER_CURRENT_FACTOR = 1.10
-OVER_CURRENT_MARGIN_A = 0.5
-"""Over-current is more than 1.10 x the signalled current + 0.5 A."""
