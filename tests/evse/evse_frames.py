@@ -91,7 +91,7 @@ BOUNDED: dict[str, int] = {
 goes down in steps of one, "some" goes to none at once, or (after that move) stays."""
 
 CAPPED: dict[str, int] = {
-    "Point._torn": 2, "ConverterWatch._bad": 3, "VoltageWatch._over": 3, "Contactor._dead": 3,
+    "Point._torn": 2, "Derating._broken": 3, "ConverterWatch._bad": 3, "VoltageWatch._over": 3, "Contactor._dead": 3,
 }  # fmt: skip
 """Short counters of results, up to the bound at which they stop to matter."""
 

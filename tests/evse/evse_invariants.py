@@ -4,6 +4,7 @@ from evse_rig import Rig
 
 from chargepoint.board.types import BorneInputs, LockDrive, PointInputs, PointOutputs
 from chargepoint.connectors import DOMESTIC
+from chargepoint.evse.detect import TRIPPED
 from chargepoint.evse.point import LOCK_LOST_RESULTS, Point
 from chargepoint.iec61851.pilot import MAX_CURRENT_A, offered_a
 from chargepoint.iec61851.timing import STABLE_C_S, STOP_S
@@ -34,7 +35,9 @@ def _closed(point: Point, seen: PointInputs, b: BorneInputs, out: PointOutputs, 
     assert point.state in serves, "closed outside C (or D where ventilated)"
     assert not point.faults.opens, "closed with a fault that opens"
     assert not (b.emergency_stop or b.door_open), "closed in emergency stop"
-    assert not (point.rcd.bad or point.rdc.bad or point.earth.bad), "closed with a residual current or without earth"
+    assert max(point.rcd.count, point.rdc.count, point.earth.count) < TRIPPED, (
+        "closed with a residual current or without earth"
+    )
     assert not out.rcd_test, "closed during the residual current test"
     assert not out.domestic_contactor, "both contactors closed"
     assert point.lock_lost < LOCK_LOST_RESULTS or not point.config.socket, "closed and not locked"
@@ -69,7 +72,7 @@ def _domestic(point: Point, seen: PointInputs, b: BorneInputs, now: float, close
     assert not point.faults.stops, "domestic socket live with a fault"
     assert point.lease.current_a >= point.config.domestic_a, "domestic socket live with less than it may draw"
     assert not (seen.contactor_closed or seen.load_live), "domestic socket live beside the other connector"
-    assert not (point.rcd.bad or point.rdc.bad or point.earth.bad), "domestic socket live in spite of a trip"
+    assert max(point.rcd.count, point.rdc.count, point.earth.count) < TRIPPED, "domestic socket live in spite of a trip"
     assert b.coil_watchdog_armed and not (b.emergency_stop or b.door_open)
     if not closed:
         assert point.self_tests.in_date(now), "domestic socket on without the test in date"

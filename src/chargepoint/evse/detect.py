@@ -20,10 +20,6 @@ class TripLine:
     def __init__(self) -> None:
         self.count = 0
 
-    @property
-    def bad(self) -> bool:
-        return self.count >= TRIPPED
-
     def step(self, tripped: bool) -> bool:
         """One result. True while it counts as tripped."""
         if tripped:

@@ -29,8 +29,8 @@ class Derating:
     def step(self, temperature_c: float) -> None:
         """One result."""
         if not SENSOR_MIN_C <= temperature_c <= SENSOR_MAX_C:
-            self._broken = min(self._broken + 1, RESULTS)
-            self.sensor_bad = self.sensor_bad or self._broken >= RESULTS
+            self._broken += 1
+            self.sensor_bad = self._broken >= RESULTS
             return
         self._broken = 0
         self.sensor_bad = False
