@@ -29,6 +29,7 @@ FRENCH: Final[dict[str, str]] = {
     "{}: no end after {} s": "{} : pas terminé après {} s",
     # --- details of faults: pilot, proximity, socket
     "12 V from C with the plug still in": "12 V depuis l'état C, fiche toujours en place",
+    "12 V from C, {} times in one plug-in": "12 V depuis l'état C, {} fois pendant un même branchement",
     "low half of the pilot {} V instead of -12 V": "demi-onde basse du pilote {} V au lieu de -12 V",
     "measured {} %, commanded {} %": "mesuré {} %, commandé {} %",
     "{} V": "{} V",

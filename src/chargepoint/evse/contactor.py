@@ -105,8 +105,8 @@ class Contactor:
             self._signs = min(self._signs + BAD, WELD_COUNT)
             if self._signs == WELD_COUNT and self.trouble is not Trouble.WELDED:
                 self.trouble = Trouble.WELDED
-                told = f"mirror contact {_word(mirror)}, load side {'live' if live else 'dead'}"
-                self.detail = f"commanded open; {told}"
+                side = "live" if live else "dead"
+                self.detail = f"commanded open; mirror contact {_word(mirror)}, load side {side}"
             return
         if self._signs:
             self._signs -= 1
