@@ -167,6 +167,11 @@ FRENCH: dict[str, str] = {
     "There is no session of that number; `sessions` lists them.":
         "Aucune session de ce numéro ; `sessions` les liste.",
     "Drawn to {file}.": "Dessiné dans {file}.",
+    "There is no recording {file}; `trace files` lists them.":
+    "Il n'y a pas d'enregistrement {file} ; `trace files` les liste.",
+    "{file} cannot be read: {reason}": "{file} est illisible : {reason}",
+    "{file}: seconds; the first pass whole, then what changes.":
+    "{file} : secondes ; le premier passage en entier, puis ce qui change.",
     "Written to {file}.": "Écrit dans {file}.",
     "There is none.": "Il n'y en a pas.",
     "last badge, {seconds} s ago:": "dernier badge, il y a {seconds} s :",
@@ -322,7 +327,7 @@ FRENCH: dict[str, str] = {
     "what happened; -f: as it happens": "ce qui s'est passé ; -f : en continu",
     "the last sessions; one of them; its picture": "les dernières sessions ; l'une d'elles ; son dessin",
     "a day of the borne: points, supply, who waited": "un jour de la borne : points, alimentation, qui a attendu",
-    "pilot, duty, contactor, currents, live": "pilote, rapport cyclique, contacteur, courants, en continu",
+    "pilot, contactor, currents, live; recordings of faults": "pilote, contacteur, courants ; relevés de défauts",
     "journal": "journal",
     "every limit, who set it and since when": "chaque limite, qui l'a fixée et depuis quand",
     "the energy meters: what they say, raw frames, bus scan, another unit number":

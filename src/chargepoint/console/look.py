@@ -368,8 +368,8 @@ LOOK = (
     Command("day", "[YYYY-MM-DD] [FILE.svg|FILE.png]", "a day of the borne: points, supply, who waited", pages.day),
     Command(
         "trace",
-        "EVSE [SECONDS] [FILE.csv] [FILE.svg|FILE.png]",
-        "pilot, duty, contactor, currents, live",
+        "EVSE [SECONDS] [FILE.csv] [FILE.svg|FILE.png] | files | FILE.rec [FILE.csv] [FILE.svg|FILE.png]",
+        "pilot, contactor, currents, live; recordings of faults",
         tracing.trace,
         live=True,
     ),

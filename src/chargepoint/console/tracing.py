@@ -1,4 +1,7 @@
-"""The console's `trace`: the pins of a point as the safety process sees them, and its currents; as CSV or drawn."""
+"""The console's `trace`: the pins of a point as the safety process sees them, and its currents; as CSV or drawn.
+
+And what it has recorded around faults: the same pins, pass by pass, with every input and decision.
+"""
 
 import csv
 import itertools
@@ -12,14 +15,16 @@ from chargepoint.console import pages
 from chargepoint.console.drawing import SUFFIXES
 from chargepoint.console.picture import Event, Picture, Series, Track
 from chargepoint.console.rpc import Refused, Unreachable
-from chargepoint.console.session import Lines, Session
+from chargepoint.console.session import Lines, Session, Usage
 from chargepoint.evse.messages import Sample
+from chargepoint.evse.recorder import DIRECTORY, SUFFIX, changes, records
 from chargepoint.text import clean
 
 INTERVAL_S: Final = 0.1
 ASK_EVERY_S: Final = 1.0
 """The meter is read once a second."""
 COLUMNS: Final = ("t", "cp_high_v", "cp_low_v", "pp_ohm", "duty", "state", "contactor", "temperature_c")
+UNPLUGGED_OHM: Final = 1e6
 Phases = tuple[float | None, float | None, float | None]
 
 
@@ -32,9 +37,13 @@ class Line:
 
 
 def trace(session: Session, words: list[str]) -> Lines:
+    if words == ["files"]:
+        return [clean(file.name) for file in _recordings(session)] or [session.t("There is none.")]
     files = [word for word in words if word.endswith((".csv", *SUFFIXES))]
     pages.check_files(session, [file for file in files if not file.endswith(".csv")])
     words = [word for word in words if word not in files]
+    if words and words[0].endswith(SUFFIX):
+        return _recorded(session, words[0], files)
     evse = session.evse(words)
     seconds = session.number(words, 1, 10, 0.1, 3600)
     return _trace(session, evse, seconds, files)
@@ -50,6 +59,11 @@ def _trace(session: Session, evse: int, seconds: float, files: list[str]) -> Ite
         yield _shown(session, lines[-1], sample.t - lines[0].pins.t)
         if session.terminal.interactive and session.terminal.pressed(0):
             break
+    yield from _kept(session, evse, lines, files)
+
+
+def _kept(session: Session, evse: int, lines: list[Line], files: list[str]) -> Iterator[str]:
+    """Write the files that were asked for, and sketch it."""
     for file in files:
         if file.endswith(".csv"):
             _write(Path(file), lines)
@@ -58,6 +72,52 @@ def _trace(session: Session, evse: int, seconds: float, files: list[str]) -> Ite
         yield session.t("Written to {file}.", file=clean(file))
     if lines:
         yield from _picture(session, evse, lines).sketch(session.terminal.size[0] - 2)
+
+
+def _recordings(session: Session) -> list[Path]:
+    """The files of the safety process's recorder, the newest last."""
+    found = (session.config.station.state_dir / DIRECTORY).glob(f"*{SUFFIX}")
+    return sorted(found, key=lambda file: file.name.partition("-")[2])
+
+
+def _recorded(session: Session, name: str, files: list[str]) -> Iterator[str]:
+    file = next((each for each in _recordings(session) if each.name == name), None)
+    if file is None:
+        raise Usage(session.t("There is no recording {file}; `trace files` lists them.", file=clean(name, 100)))
+    try:
+        passes = list(map(_pass, records(file)))
+        changed = list(changes(records(file)))
+    except (OSError, ValueError) as error:
+        raise Usage(session.t("{file} cannot be read: {reason}", file=clean(name), reason=clean(error))) from error
+    return _replayed(session, name, files, passes, changed)
+
+
+def _replayed(
+    session: Session,
+    name: str,
+    files: list[str],
+    passes: list[Line],
+    changed: list[tuple[float, dict[str, object]]],
+) -> Iterator[str]:
+    yield session.t("{file}: seconds; the first pass whole, then what changes.", file=clean(name))
+    for at, values in changed:
+        yield f"{at - changed[0][0]:9.3f} " + " ".join(f"{key}={_value(value)}" for key, value in values.items())
+    evse = name.removeprefix("evse").partition("-")[0]
+    yield from _kept(session, int(evse) if evse.isdecimal() else 0, passes, files)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, list):
+        return "+".join(map(clean, value)) or "-"
+    return clean(value) or "-"
+
+
+def _pass(record: dict[str, Any]) -> Line:
+    pp = record["pp_ohm"]
+    pins = {name: record[name] for name in COLUMNS} | {"pp_ohm": pp if pp < UNPLUGGED_OHM else None}
+    return Line(Sample(evse=0, **pins), (None, None, None))
 
 
 class _Currents:

@@ -147,10 +147,10 @@ def records(file: Path) -> Iterator[dict[str, object]]:
     try:
         header = json.loads(head)
         raw = zlib.decompress(body)
-        layout = struct.Struct(header["record"])
+        passes = struct.Struct(header["record"]).iter_unpack(raw)
     except (ValueError, KeyError, TypeError, zlib.error, struct.error) as error:
         raise ValueError(f"{file} is not a recorder's file: {error}") from error
-    for values in layout.iter_unpack(raw):
+    for values in passes:
         t, analogue = values[0], values[1:8]
         flags, commands, state, blocked, faults = values[8:]
         yield {
@@ -167,17 +167,23 @@ def records(file: Path) -> Iterator[dict[str, object]]:
         }
 
 
-def main() -> int:
-    """Print a file: the first pass whole, then of each pass what differs by more than noise."""
-    if len(sys.argv) != 2:
-        print("usage: python -m chargepoint.evse.recorder FILE", file=sys.stderr)
-        return 2
+def changes(passes: Iterable[dict[str, object]]) -> Iterator[tuple[float, dict[str, object]]]:
+    """The first pass whole, then of each pass what differs by more than noise; with its time."""
     before: dict[str, object] = {}
-    for record in records(Path(sys.argv[1])):
+    for record in passes:
         changed = {k: v for k, v in record.items() if k != "t" and _differs(before.get(k), v)}
         if changed:
             before.update(changed)
-            print(f"{record['t']:.3f}", json.dumps(changed))
+            yield float(str(record["t"])), changed
+
+
+def main() -> int:
+    """Print a file."""
+    if len(sys.argv) != 2:
+        print("usage: python -m chargepoint.evse.recorder FILE", file=sys.stderr)
+        return 2
+    for at, changed in changes(records(Path(sys.argv[1]))):
+        print(f"{at:.3f}", json.dumps(changed))
     return 0
 
 
