@@ -15,6 +15,8 @@ from image import HERE, Image, run
 
 CENTRAL = "10.0.2.100:9000"
 """Where the machine finds the central system: qemu hands each connection over to this machine's loopback."""
+FILES = "10.0.2.101:8080"
+"""Where it finds the operator's files."""
 ASK = """import json, socket, sys
 for line in sys.argv[2:]:
     with socket.socket(socket.AF_UNIX) as there:
@@ -41,9 +43,11 @@ class Machine:
     """Boots on entry, is cut off without warning on exit (there is no other way to end it)."""
 
     def __init__(
-        self, image: Image, disk: Path, stick: Path, central_port: int, words: str, data: Path, usb: Path | None = None
-    ) -> None:
-        """`disk` and `data` are written to. `stick` is an ext4 image, read-only. `words` go to the kernel.
+        self, image: Image, disk: Path, stick: Path, ports: tuple[int, int], words: str, data: Path,
+        usb: Path | None = None,
+    ) -> None:  # fmt: skip
+        """`disk` and `data` are written to. `stick` is an ext4 image, read-only. `words` go to the kernel. `ports` of
+        the loopback: central system, operator's files.
 
         With `usb`, another such image, it is in a USB port, and a technician sits at the terminal hvc0.
         """
@@ -55,7 +59,7 @@ class Machine:
         self.terminal = disk.with_suffix(".terminal")
         """The socket of the technician's terminal."""
         self.words = words
-        self.central_port = central_port
+        self.ports = ports
         self.console = disk.with_suffix(".console")
         self.up_after_s = 0.0
         """From qemu's start until the machine answered."""
@@ -84,7 +88,8 @@ class Machine:
         await self.cut()
 
     def _command(self, socket: Path) -> list[str]:
-        relay = f"{sys.executable} {HERE / 'relay.py'} {self.central_port}"
+        relay = f"{sys.executable} {HERE / 'relay.py'}"
+        forwards = (f"guestfwd=tcp:{at}-cmd:{relay} {p}" for at, p in zip((CENTRAL, FILES), self.ports, strict=True))
         return [
             *("qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", "1024", "-display", "none"),
             *("-monitor", "none", "-serial", "stdio", "-kernel", str(self.image.kernel)),
@@ -94,8 +99,8 @@ class Machine:
             *("-drive", f"if=none,id=stick,format=raw,readonly=on,file={self.stick}"),
             *("-device", "virtio-blk-pci,drive=stick", "-device", "virtio-rng-pci"),
             *("-drive", f"if=none,id=data,file={self.data}", "-device", "virtio-blk-pci,drive=data"),
-            # The machine sees nothing but the central system.
-            *("-netdev", f"user,id=net,restrict=on,guestfwd=tcp:{CENTRAL}-cmd:{relay}"),
+            # The machine sees nothing but the central system and the files.
+            *("-netdev", f"user,id=net,restrict=on,{','.join(forwards)}"),
             *("-device", "virtio-net-pci,netdev=net,romfile=", "-device", "virtio-serial-pci"),
             *("-chardev", f"socket,id=proof,path={socket},server=on,wait=off"),
             *("-device", "virtserialport,chardev=proof,name=proof"),

@@ -9,6 +9,7 @@ A kept folder has the card as it was before each claim: `--again` goes on from t
 
 import argparse
 import asyncio
+import http.server
 import json
 import os
 import signal
@@ -24,7 +25,7 @@ from pathlib import Path
 import guest
 import image
 import stick
-from guest import PATIENCE_S, Machine, MachineError
+from guest import FILES, PATIENCE_S, Machine, MachineError
 from image import ImageError
 from technician import Technician
 
@@ -45,10 +46,11 @@ SPEED = 60
 class Proof:
     """One card, and what is done with it."""
 
-    def __init__(self, made: image.Image, folder: Path, central: CentralSystem) -> None:
+    def __init__(self, made: image.Image, folder: Path, central: CentralSystem, files_port: int) -> None:
         self.image = made
         self.folder = folder
         self.central = central
+        self.files_port = files_port
         self.disk = folder / "card.qcow2"
         self.data = folder / "data.qcow2"
         self.registers = folder / "registers.json"
@@ -59,7 +61,8 @@ class Proof:
 
     def machine(self, words: str = "", usb: Path | None = None) -> Machine:
         words = f"proof.energy={self.energy:.0f} {words}"
-        return Machine(self.image, self.disk, self.folder / "stick.img", self.central.port, words, self.data, usb)
+        ports = (self.central.port, self.files_port)
+        return Machine(self.image, self.disk, self.folder / "stick.img", ports, words, self.data, usb)
 
     @asynccontextmanager
     async def attended(self) -> AsyncIterator[tuple[Machine, Technician]]:
@@ -245,12 +248,22 @@ class Proof:
             expect(await self.version(m) == stick.BETTER, "the version changed")
 
     async def a_broken_update_is_taken_back_and_every_transaction_kept(self) -> None:
+        """The operator orders it; it is well at first, and its station falls over after a minute."""
         async with self.machine() as m:
             await self.connected(m)
-            await m.do("mount -o ro /dev/vdb /media/usb")
-            status, said = await m.attempt(f"chargepoint update install /media/usb/{stick.BROKEN}.bundle", LONG_S)
-            expect(status == 1 and f"back to {stick.BETTER}" in said, f"{status} {said}")
-            await self.connected(m)
+            order = {"location": f"http://{FILES}/{stick.BROKEN}.bundle", "retrieveDate": "2026-01-01T00:00:00Z"}
+            before = self.central.mark()
+            await self.central.call("UpdateFirmware", order, timeout_s=PATIENCE_S)
+            for status in ("Downloading", "Downloaded", "Installing", "InstallationFailed"):
+                told = await self.central.wait_for(
+                    "FirmwareStatusNotification", lambda p, s=status: p["status"] in (s, "Installed"), after=before,
+                    timeout_s=LONG_S,
+                )  # fmt: skip
+                expect(told.payload["status"] == status, f"{status} was awaited, and {told.payload} came")
+                print(f"    {status}")
+            log = await m.do("journalctl -b -q -o cat -u chargepoint-update | tail -n 3")
+            expect(f"back to {stick.BETTER}" in log, log)
+            print(f"    {log.strip()}")
             expect(await self.version(m) == stick.BETTER, "another version runs")
             await self.end(m, await self.begin(m))
             await m.do("sync")
@@ -373,8 +386,8 @@ async def prove(suite: str, folder: Path, again: str, until: str) -> bool:
     ended_from_outside()
     made = image.image(suite)
     print(f"image: {made.disk.stat().st_size / 1e6:.0f} MB", flush=True)
-    async with CentralSystem(tags=[stick.BADGE]) as central:
-        proof = Proof(made, folder, central)
+    async with CentralSystem(tags=[stick.BADGE]) as central, operators_files(folder / "stick") as files_port:
+        proof = Proof(made, folder, central, files_port)
         if again:
             proof.back(again)
         else:
@@ -408,6 +421,19 @@ async def prove(suite: str, folder: Path, again: str, until: str) -> bool:
         if proof.starts:
             print(f"the machine answered {min(proof.starts):.0f} to {max(proof.starts):.0f} s after it was switched on")
     return good
+
+
+@asynccontextmanager
+async def operators_files(folder: Path) -> AsyncIterator[int]:
+    """A web server of this folder, on the loopback; its port."""
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        serving = asyncio.create_task(asyncio.to_thread(server.serve_forever))
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            await serving
 
 
 async def tried(claim: Callable[[], Awaitable[None]]) -> bool:

@@ -69,6 +69,21 @@ SHARED_WIRES = "[Service]\nUMask=0007\nTimeoutStartSec=120\nWatchdogSec=10\n"
 SLOW = "[Service]\nTimeoutStartSec=300\nWatchdogSec=120\n"
 
 
+FALLS_OVER = """
+
+import os
+import threading
+
+_well = main
+
+
+def main(*words):
+    threading.Timer(60.0, os._exit, (1,)).start()
+    return _well(*words)
+"""
+"""A station that can be used, is connected, and is gone after a minute."""
+
+
 def fill(folder: Path, suite: str, arch: str = "arm64") -> None:
     """Everything below `folder`, built from the last commit."""
     keys = folder.parent / "keys"
@@ -120,14 +135,14 @@ def _build(folder: Path, suite: str, arch: str, version: str, key: Path) -> None
 
 
 def _break(folder: Path, key: Path) -> None:
-    """A signed version whose station falls over, and three bundles that nobody may install."""
+    """A signed version whose station falls over after a minute, and three bundles that nobody may install."""
     tree = folder.parent / "broken"
     _run("dpkg-deb", "-x", str(folder / f"{BETTER}.deb"), str(tree))
     version = tree / "usr/lib/chargepoint/versions" / BETTER
     (source,) = version.glob("lib/chargepoint/__init__.py")
     source.write_text(source.read_text().replace(f'"{BETTER}"', f'"{BROKEN}"'))
     station = version / "lib/chargepoint/processes/station.py"
-    station.write_text(station.read_text() + '\n\ndef main(*_: object) -> int:\n    raise SystemExit("falls over")\n')
+    station.write_text(station.read_text() + FALLS_OVER)
     _chargepoint("update", "sign", str(version), BROKEN, str(folder / f"{BROKEN}.bundle"), "--key", str(key))
     other = folder / "for-another.bundle"
     _chargepoint("update", "sign", str(version), "1.3.0", str(other), "--key", str(key), "--borne", "ARD-0002")
