@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from chargepoint.board.types import BorneInputs, LockDrive, PointInputs, PointOutputs
 from chargepoint.evse.lock import MotorArbiter
 from chargepoint.evse.messages import Permit
-from chargepoint.evse.point import Point, PointConfig
+from chargepoint.evse.point import Point
+from chargepoint.evse.pointconfig import PointConfig
 
 TICK = 0.010
 CABLE_OHM = {13: 1500.0, 20: 680.0, 32: 220.0, 63: 100.0}

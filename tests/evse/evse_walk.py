@@ -23,7 +23,8 @@ from evse_invariants import check_pass
 from chargepoint.board.types import BorneInputs, LockDrive, PointInputs, PointOutputs
 from chargepoint.evse.lock import MotorArbiter
 from chargepoint.evse.messages import Permit
-from chargepoint.evse.point import Point, PointConfig
+from chargepoint.evse.point import Point
+from chargepoint.evse.pointconfig import PointConfig
 from chargepoint.faults import FAULTS, Recover
 
 Node = tuple[int, bool, Frame]

@@ -8,7 +8,8 @@ from evse_rig import Rig
 
 from chargepoint.board.types import LockDrive, PointInputs
 from chargepoint.config import DomesticSection, EvseSection
-from chargepoint.evse.point import Point, PointConfig
+from chargepoint.evse.point import Point
+from chargepoint.evse.pointconfig import PointConfig
 from chargepoint.evse.report import report
 from chargepoint.evse.selftest import Seen, SelfTests
 from chargepoint.iec61851.proximity import Proximity

@@ -24,7 +24,8 @@ from chargepoint.evse.messages import (
     Trace,
     Unlock,
 )
-from chargepoint.evse.point import Point, PointConfig
+from chargepoint.evse.point import Point
+from chargepoint.evse.pointconfig import PointConfig
 from chargepoint.evse.recorder import Recorder
 from chargepoint.evse.report import changed_key, counters, report
 

@@ -5,10 +5,7 @@ what the car says (pilot, proximity), then what the station permits, then what t
 then the contactor and the lock, which thus never act on knowledge older than this pass.
 """
 
-from dataclasses import dataclass, replace
-
 from chargepoint.board.types import STEADY_HIGH, STEADY_LOW, BorneInputs, LockDrive, PointInputs, PointOutputs
-from chargepoint.config import EvseSection
 from chargepoint.connectors import DOMESTIC
 from chargepoint.evse import domestic
 from chargepoint.evse.contactor import Contactor
@@ -20,6 +17,7 @@ from chargepoint.evse.machine import CAR, PILOT_TRIGGER, READY, fire
 from chargepoint.evse.messages import Permit
 from chargepoint.evse.offer import Derating, Offer
 from chargepoint.evse.pilot import DiodeCheck, PilotFilter
+from chargepoint.evse.pointconfig import PointConfig
 from chargepoint.evse.proximity import ProximityWatch
 from chargepoint.evse.register import FaultRegister
 from chargepoint.evse.selftest import WHAT, Seen, SelfTests
@@ -53,26 +51,6 @@ BLOCKED = (
     "reclose-delay", "plug", "contactor",
 )  # fmt: skip
 """What can stand in the way of the contactor, as keys."""
-
-
-@dataclass(frozen=True, slots=True)
-class PointConfig:
-    """What a point is."""
-
-    id: int
-    max_current_a: float = 32.0
-    socket: bool = True
-    ventilated: bool = False
-    domestic: bool = False
-    """It has a domestic socket, connector 2."""
-    domestic_a: float = 10.0
-    """What that is made for: less than this cannot be signalled there, so less is nothing."""
-
-    @classmethod
-    def of(cls, section: EvseSection) -> "PointConfig":
-        second = section.domestic
-        own = cls(section.id, section.max_current, section.socket, section.ventilated)
-        return own if second is None else replace(own, domestic=True, domestic_a=second.max_current)
 
 
 class Point:
