@@ -145,8 +145,9 @@ class Bench:
         run_dir = self.config.station.run_dir
         pins = load_pins(self.config)
         self.wires = Wires(run_dir / "sim-wires")
-        for name in ("emergency_stop", "door", "coil_watchdog"):
+        for name in ("emergency_stop", "door"):
             self.wires.levels[line_index(pins.line(name))] = 1
+        self._heartbeat, self._armed = (line_index(pins.line(name)) for name in ("heartbeat", "coil_watchdog"))
         self.stop_line = line_index(pins.line("emergency_stop"))
         chip = make_pwm_tree(run_dir / PWM_NAME)
         self.fronts = [Front(self.wires, pins, evse, chip / f"pwm{evse - 1}" / "duty_cycle") for evse in (1, 2)]
@@ -183,6 +184,7 @@ class Bench:
             for evse in (1, 2):
                 self._link.send(encode(Permit(evse, True, 32.0, wake_up=False)))
         self._read_all()
+        self.wires.levels[self._armed] = self.wires.stamps[self._heartbeat] > 0  # armed with the first beat
         for front in self.fronts:
             front.follow()
 
