@@ -3,8 +3,9 @@
     python tools/mutate_evse.py [--files point,contactor] [--minutes 10 --skip N] [--jobs 2] [--list]
 
 For every module below: each `if`, conditional expression and `while` is taken as true and as false, each part of an
-`and`/`or` is left out, each comparison is turned round (with --neighbours also `<` to `<=`), each `not` is dropped, and
-each number that is bound to a capital name is made half as much again and half. The sources are never touched.
+`and`/`or` is left out, each comparison is turned round (with --neighbours also `<` to `<=`), each `not` is dropped,
+each number of what is bound to a capital name is made half as much again and half, and each line of the state
+machine's table is left out. The sources are never touched.
 
 The tests are collected once. For each alteration a child is forked in which the function's code is exchanged, and
 those tests run that call it, quickest first, until one fails. What is altered outside functions, or in one that a
@@ -39,8 +40,8 @@ PACKAGE = ROOT / "src" / "chargepoint"
 ACCEPTED = Path(__file__).with_name("mutants_accepted.toml")
 MODULES = (
     "evse.point", "evse.pointconfig", "evse.detect", "evse.contactor", "evse.lock", "evse.lease", "evse.pilot",
-    "evse.proximity", "evse.offer", "evse.wakeup", "evse.watch", "evse.domestic", "evse.selftest", "evse.register",
-    "iec61851.timing", "iec61851.pilot", "iec61851.proximity",
+    "evse.machine", "evse.proximity", "evse.offer", "evse.wakeup", "evse.watch", "evse.domestic", "evse.selftest",
+    "evse.register", "iec61851.timing", "iec61851.pilot", "iec61851.proximity",
 )  # fmt: skip
 TESTS = (
     "tests/evse/test_evse_parts.py", "tests/iec61851/test_iec61851_tables.py", "tests/evse/test_evse_detectors.py",
@@ -50,6 +51,8 @@ TESTS = (
     "tests/evse/test_evse_walk.py::test_no_sequence_of_events_breaks_an_invariant",
     "tests/evse/test_evse_properties.py",
 )  # fmt: skip
+TABLE = "_table"
+"""The function that makes the state machine's transitions, one call each: they are left out in turn."""
 CPU_LIMIT_S = 120
 """Of computing in one child: all tests take some 20. One that goes on longer does not end, which is noticed."""
 WALL_LIMIT_S = 1800
@@ -155,13 +158,35 @@ def _alterations(node: ast.AST, neighbours: bool) -> Iterator[tuple[str, Callabl
             yield f"`{text}` turned round", lambda n: n.ops.__setitem__(0, OPPOSITE[type(n.ops[0])]())
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         yield f"`{ast.unparse(node)}` without not", lambda n: setattr(n, "op", ast.Not()) or _wrap(n)
-    named = isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id.isupper()
-    if named and isinstance(node.value, ast.Constant) and isinstance(node.value.value, int | float):
-        old = node.value.value
+    if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+        target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+        if isinstance(target, ast.Name) and target.id.isupper():
+            yield from _other_numbers(target.id, node.value)
+    if isinstance(node, ast.FunctionDef) and node.name == TABLE:
+        calls = [n for n in ast.walk(node) if isinstance(n, ast.Expr) and isinstance(n.value, ast.Call)]
+        for number, call in enumerate(calls):
+            yield f"`{ast.unparse(call)}` left out", lambda n, k=number: _silence(n, k)
+
+
+def _other_numbers(name: str, value: ast.expr) -> Iterator[tuple[str, Callable[[Any], Any]]]:
+    """Each number of what is bound to a name, made half as much again and half."""
+    for place, number in enumerate(_numbers(value)):
+        old: Any = number.value
         for new in (old * 1.5 + (1 if isinstance(old, int) else 0), old / 2):
-            value = round(new) if isinstance(old, int) else new
-            if value != old:
-                yield f"{node.targets[0].id} = {value}", lambda n, v=value: setattr(n, "value", ast.Constant(v))
+            other = round(new) if isinstance(old, int) else new
+            if other == old:
+                continue
+            told = f"{name} = {other}" if number is value else f"{name}: {old} as {other} at {place}"
+            yield told, lambda n, k=place, v=other: setattr(_numbers(n.value)[k], "value", v)
+
+
+def _numbers(value: ast.expr) -> list[Any]:
+    return [n for n in ast.walk(value) if isinstance(n, ast.Constant) and type(n.value) in (int, float)]
+
+
+def _silence(table: ast.FunctionDef, number: int) -> None:
+    calls = [n for n in ast.walk(table) if isinstance(n, ast.Expr) and isinstance(n.value, ast.Call)]
+    calls[number].value = ast.Constant(None)
 
 
 def _wrap(node: ast.UnaryOp) -> None:
