@@ -123,6 +123,16 @@ def test_a_test_pulse_left_by_the_process_before_is_no_trip_but_a_trip_that_stay
     assert rig.faults == {"residual-current-dc"}
 
 
+def test_devices_that_stay_tripped_for_a_while_after_their_test_have_not_seen_a_residual_current() -> None:
+    rig = Rig()
+    rig.until(lambda: rig.point.self_tests.rcd_output, 5.0)
+    rig.world.rcd = rig.world.rdc = True
+    rig.run(0.3)
+    rig.world.rcd = rig.world.rdc = False
+    rig.run(0.1)
+    assert rig.point.faults.trips == 0 and rig.point.self_tests.in_date(rig.now)
+
+
 def test_a_weld_is_seen_within_a_second_or_so_and_latches() -> None:
     rig = Rig().charging()
     rig.world.welded = True
