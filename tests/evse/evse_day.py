@@ -1,4 +1,5 @@
-"""Random cars and faults on two points, for as many simulated hours as asked; used by a test and by the bench.
+"""Random cars and faults on two points, the second with a domestic socket too, for as many simulated hours as asked;
+used by a test and by the bench.
 
 Time runs in passes of 10 ms for three seconds after each thing that happens, and in steps of a quarter second while
 nothing does. After every pass the invariants are checked, and that no opening is missed.
@@ -23,8 +24,12 @@ TROUBLE: tuple[tuple[str, object, object], ...] = (
     ("rdc", True, False), ("rcd", True, False), ("pe_ok", False, True), ("welded", True, False),
     ("contactor_follows", False, True), ("lock_moves", False, True), ("diode", False, True), ("reference_v", 0.0, 2.5),
     ("temperature_c", 73.0, 20.0), ("duty_follows", False, True), ("high_v", 14.0, None), ("pp_ohm", 10.0, None),
-    ("pp_ohm", 1e9, None), ("pilot", "E", "C"), ("pilot", "D", "C"), ("lock_at", 0.5, 1.0),
+    ("pp_ohm", 1e9, None), ("pilot", "E", "C"), ("pilot", "D", "C"), ("lock_at", 0.5, 1.0), ("chatter", 0.5, 0.0),
+    ("emergency_stop", True, False), ("door_open", True, False), ("coil_watchdog_armed", False, True),
+    ("missing", "lock_is_closed_1", ""), ("domestic_welded", True, False), ("domestic_follows", False, True),
 )  # fmt: skip
+"""Of one rig's world; the borne's own inputs are set for both."""
+BORNE = {"emergency_stop", "door_open", "coil_watchdog_armed", "missing"}
 
 
 @dataclass
@@ -46,7 +51,9 @@ class Street:
     def __init__(self, seed: int) -> None:
         arbiter = MotorArbiter()
         self.dice = random.Random(seed)
-        self.rigs = [Rig(arbiter, id=1), Rig(arbiter, id=2)]
+        self.rigs = [Rig(arbiter, id=1), Rig(arbiter, id=2, domestic=True)]
+        self.chatter = [0.0, 0.0]
+        """How much of the time the contactor's feedback says closed, whatever is commanded; 0: it is right."""
         self.invariants = [Invariants(), Invariants()]
         self.day = Day()
         self._unserved: list[float | None] = [None, None]
@@ -63,23 +70,52 @@ class Street:
 
     def _something(self, rig: Rig) -> None:
         world, dice = rig.world, self.dice
-        if not world.cable:
+        if world.domestic_plug:
+            self._something_domestic(rig)
+        elif not world.cable:
             self._heal(rig)
-            if dice.random() < 0.9:
+            if rig.point.domestic is not None and dice.random() < 0.4:
+                self.day.cars += 1
+                world.domestic_plug = True
+                rig.permit(16.0, connector=2)
+            elif dice.random() < 0.9:
                 self.day.cars += 1
                 world.cable, world.pilot = dice.choice((13, 20, 32)), dice.choice("BC")
                 rig.permit(dice.uniform(6, 32), hold_lock=dice.random() < 0.3)
         elif dice.random() < 0.4:
             self._leave(rig)
         elif dice.random() < 0.5:
-            name, bad, _ = dice.choice(TROUBLE)
-            self.day.troubles += 1
-            setattr(world, name, bad)
+            self._trouble(rig)
         elif dice.random() < 0.3:
             rig.silence()
         else:
             world.pilot = dice.choice("BC")
             rig.permit(dice.uniform(0, 32), allowed=dice.random() < 0.8)
+
+    def _something_domestic(self, rig: Rig) -> None:
+        dice = self.dice
+        if dice.random() < 0.4:
+            rig.world.domestic_plug = False
+            rig.silence()
+        elif dice.random() < 0.6:
+            self._trouble(rig)
+        else:
+            rig.permit(dice.choice((8.0, 16.0)), allowed=dice.random() < 0.8, connector=dice.choice((1, 2)))
+
+    def _trouble(self, rig: Rig) -> None:
+        name, bad, _ = self.dice.choice(TROUBLE)
+        self.day.troubles += 1
+        self._set(rig, name, bad)
+
+    def _set(self, rig: Rig, name: str, value: object) -> None:
+        if name in BORNE:
+            for each in self.rigs:
+                each.borne(**{name: value})  # type: ignore[arg-type]
+        elif name == "chatter":
+            self.chatter[self.rigs.index(rig)] = float(value)  # type: ignore[arg-type]
+            rig.world.welded = False
+        else:
+            setattr(rig.world, name, value)
 
     def _leave(self, rig: Rig) -> None:
         rig.world.pilot, rig.world.high_v = "B", None
@@ -93,7 +129,8 @@ class Street:
         """Causes go; a technician sees to what needs one. Then nothing may be left."""
         for name, _, good in TROUBLE:
             if name not in ("pilot", "lock_at"):
-                setattr(rig.world, name, good)
+                self._set(rig, name, good)
+        rig.unplug().world.domestic_plug = False
         self._pass_time(3.0, 0.01)
         self._pass_time(135.0, QUIET_DT)  # a failed self-test is repeated after a minute
         for name in sorted(rig.faults):
@@ -120,13 +157,17 @@ class Street:
 
     def _one(self, number: int, rig: Rig, dt: float) -> None:
         now = rig.now
-        closed = rig.out.contactor
+        closed, on = rig.out.contactor, rig.out.domestic_contactor
+        if self.chatter[number]:
+            rig.world.welded = self.dice.random() < self.chatter[number]
         rig.step(dt)
-        self.day.closings += rig.out.contactor and not closed
+        self.day.closings += (rig.out.contactor and not closed) + (rig.out.domestic_contactor and not on)
         self.invariants[number].check(rig, now)
         self.day.faults |= rig.faults
-        must_open = rig.out.contactor and (
-            rig.world.pilot != "C" or rig.world.rcd or rig.world.rdc or not rig.world.pe_ok
+        world, borne = rig.world, rig.world.borne
+        never = world.rcd or world.rdc or not world.pe_ok or borne.emergency_stop or borne.door_open or borne.missing
+        must_open = (rig.out.contactor and (never or world.pilot != "C")) or (
+            rig.out.domestic_contactor and (never or not world.domestic_plug)
         )
         if not must_open:
             self._unserved[number] = None
