@@ -133,6 +133,17 @@ def test_devices_that_stay_tripped_for_a_while_after_their_test_have_not_seen_a_
     assert rig.point.faults.trips == 0 and rig.point.self_tests.in_date(rig.now)
 
 
+def test_a_device_that_releases_slowly_after_a_failed_test_has_not_seen_a_residual_current() -> None:
+    rig = Rig()
+    rig.world.rcd_test_works = False
+    asked = float("-inf")
+    for _ in range(1000):
+        if rig.step().rcd_test:
+            asked = rig.now
+        rig.world.rdc = rig.now - asked < 0.3
+    assert rig.point.self_tests.rcd_failed and rig.faults == {"rcd-test-fails"}
+
+
 def test_a_weld_is_seen_within_a_second_or_so_and_latches() -> None:
     rig = Rig().charging()
     rig.world.welded = True

@@ -304,6 +304,7 @@ def test_latched_faults_survive_a_damaged_memory_file(tmp_path: Path) -> None:
     third.loop.close()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_writing_thread_that_has_ended_is_told(bench: Bench, tmp_path: Path) -> None:
     def end(_: object, __: object) -> bytes:
         raise SystemExit

@@ -259,8 +259,8 @@ def test_a_device_that_does_not_trip_has_a_second_try_and_is_named(rcd: float, r
     bench.tests.request("rcd")
     passed_at = bench.tests.passed_at
     begun = bench.now
-    assert bench.run().phases == [*RCD, Phase.RCD_TRIP, *END]
-    assert 4.0 < bench.now - begun < 4.3
+    assert bench.run().phases == [*RCD, *RCD, *END]
+    assert 4.2 < bench.now - begun < 4.5
     assert bench.tests.rcd_failed and bench.tests.rcd_passed_at is None and bench.tests.passed_at == passed_at
     assert bench.tests.outcome() == (False, told)
     bench.world |= {"rcd": False, "rdc": False}

@@ -227,6 +227,9 @@ class SelfTests:
     def _release(self, now: float, seen: Seen) -> None:
         if not seen.board_whole:
             self._since = now  # the output may not be off yet; a board that stays so is a fault of its own
+        elif self._tries >= RCD_TRIES:  # failed; a device that still releases is not to be taken for a trip
+            if not (seen.rcd or seen.rdc) or now - self._since >= RELEASE_S:
+                self._enter(Phase.LOOK, now)
         elif not (seen.rcd or seen.rdc):
             if self._tries:
                 self._enter(Phase.RCD_TRIP, now)
@@ -237,8 +240,9 @@ class SelfTests:
             self.measured.append(f"both quiet after {after_ms:.0f} ms (at most {RELEASE_S * 1000:.0f} ms)")
             self._enter(Phase.LOOK, now)
         elif now - self._since >= RELEASE_S:
-            self._tries = RCD_TRIES
+            self._tries = RCD_TRIES - 1
             self._rcd_failed("the devices stayed tripped after the test", now)
+            self._enter(Phase.LOOK, now)
 
     def _measured_rcd(self) -> None:
         most = f"(at most {TRIP_S * 1000:.0f} ms)"
@@ -248,13 +252,11 @@ class SelfTests:
 
     def _rcd_failed(self, detail: str, now: float) -> None:
         self._tries += 1
-        if self._tries < RCD_TRIES:
-            self._enter(Phase.RCD_RELEASE, now)
-            return
-        self.rcd_failed = True
-        self.rcd_passed_at = None
-        self.rcd_detail = detail
-        self._enter(Phase.LOOK, now)
+        if self._tries >= RCD_TRIES:
+            self.rcd_failed = True
+            self.rcd_passed_at = None
+            self.rcd_detail = detail
+        self._enter(Phase.RCD_RELEASE, now)
 
     def _look(self, now: float, seen: Seen) -> None:
         unclear = seen.has_lock and seen.vacant and seen.locked == seen.unlocked
