@@ -41,7 +41,7 @@ ACCEPTED = Path(__file__).with_name("mutants_accepted.toml")
 MODULES = (
     "evse.point", "evse.pointconfig", "evse.detect", "evse.contactor", "evse.lock", "evse.lease", "evse.pilot",
     "evse.machine", "evse.proximity", "evse.offer", "evse.wakeup", "evse.watch", "evse.domestic", "evse.selftest",
-    "evse.register", "iec61851.timing", "iec61851.pilot", "iec61851.proximity",
+    "evse.register", "evse.lateness", "iec61851.timing", "iec61851.pilot", "iec61851.proximity",
 )  # fmt: skip
 TESTS = (
     "tests/evse/test_evse_parts.py", "tests/iec61851/test_iec61851_tables.py", "tests/evse/test_evse_detectors.py",

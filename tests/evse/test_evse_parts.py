@@ -4,10 +4,11 @@ import pytest
 from evse_rig import Rig
 
 from chargepoint import connectors
-from chargepoint.evse import contactor, domestic, lock, offer, pilot, point, proximity, selftest, watch
+from chargepoint.evse import contactor, domestic, lateness, lock, offer, pilot, point, proximity, selftest, watch
 from chargepoint.evse.buzzer import BuzzPlayer
 from chargepoint.evse.contactor import Contactor, Trouble
 from chargepoint.evse.lamps import LampPlayer
+from chargepoint.evse.lateness import Lateness
 from chargepoint.evse.lease import Lease
 from chargepoint.evse.messages import LEASE_S, Permit
 from chargepoint.evse.offer import Derating, Offer
@@ -15,7 +16,7 @@ from chargepoint.evse.pilot import PilotFilter
 from chargepoint.evse.proximity import ProximityWatch
 from chargepoint.evse.selftest import SelfTests
 from chargepoint.evse.wakeup import WakeUp
-from chargepoint.evse.watch import CoilWatchdogWatch, ConverterWatch, DutyWatch
+from chargepoint.evse.watch import CoilWatchdogDrop, CoilWatchdogWatch, ConverterWatch, DutyWatch
 from chargepoint.iec61851 import timing
 from chargepoint.iec61851.pilot import Band
 from chargepoint.iec61851.proximity import Proximity
@@ -46,6 +47,9 @@ def test_the_numbers_are_the_chosen_ones() -> None:
     assert (watch.REFERENCE_V, watch.REFERENCE_TOLERANCE_V, watch.ADC_BAD_RESULTS) == (2.5, 0.1, 3)
     assert (watch.START_S, watch.START_LIMIT_S, watch.OVER_RESULTS, watch.GAP_RESULTS) == (0.5, 5.0, 3, 50)
     assert (watch.DUTY_TOLERANCE, watch.DUTY_SETTLE_S, watch.DUTY_BAD_S, watch.WATCHDOG_GRACE_S) == (3.0, 0.3, 0.2, 1.0)
+    assert watch.WATCHDOG_DROP_S == 1.0
+    assert (lateness.PERIOD_S, lateness.OVERRUN_S, lateness.LATE_S) == (0.01, 0.25, 0.03)
+    assert (lateness.LATE_COSTS, lateness.LATE_SUM) == (2, 10)
     assert (selftest.TRIP_S, selftest.RELEASE_S, selftest.RCD_TRIES, selftest.PILOT_DUTY) == (2.0, 1.0, 2, 10.0)
     assert (selftest.PILOT_S, selftest.LOCK_S, selftest.RETRY_S) == (0.6, 8.0, 60.0)
     assert (connectors.TYPE_2, connectors.DOMESTIC, domestic.PLUG_S, domestic.SETTLED_PASSES) == (1, 2, 0.5, 15)
@@ -389,3 +393,45 @@ def test_opening_what_is_open_costs_no_pause() -> None:
     assert made.openings_under_load == 0
     made.step(1.01, True, False, False)
     assert made.commanded
+
+
+def test_five_late_passes_in_a_row_are_too_many_and_as_many_in_time_as_cost_make_up_for_them() -> None:
+    judge, bad = Lateness(), []
+    for late in (0.031, 0.031, 0.031, 0.031, 0.031):
+        judge.begins(late)
+        bad.append(judge.bad)
+    assert bad == [False, False, False, False, True] and judge.worst_s == 0.031
+    for _ in range(9):
+        judge.begins(0.03)
+        assert judge.bad
+    judge.begins(0.0)
+    assert not judge.bad
+    judge.begins(0.0)
+    for _ in range(4):
+        judge.begins(0.1)
+    assert not judge.bad, "nothing is saved up"
+
+
+def test_one_pass_far_too_late_is_enough_and_so_is_one_that_skipped_its_heartbeat() -> None:
+    judge = Lateness()
+    judge.begins(0.249)
+    assert not judge.bad and judge.may_beat(0.249)
+    judge.begins(0.25)
+    assert judge.bad and judge.may_beat(0.3), "a pass that has opened itself may beat"
+    judge = Lateness()
+    judge.begins(0.0)
+    assert not judge.may_beat(0.25)
+    judge.begins(0.0)
+    assert judge.bad and judge.may_beat(0.0)
+    for _ in range(10):
+        assert judge.bad
+        judge.begins(0.0)
+    assert not judge.bad and judge.may_beat(0.0)
+
+
+def test_a_coil_watchdog_must_be_seen_to_drop_within_a_second() -> None:
+    drop = CoilWatchdogDrop(10.0)
+    assert not drop.step(True, 10.99) and not drop.seen
+    assert drop.step(True, 11.0) and drop.step(True, 99.0)
+    assert not drop.step(False, 100.0) and drop.seen
+    assert not drop.step(True, 200.0) and drop.seen

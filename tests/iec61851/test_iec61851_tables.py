@@ -48,6 +48,11 @@ def test_nominal_voltages_are_read_from_any_band(band: Band, present: Band) -> N
     assert band_of(NOMINAL_V[band], present) is band
 
 
+def test_between_zero_and_minus_twelve_volts_lies_the_same_hysteresis() -> None:
+    assert [band_of(volts, Band.A) for volts in (-6.5, -6.7)] == [Band.E, Band.F]
+    assert [band_of(volts, Band.F) for volts in (-5.5, -5.3)] == [Band.F, Band.E]
+
+
 @pytest.mark.parametrize(
     ("volts", "present", "expected"),
     [(10.4, "A", "A"), (10.35, "A", "B"), (10.6, "B", "B"), (10.66, "B", "A"), (7.4, "B", "B"), (7.34, "B", "C"),
