@@ -85,3 +85,11 @@ def test_coded_resistances(coding: Proximity) -> None:
 )  # fmt: skip
 def test_between_two_codings_the_lower_current_counts(ohm: float, expected: str) -> None:
     assert coding_of(ohm).value == expected
+
+
+def test_each_coding_stands_for_the_current_of_table_b_2() -> None:
+    currents = {coding: coding.current_a for coding in Proximity if coding.is_cable}
+    assert currents == {
+        Proximity.CABLE_13: 13.0, Proximity.CABLE_20: 20.0, Proximity.CABLE_32: 32.0, Proximity.CABLE_63: 63.0,
+    }  # fmt: skip
+    assert Proximity.OPEN.current_a == Proximity.SHORT.current_a == 0.0
