@@ -87,9 +87,13 @@ def test_between_two_codings_the_lower_current_counts(ohm: float, expected: str)
     assert coding_of(ohm).value == expected
 
 
-def test_each_coding_stands_for_the_current_of_table_b_2() -> None:
+def test_each_coding_has_the_current_and_the_resistances_of_table_b_2() -> None:
     currents = {coding: coding.current_a for coding in Proximity if coding.is_cable}
     assert currents == {
         Proximity.CABLE_13: 13.0, Proximity.CABLE_20: 20.0, Proximity.CABLE_32: 32.0, Proximity.CABLE_63: 63.0,
     }  # fmt: skip
     assert Proximity.OPEN.current_a == Proximity.SHORT.current_a == 0.0
+    assert CODED_OHM == {
+        Proximity.CABLE_13: (1100.0, 1500.0, 2460.0), Proximity.CABLE_20: (400.0, 680.0, 936.0),
+        Proximity.CABLE_32: (164.0, 220.0, 308.0), Proximity.CABLE_63: (80.0, 100.0, 140.0),
+    }  # fmt: skip
