@@ -237,7 +237,8 @@ async def test_a_live_screen_is_drawn_anew_in_place_and_any_key_or_ctrl_c_ends_i
         begin = len(terminal.raw)
         terminal.type("status -w\r")
         await terminal.until(lambda begin=begin: terminal.raw.count(b"\x1b[H\x1b[2J", begin) >= 2, "the second screen")
-        assert terminal.screen.display[0].startswith("The business process is not running")
+        says = "The business process is not running"
+        await terminal.until(lambda says=says: terminal.screen.display[0].startswith(says), "what it says")
         terminal.type(key)
         await terminal.until(lambda: terminal.raw.endswith(PROMPT.encode()), "the prompt")
 

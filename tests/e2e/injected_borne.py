@@ -186,6 +186,9 @@ class Controller:
     def lamps(self, lamps: Lamps) -> None:
         pass
 
+    def record(self, evse: int, fault: str) -> None:
+        pass
+
     def trace(self, trace: Trace, listener: Callable[[Sample], None]) -> None:
         pass
 

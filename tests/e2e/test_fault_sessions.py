@@ -27,7 +27,7 @@ def test_disk_clock_linky_and_power_cuts_leave_no_point_stuck_and_lose_no_transa
 
 def test_the_same_seed_gives_the_same_account_and_the_same_calls_whatever_fails() -> None:
     kinds = ("network down", "loss", "station killed", SLOW, "half-open", "does not answer")
-    once, again = (Campaign(seed=3, sessions=24, kinds=kinds) for _ in range(2))
+    once, again = (Campaign(seed=4, sessions=24, kinds=kinds) for _ in range(2))
     assert once.play() == again.play()
     assert once.digest == again.digest
     assert all(once.account.faults[name] for name in kinds[:3])
