@@ -114,6 +114,11 @@ def test_a_socket_that_is_live_now_and_then_keeps_its_plug_and_says_why_nothing_
     assert "contactor-welded" in rig.faults and "contactor" in waiting and rig.world.lock_at == 1.0
 
 
+def test_nothing_stands_in_the_way_of_a_contactor_that_is_closed() -> None:
+    rig = Rig().charging()
+    assert rig.point.blocked_by(rig.now) == ""
+
+
 def test_a_charge_of_more_than_a_day_pauses_for_the_residual_current_test() -> None:
     rig = Rig().charging()
     passed = rig.point.self_tests.rcd_passed_at
