@@ -360,6 +360,18 @@ def test_what_the_recorder_is_told_is_about_the_connector_that_the_permission_is
     assert rig.out.contactor and rig.point.blocked == ""
 
 
+def test_the_test_after_a_car_has_left_waits_for_a_socket_that_is_on() -> None:
+    rig = live()
+    rig.plug(pilot="B").run(1.0)
+    rig.unplug()
+    for _ in range(100):
+        assert not rig.step().rcd_test and rig.out.domestic_contactor
+    assert rig.point.self_tests.due
+    rig.world.domestic_plug = False
+    rig.run(3.0)
+    assert not rig.point.self_tests.due and rig.point.self_tests.in_date(rig.now)
+
+
 def test_a_socket_waits_for_a_test_that_runs_although_the_last_one_is_in_date() -> None:
     rig = watched().run(4.0).permit(10.0, connector=2)
     rig.world.rcd_test_works = False
