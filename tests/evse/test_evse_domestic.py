@@ -360,6 +360,13 @@ def test_what_the_recorder_is_told_is_about_the_connector_that_the_permission_is
     assert rig.out.contactor and rig.point.blocked == ""
 
 
+def test_a_socket_whose_contactor_is_not_confirmed_open_says_so() -> None:
+    rig = Rig(domestic=True).run(4.0).permit(16.0, connector=2)
+    rig.world.domestic_welded = rig.world.domestic_plug = True
+    rig.run(0.7)
+    assert rig.point.blocked == "contactor" and rig.faults == set()
+
+
 def test_the_test_after_a_car_has_left_waits_for_a_socket_that_is_on() -> None:
     rig = live()
     rig.plug(pilot="B").run(1.0)
