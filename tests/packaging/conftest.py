@@ -12,12 +12,21 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 
-@pytest.fixture(scope="session")
-def build() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("packaging_build", ROOT / "packaging/build.py")
+def _loaded(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"packaging_{name}", ROOT / f"packaging/{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # its dataclass looks for it there
+    sys.modules[spec.name] = module  # a dataclass looks for its module there
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def build() -> ModuleType:
+    return _loaded("build")
+
+
+@pytest.fixture(scope="session")
+def sbom() -> ModuleType:
+    return _loaded("sbom")

@@ -1,26 +1,13 @@
 """The bill of materials names everything that is shipped."""
 
-import importlib.util
 import json
 import re
 import sysconfig
 from pathlib import Path
 from types import ModuleType
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def sbom() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("sbom", ROOT / "packaging/sbom.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_every_locked_package_is_named_with_version_and_hashes(sbom: ModuleType) -> None:

@@ -206,6 +206,8 @@ class StationCore:
             for key, value in kept.items():
                 if key.isdecimal():
                     self._recover_availability(int(key), number, value)
+                else:
+                    log.warning("a stored availability is of no point and is left out", point=key)
         await self._keep_offset()
         self._schedule_aligned()
 
