@@ -196,6 +196,33 @@ def test_another_bornes_data_are_respected(tmp_path: Path) -> None:
     assert list((card.data / "lib").iterdir()) == []
 
 
+ITSELF = """
+for folder in usr bin lib lib64 dev; do
+  [ ! -e "/$folder" ] || { mkdir -p "$1/$folder"; mount --rbind "/$folder" "$1/$folder"; }
+done
+for folder in data stubs pi; do mkdir -p "$1/$folder"; done
+mount --bind "$2" "$1/data"
+mount --bind "$3" "$1/stubs"
+mount --bind "$4" "$1/pi"
+exec chroot "$1" /usr/bin/env -i PATH=/stubs:/usr/bin:/bin sh /pi/read-only-root /data
+"""
+
+
+def test_it_works_on_the_system_it_runs_on_too(tmp_path: Path) -> None:
+    own = ["unshare", "--map-root-user", "--mount"]
+    if shutil.which("unshare") is None or subprocess.run([*own, "true"], check=False, timeout=60).returncode:
+        pytest.skip("this system gives no namespace for mounts")
+    card = Card(tmp_path, None)
+    (card.root / "root-is").write_text("ext4")
+    places = [str(place) for place in (card.root, card.data, card.bin, PI)]
+    done = subprocess.run(
+        [*own, "sh", "-e", "-c", ITSELF, "sh", *places], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert card.on_the_partition() == card.whole()
+    assert card.on_the_root() == {}
+
+
 def test_on_an_overlay_nothing_is_begun(tmp_path: Path) -> None:
     card = Card(tmp_path)
     (tmp_path / "root-is").write_text("overlay")
