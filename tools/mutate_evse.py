@@ -4,8 +4,9 @@
 
 For every module below: each `if`, conditional expression and `while` is taken as true and as false, each part of an
 `and`/`or` is left out, each comparison is turned round (with --neighbours also `<` to `<=`), each `not` is dropped,
-each number of what is bound to a capital name is made half as much again and half, and each line of the state
-machine's table is left out. The sources are never touched.
+each number of what is bound to a capital name is made half as much again and half, each line of the state machine's
+table is left out, and each row of the fault table gets another effect, recovery, quiet time and count, and is no longer
+latching. The sources are never touched.
 
 The tests are collected once. For each alteration a child is forked in which the function's code is exchanged, and
 those tests run that call it, quickest first, until one fails. What is altered outside functions, or in one that a
@@ -41,9 +42,10 @@ ACCEPTED = Path(__file__).with_name("mutants_accepted.toml")
 MODULES = (
     "evse.point", "evse.pointconfig", "evse.detect", "evse.contactor", "evse.lock", "evse.lease", "evse.pilot",
     "evse.machine", "evse.proximity", "evse.offer", "evse.wakeup", "evse.watch", "evse.domestic", "evse.selftest",
-    "evse.register", "evse.lateness", "iec61851.timing", "iec61851.pilot", "iec61851.proximity",
+    "evse.register", "evse.lateness", "iec61851.timing", "iec61851.pilot", "iec61851.proximity", "faults",
 )  # fmt: skip
 TESTS = (
+    "tests/iec61851/test_fault_rows.py",
     "tests/evse/test_evse_parts.py", "tests/iec61851/test_iec61851_tables.py", "tests/evse/test_evse_detectors.py",
     "tests/evse/test_evse_point.py", "tests/evse/test_evse_guards.py",
     "tests/evse/test_evse_charging.py", "tests/evse/test_evse_lease_lock.py", "tests/evse/test_evse_faults.py",
@@ -53,6 +55,13 @@ TESTS = (
 )  # fmt: skip
 TABLE = "_table"
 """The function that makes the state machine's transitions, one call each: they are left out in turn."""
+ROW = "_row"
+"""The function that makes one row of the fault table."""
+OTHER_WORD = {
+    "_OPEN": "_STOP", "_STOP": "_REPORT", "_DERATE": "_REPORT", "_REPORT": "_STOP",
+    "_SELF": "_UNPLUG", "_UNPLUG": "_SELF", "_TECHNICIAN": "_SELF",
+}  # fmt: skip
+"""What stands for an effect or a recovery in an altered row."""
 CPU_LIMIT_S = 120
 """Of computing in one child: all tests take some 20. One that goes on longer does not end, which is noticed."""
 WALL_LIMIT_S = 1800
@@ -162,6 +171,8 @@ def _alterations(node: ast.AST, neighbours: bool) -> Iterator[tuple[str, Callabl
         target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
         if isinstance(target, ast.Name) and target.id.isupper():
             yield from _other_numbers(target.id, node.value)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == ROW:
+        yield from _other_row(node)
     if isinstance(node, ast.FunctionDef) and node.name == TABLE:
         calls = [n for n in ast.walk(node) if isinstance(n, ast.Expr) and isinstance(n.value, ast.Call)]
         for number, call in enumerate(calls):
@@ -178,6 +189,21 @@ def _other_numbers(name: str, value: ast.expr) -> Iterator[tuple[str, Callable[[
                 continue
             told = f"{name} = {other}" if number is value else f"{name}: {old} as {other} at {place}"
             yield told, lambda n, k=place, v=other: setattr(_numbers(n.value)[k], "value", v)
+
+
+def _other_row(call: ast.Call) -> Iterator[tuple[str, Callable[[Any], Any]]]:
+    """One row of the fault table with one word or number altered."""
+    name = ast.unparse(call.args[0])
+    for place, word in enumerate(call.args):
+        if isinstance(word, ast.Name) and word.id in OTHER_WORD:
+            other = OTHER_WORD[word.id]
+            yield f"{name}: {word.id} as {other}", lambda n, k=place, v=other: setattr(n.args[k], "id", v)
+    for place, given in enumerate(call.keywords):
+        if isinstance(given.value, ast.Constant) and given.arg in ("after_s", "count", "latching"):
+            old = given.value.value
+            for new in (False,) if old is True else (old * 1.5 + 1, old / 2) if old else (1.0,):
+                told = f"{name}: {given.arg} {old} as {new}"
+                yield told, lambda n, k=place, v=new: setattr(n.keywords[k].value, "value", v)
 
 
 def _numbers(value: ast.expr) -> list[Any]:
@@ -373,7 +399,7 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="only list the alterations")
     arguments = parser.parse_args()
     wanted = set(filter(None, arguments.files.split(",")))
-    modules = [m for m in MODULES if not wanted or m.split(".")[1] in wanted or m in wanted]
+    modules = [m for m in MODULES if not wanted or m.rpartition(".")[2] in wanted or m in wanted]
     every = [mutant for module in modules for mutant in mutants_of(module, arguments.neighbours)]
     every.sort(key=lambda m: not m.on_load)
     mutants = every[arguments.skip :]

@@ -13,7 +13,7 @@ from chargepoint.evse import memory
 from chargepoint.evse.borne import Borne
 from chargepoint.evse.memory import PointMemory, Remembered, Writer, backup, dump, load, prune, write
 from chargepoint.evse.recorder import Recorder, contents, records
-from chargepoint.faults import FAULTS, Recover, row_of
+from chargepoint.faults import FAULTS
 
 
 def recorded(rig: Rig, recorder: Recorder, passes: int) -> None:
@@ -292,12 +292,6 @@ def test_a_lost_memory_keeps_every_point_out_of_service_until_a_technician_has_l
     assert borne.memory()[1].latched == {"unknown-latch": "both are unreadable"}
     assert point.acknowledge("unknown-latch", 1002.0) == ""
     assert borne.memory()[1].latched == {} and not point.faults.stops
-
-
-def test_a_row_that_is_not_there_is_a_latched_one_under_the_same_name() -> None:
-    row = row_of("melted-busbar")
-    assert (row.name, row.recover, row.latching, row.faulted) == ("melted-busbar", Recover.TECHNICIAN, True, True)
-    assert row_of("pe-lost") is FAULTS["pe-lost"]
 
 
 def test_what_is_remembered_of_a_point_that_is_not_configured_now_is_kept() -> None:
