@@ -25,8 +25,11 @@ REVISION = {"bookworm": "1~deb12", "trixie": "1~deb13"}
 MACHINE = {"arm64": "aarch64", "amd64": "x86_64"}
 GLIBC = ("2014", "_2_17", "_2_28", "_2_34")
 """manylinux tags that both suites (glibc 2.36 and 2.41) can run."""
-FROM_APT = ("lgpio",)
-"""Comes as python3-lgpio: there is no wheel for Python 3.13."""
+RECOMMENDS = {
+    "bookworm": "systemd-timesyncd, python3-pil, fonts-dejavu-core, device-tree-compiler, fdisk",
+    "trixie": "python3-lgpio, systemd-timesyncd, python3-pil, fonts-dejavu-core, device-tree-compiler, fdisk",
+}
+"""lgpio comes from apt where there is no wheel for the Python; Debian 12 has no such package, but there is a wheel."""
 
 VERSION = re.compile(r"[0-9][0-9A-Za-z.+~-]{0,40}")
 """What the borne's `update` takes."""
@@ -132,7 +135,7 @@ def wanted(lock: str, suite: str, arch: str) -> str:
             continue
         first, backslash, hashes = block.partition("\\\n")
         requirement = Requirement(first)
-        if requirement.name not in FROM_APT and (requirement.marker is None or requirement.marker.evaluate(target)):
+        if requirement.marker is None or requirement.marker.evaluate(target):
             found.append(f"{requirement.name}{requirement.specifier} {backslash}{hashes}")
     return "\n".join(found)
 
@@ -194,7 +197,7 @@ def lay_tree(job: Job, source: Path, tree: Path) -> Path:
     for folder in (tree / "usr/lib/chargepoint", version):  # what there is, and what the version needs
         put(source / "systemd/units-number", folder / "units-number")
     put(source / "systemd/pilots-safe", tree / "usr/lib/chargepoint/pilots-safe", 0o755)
-    put(source / "hardware/pi/60-chargepoint.rules", tree / "lib/udev/rules.d/60-chargepoint.rules")
+    put(source / "hardware/pi/61-chargepoint.rules", tree / "lib/udev/rules.d/61-chargepoint.rules")
     put(source / "packaging/default.toml", tree / "usr/share/chargepoint/default.toml")
     put(source / "config/chargepoint.toml", tree / "usr/share/doc/chargepoint/examples/chargepoint.toml")
     put(source / "CHANGELOG.md", tree / "usr/share/doc/chargepoint/changelog")
@@ -250,7 +253,7 @@ Architecture: {job.arch}
 Maintainer: chargepoint maintainers <maintainers@chargepoint.invalid>
 Installed-Size: {size}
 Depends: python3 (>= {python}~), python3 (<< {following}~), systemd
-Recommends: python3-lgpio, systemd-timesyncd, python3-pil, fonts-dejavu-core, device-tree-compiler, fdisk
+Recommends: {RECOMMENDS[job.suite]}
 Section: misc
 Priority: optional
 Description: controller of a public two-point AC charging station

@@ -49,7 +49,7 @@ class Machine:
         """`disk` and `data` are written to. `stick` is an ext4 image, read-only. `words` go to the kernel. `ports` of
         the loopback: central system, operator's files.
 
-        With `usb`, another such image, it is in a USB port, and a technician sits at the terminal hvc0.
+        With `usb`, another such image, it is in a USB port, the meters hang at a USB adapter, and a technician sits at another.
         """
         self.image = image
         self.disk = disk
@@ -115,7 +115,9 @@ class Machine:
             *("-drive", f"if=none,id=usb,format=raw,readonly=on,file={self.usb}"),
             *("-device", "qemu-xhci", "-device", "usb-storage,drive=usb"),
             *("-chardev", f"socket,id=terminal,path={self.terminal},server=on,wait=off"),
-            *("-device", "virtconsole,chardev=terminal"),
+            *("-device", "usb-serial,chardev=terminal,always-plugged=on,serial=CP-CONSOLE1"),
+            *("-chardev", "null,id=meters"),
+            *("-device", "usb-serial,chardev=meters,always-plugged=on,serial=CP-METERS1"),
         ]
 
     async def _connect(self, socket: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -71,10 +71,17 @@ class Proof:
         guest.make_stick(stick.usb(self.folder / "stick", self.folder / "usb"), image)
         async with self.machine(usb=image) as m:
             await self.connected(m)
-            await m.do("systemctl start chargepoint-console@hvc0")
+            await self.named(m)
             async with Technician(m.terminal) as technician:
                 await technician.logs_in(self.folder / "fleet/secrets.csv")
                 yield m, technician
+
+    async def named(self, m: Machine) -> None:
+        """The USB adapters have their names and their group, and the console has started at its one."""
+        there = partial(unfailing, m, "systemctl is-active 'chargepoint-console@ttyUSB*'")
+        await m.until(there, PATIENCE_S, "the console runs at the adapter that was plugged in")
+        said = await m.do("stat -L -c '%G %a' /dev/chargepoint-meters; stty -F /dev/chargepoint-console speed")
+        expect(said.split() == ["chargepoint-serial", "660", "115200"], said)
 
     def blank(self) -> None:
         """A new card, and a disk for the data."""
@@ -370,6 +377,11 @@ class Proof:
         counted = self.energy - self.first_energy
         print(f"    billed: {billed} Wh; the meter counted {counted:.0f} Wh")
         expect(abs(billed - counted) <= len(account), "a watt-hour is missing, or is billed twice")
+
+
+async def unfailing(m: Machine, command: str) -> bool:
+    """The command ends well."""
+    return (await m.attempt(command))[0] == 0
 
 
 async def given_up(m: Machine, units: Iterable[str]) -> bool:

@@ -11,7 +11,7 @@ from guest import PATIENCE_S, MachineError
 
 
 class Technician:
-    """At the other end of the terminal hvc0."""
+    """At the other end of the USB adapter that is the borne's console."""
 
     def __init__(self, terminal: Path) -> None:
         self._terminal = terminal

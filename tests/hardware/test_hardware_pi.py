@@ -70,15 +70,28 @@ def test_the_overlay_compiles(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("udevadm") is None, reason="udevadm is not installed")
 def test_the_udev_rules_are_understood() -> None:
-    rules = PI / "60-chargepoint.rules"
+    rules = PI / "61-chargepoint.rules"
     done = subprocess.run(["udevadm", "verify", str(rules)], capture_output=True, text=True, check=False)
     if "Unknown command" in done.stderr or "Unknown operation" in done.stderr:
         pytest.skip("this udevadm cannot verify rules (systemd 254 and later can)")
     assert done.returncode == 0, done.stderr
 
 
+def test_the_udev_rules_are_read_after_those_that_look_up_what_they_ask_for() -> None:
+    rules = [file.name for file in PI.glob("*.rules")]
+    assert rules == ["61-chargepoint.rules"]
+    assert sorted(["60-serial.rules", *rules]) == ["60-serial.rules", *rules]
+
+
+def test_no_later_rule_takes_the_pins_away() -> None:
+    rules = (PI / "61-chargepoint.rules").read_text(encoding="utf-8")
+    pins = [line for line in rules.splitlines() if line.startswith(('SUBSYSTEM=="gpio"', 'SUBSYSTEM=="spidev"'))]
+    assert len(pins) == 2
+    assert all('GROUP:="chargepoint-pins", MODE:="0660"' in line for line in pins)
+
+
 def test_every_serial_port_has_one_name_for_each_interface() -> None:
-    rules = (PI / "60-chargepoint.rules").read_text(encoding="utf-8")
+    rules = (PI / "61-chargepoint.rules").read_text(encoding="utf-8")
     named = re.findall(r'INTERFACE_NUM\}=="(\d+)", SYMLINK\+="([\w-]+)"', rules)
     assert dict(named) == {
         "00": "chargepoint-meters",

@@ -70,7 +70,7 @@ def test_the_package_brings_units_users_pages_and_rules(packages: dict[str, Path
             "./lib/systemd/system/chargepoint-console@.service",
         ),
         *("./usr/lib/sysusers.d/chargepoint.conf", "./usr/lib/tmpfiles.d/chargepoint.conf"),
-        *("./lib/udev/rules.d/60-chargepoint.rules", "./usr/lib/chargepoint/pilots-safe"),
+        *("./lib/udev/rules.d/61-chargepoint.rules", "./usr/lib/chargepoint/pilots-safe"),
         *("./usr/share/man/man1/chargepoint.1", "./usr/share/bash-completion/completions/chargepoint"),
         *("./usr/bin/chargepoint", "./usr/lib/chargepoint/versions/1.0.0/bin/chargepoint"),
         *("./usr/lib/chargepoint/units-number", "./usr/lib/chargepoint/versions/1.0.0/units-number"),

@@ -37,8 +37,12 @@ def documented() -> dict[str, float]:
 
 
 def options(unit: str) -> dict[str, list[str]]:
+    return parsed((UNITS / unit).read_text(encoding="utf-8"))
+
+
+def parsed(text: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for line in (UNITS / unit).read_text(encoding="utf-8").splitlines():
+    for line in text.splitlines():
         key, equals, value = line.partition("=")
         if equals and not line.startswith("#"):
             found.setdefault(key, []).append(value)
@@ -98,7 +102,26 @@ def test_the_safety_process_reaches_no_network_and_only_its_devices() -> None:
 def test_the_business_process_has_no_device_but_serial_ports_and_keyboards() -> None:
     allowed = options("chargepoint-station.service")["DeviceAllow"]
     assert all(device.startswith(("char-tty", "char-input")) for device in allowed)
-    assert "chargepoint-pins" not in options("chargepoint-station.service")["SupplementaryGroups"]
+    assert "chargepoint-pins" not in " ".join(options("chargepoint-station.service")["SupplementaryGroups"])
+
+
+def test_the_drivers_of_what_a_unit_may_open_are_loaded_before_it_starts() -> None:
+    """`DeviceAllow=` of a driver that is not loaded yet allows nothing, until the unit starts again."""
+    modules = {"char-spi": "spidev", "char-ttyUSB": "usbserial", "char-ttyACM": "cdc_acm"}
+    pilots = (ROOT / "hardware/pi/modbus-pilot.conf").read_text(encoding="utf-8")
+    for found in (options("chargepoint-evse.service"), options("chargepoint-station.service"), parsed(pilots)):
+        allowed = {device.partition(" ")[0] for device in found["DeviceAllow"]}
+        needed = {f"modprobe@{modules[device]}.service" for device in allowed & modules.keys()}
+        assert needed
+        assert needed <= set(" ".join(found["Wants"]).split()) & set(" ".join(found["After"]).split())
+
+
+def test_lines_and_keyboards_that_no_rule_names_may_be_opened() -> None:
+    assert {"dialout", "input"} <= set(options("chargepoint-station.service")["SupplementaryGroups"][0].split())
+
+
+def test_a_log_that_is_searched_for_the_name_of_a_unit_in_safe_mode_has_it() -> None:
+    assert "%I" not in (UNITS / "chargepoint-safe@.service").read_text(encoding="utf-8")
 
 
 def test_neither_process_waits_for_the_network() -> None:
@@ -115,7 +138,7 @@ def test_the_units_have_users_and_groups_that_the_package_makes() -> None:
     for unit in ("chargepoint-evse.service", "chargepoint-station.service", "chargepoint-console@.service"):
         found = options(unit)
         assert set(found["User"]) <= users
-        assert set(found["Group"]) | set(found["SupplementaryGroups"]) <= groups
+        assert {*found["Group"], *" ".join(found["SupplementaryGroups"]).split()} <= groups
 
 
 def test_the_pwm_that_may_be_written_is_the_one_the_program_looks_for() -> None:

@@ -12,11 +12,10 @@ from chargepoint.console.borne import SafetySilent
 from chargepoint.console.rpc import Unreachable
 from chargepoint.console.session import Session
 from chargepoint.processes.supervisor import PID_NAME
-from chargepoint.update.errands import RESTART, Errands
+from chargepoint.update.errands import BY_HAND, RESTART, Errands
 
 TAKEN_S: Final = 10.0
 POLL_S: Final = 0.1
-BY_HAND: Final = "systemctl restart chargepoint.target chargepoint-evse.service chargepoint-station.service"
 
 
 def without_station(session: Session, error: Unreachable, forced: bool) -> Iterator[str]:

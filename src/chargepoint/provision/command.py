@@ -20,6 +20,7 @@ from chargepoint.provision import earlier, files, fleet, labels
 from chargepoint.provision.fleet import Borne, FleetError
 from chargepoint.update import bundle
 from chargepoint.update.bundle import BundleError, Manifest
+from chargepoint.update.errands import BY_HAND
 from chargepoint.update.slots import sync_folder
 
 ETC = Path(files.ETC)
@@ -212,7 +213,7 @@ def _apply(arguments: argparse.Namespace) -> int:
                     _take_away(arguments.bundle)
             _place(Path(folder) / name, etc / name)
         sync_folder(etc)
-    print(f"borne {manifest.borne} is configured; start it with: systemctl enable --now chargepoint.target")
+    print(f"borne {manifest.borne} is configured; it starts with this at the next start, or now: {BY_HAND}")
     return 0
 
 
