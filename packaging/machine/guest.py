@@ -49,7 +49,8 @@ class Machine:
         """`disk` and `data` are written to. `stick` is an ext4 image, read-only. `words` go to the kernel. `ports` of
         the loopback: central system, operator's files.
 
-        With `usb`, another such image, it is in a USB port, the meters hang at a USB adapter, and a technician sits at another.
+        With `usb`, another such image, it is in a USB port, the meters hang at a USB adapter, and a technician sits at
+        another.
         """
         self.image = image
         self.disk = disk
