@@ -76,6 +76,16 @@ def a_car_is_charged() -> None:
     until(lambda: status()["evses"][0]["transaction"] is not None, 30, "a transaction is shown")
 
 
+def the_technicians_user_sees_what_the_other_two_leave() -> None:
+    limits = ("User=chargepoint-console", "Group=chargepoint", "UMask=0077", "ReadOnlyPaths=/var/lib/chargepoint")
+    properties = [word for limit in limits for word in ("-p", limit)]
+    until(Path("/var/lib/chargepoint/evse.json").exists, 60, "the safety process has kept its counters")
+    left = "/run/chargepoint/station.log /run/chargepoint/evse.log /var/lib/chargepoint/evse.json"
+    asked = f"cat {left} >/dev/null && echo sessions | chargepoint console"
+    said = shell("systemd-run", "--quiet", "--pipe", "--wait", *properties, "sh", "-c", asked, timeout=120)
+    expect("charging" in said and "ermission" not in said, f"it does not see the session: {said}")
+
+
 def fstab(*, there: bool) -> None:
     """The mounts of a read-only root, as its script writes them; the partition's own line only when it is not there."""
     script = Path("/usr/share/chargepoint/pi/read-only-root").read_text()
@@ -144,6 +154,7 @@ if __name__ == "__main__":
         both_services_become_ready_in_their_sandboxes,
         the_sandboxes_let_through_what_is_needed_and_nothing_else,
         a_car_is_charged,
+        the_technicians_user_sees_what_the_other_two_leave,
         without_its_data_partition_neither_process_starts_and_with_it_both_do,
         a_hung_safety_process_is_bitten_by_the_watchdog,
         a_crash_loop_ends_in_safe_mode,

@@ -48,7 +48,6 @@ RequiresMountsFor=/opt/chargepoint /etc/chargepoint
 Nice=-15
 User=chargepoint
 Group=chargepoint
-UMask=0007
 ExecStart=/usr/bin/chargepoint sim serve
 ExecStartPost=/bin/sh /usr/local/lib/proof-electrons
 [Install]
@@ -64,8 +63,8 @@ for word in $(cat /proc/cmdline); do
   esac
 done
 """
-SHARED_WIRES = "[Service]\nUMask=0007\nTimeoutStartSec=120\nWatchdogSec=10\n"
-"""The wires are one file of two users; and an emulated processor is ten times slower than a real one."""
+SLOW_LOOP = "[Service]\nTimeoutStartSec=120\nWatchdogSec=10\n"
+"""An emulated processor is ten times slower than a real one."""
 SLOW = "[Service]\nTimeoutStartSec=300\nWatchdogSec=120\n"
 
 
@@ -103,7 +102,7 @@ def fill(folder: Path, suite: str, arch: str = "arm64") -> None:
     (folder / "chargepoint.toml").write_text(SIMULATED)
     (folder / "proof-sim.service").write_text(SIM_UNIT)
     (folder / "proof-electrons").write_text(ELECTRONS)
-    (folder / "simulated.conf").write_text(SHARED_WIRES)
+    (folder / "simulated.conf").write_text(SLOW_LOOP)
     (folder / "emulated.conf").write_text(SLOW)
 
 

@@ -2,8 +2,10 @@
 
 import ast
 import gc
+import importlib.util
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -645,3 +647,23 @@ def test_a_packet_nested_without_end_is_nonsense_too(bench: Bench) -> None:
     client.send(b'{"type":"permit","x":' + b"[" * 60_000)
     bench.run(0.1)
     assert bench.loop._server.malformed == 1
+
+
+@pytest.mark.skipif(importlib.util.find_spec("lgpio") is None, reason="lgpio is not installed (extra pi)")
+def test_the_memory_that_the_unit_grants_is_enough_with_the_libraries_of_a_real_board(tmp_path: Path) -> None:
+    """Without a capability, mlockall weighs the whole address space against the limit, touched or not."""
+    unit = (Path(__file__).parents[2] / "systemd/chargepoint-evse.service").read_text(encoding="utf-8")
+    granted = int(re.findall(r"^LimitMEMLOCK=(\d+)M$", unit, re.M)[0]) * 1024
+    environment = dict(re.findall(r"^Environment=(\w+)=(\S+)$", unit, re.M))
+    program = """
+from chargepoint.processes import evse
+from chargepoint.board import hardware, lgpio_lines
+from chargepoint.evse.memory import Writer
+Writer()
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmSize")))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env={**os.environ, **environment}, capture_output=True,
+        text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert int(done.stdout) < granted / 2

@@ -124,6 +124,11 @@ def test_a_log_that_is_searched_for_the_name_of_a_unit_in_safe_mode_has_it() -> 
     assert "%I" not in (UNITS / "chargepoint-safe@.service").read_text(encoding="utf-8")
 
 
+def test_the_technicians_group_reads_what_the_two_processes_leave() -> None:
+    for unit in ("chargepoint-evse.service", "chargepoint-station.service"):
+        assert options(unit)["UMask"] == ["0027"]
+
+
 def test_neither_process_waits_for_the_network() -> None:
     for unit in ("chargepoint-evse.service", "chargepoint-station.service"):
         assert not any(

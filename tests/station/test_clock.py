@@ -1,6 +1,7 @@
 """The station's time: steps and late synchronisation disturb nothing, and stamps come right in the end."""
 
 import asyncio
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from chargepoint.journal import outbox
 from chargepoint.journal.stamp import resolve
 from chargepoint.station import metering
 from chargepoint.station.api import MeterSampled, SecurityEvent
-from chargepoint.station.clock import Clock, battery_backed, kernel_synchronised
+from chargepoint.station.clock import Clock, battery_backed, disciplined
 from chargepoint.station.settings import Settings
 
 
@@ -75,7 +76,23 @@ def test_a_time_that_cannot_be_is_not_taken(text: str) -> None:
 
 
 def test_the_kernel_can_be_asked() -> None:
-    assert kernel_synchronised() in (True, False)
+    assert disciplined() in (True, False)
+
+
+@pytest.mark.parametrize(("state", "kept"), [(0, True), (4, True), (5, False)])
+def test_the_kernels_word_goes_before_any_file(tmp_path: Path, state: int, kept: bool) -> None:
+    told = tmp_path / "synchronized"
+    told.touch()
+    assert disciplined(lambda: state, told) is kept
+
+
+def test_where_the_kernel_may_not_be_asked_the_file_of_timesyncd_says_it(tmp_path: Path) -> None:
+    told = tmp_path / "synchronized"
+    assert not disciplined(lambda: -1, told, lambda: UTC0)
+    told.touch()
+    os.utime(told, (UTC0, UTC0))
+    assert disciplined(lambda: -1, told, lambda: UTC0 + 31_000)
+    assert not disciplined(lambda: -1, told, lambda: UTC0 + 33_000)
 
 
 def test_a_session_of_before_the_time_was_known_is_stamped_right(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ class Wires:
             self.fresh = os.fstat(descriptor).st_size < SIZE
             """Nobody has mapped the file before."""
             if self.fresh:
+                os.fchmod(descriptor, 0o660)  # of all who share them, whatever the umask of the first
                 os.ftruncate(descriptor, SIZE)
             self._map = mmap.mmap(descriptor, SIZE)
         finally:

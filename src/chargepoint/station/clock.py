@@ -25,16 +25,36 @@ LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 """No time told outside is believed: a field that was never filled in reads as year 1 or 1970."""
 _TIME_ERROR: Final = 5
 _TIMEX_BYTES: Final = 512
+TIMESYNCD: Final = Path("/run/systemd/timesync/synchronized")
+KEPT_S: Final = 32_000.0
+"""As long as the kernel itself believes a clock that nobody corrects: 16 s of error at 500 ppm (Linux, ntp.c)."""
 RTC: Final = Path("/sys/class/rtc/rtc0")
 AGREES_S: Final = 5.0
 """A battery-backed clock and the system's that was set from it differ by less: the RTC counts whole seconds."""
 
 
-def kernel_synchronised() -> bool:
-    """Whether the kernel's clock is disciplined by NTP or the like (adjtimex, read only)."""
+def _kernel_state() -> int:
+    """What adjtimex, read only, says of the kernel's clock; -1 where it may not be asked."""
     libc = ctypes.CDLL(None, use_errno=True)
     state: int = libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
-    return 0 <= state < _TIME_ERROR
+    return state
+
+
+def disciplined(
+    kernel: Callable[[], int] = _kernel_state, told: Path = TIMESYNCD, system_utc: Callable[[], float] = time.time
+) -> bool:
+    """Whether NTP or the like keeps the system's clock.
+
+    The station's unit may not ask the kernel (ProtectClock= forbids reading with setting). systemd-timesyncd touches a
+    file at each answer of its server that it takes.
+    """
+    state = kernel()
+    if state >= 0:
+        return state < _TIME_ERROR
+    try:
+        return abs(system_utc() - told.stat().st_mtime) < KEPT_S
+    except OSError:
+        return False
 
 
 def battery_backed(rtc: Path = RTC, system_utc: Callable[[], float] = time.time) -> bool:
@@ -58,7 +78,7 @@ class Clock:
         boot: int,
         monotonic: Callable[[], float] = time.monotonic,
         system_utc: Callable[[], float] = time.time,
-        disciplined: Callable[[], bool] = kernel_synchronised,
+        disciplined: Callable[[], bool] = disciplined,
         ran_on: Callable[[], bool] = battery_backed,
     ) -> None:
         """`ran_on`: whether the system's clock went on while the power was off."""
