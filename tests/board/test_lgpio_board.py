@@ -14,26 +14,48 @@ from chargepoint.board.mcp3208 import Answers
 from chargepoint.board.pins import PinMap, load_pins
 from chargepoint.board.raspberry_pi import GpioBoard
 from chargepoint.board.types import LockDrive, PointOutputs
-from chargepoint.config import BoardSection, Config, EvseSection, StationSection, SupplySection
+from chargepoint.config import (
+    BoardSection,
+    BuzzerSection,
+    Config,
+    DomesticSection,
+    EvseSection,
+    StationSection,
+    SupplySection,
+)
 
 CONFIG = Config(
     station=StationSection(id="T", run_dir=Path("/nowhere")),
     supply=SupplySection(max_current=52),
     board=BoardSection(kind="raspberry-pi"),
-    evse=(EvseSection(id=1, max_current=32), EvseSection(id=2, max_current=32)),
+    evse=(EvseSection(id=1, max_current=32, domestic=DomesticSection()), EvseSection(id=2, max_current=32)),
+    buzzer=BuzzerSection(enabled=True),
 )
 HEADER, FIRST, SECOND = 4, 10, 11
 """Numbers of the chips, as a Raspberry Pi 5 with two expanders has them."""
 
 
 class Chips:
-    """Levels and modes of every line of every chip, and the order of what was asked of them."""
+    """Levels and modes of every line of every chip, and the order of what was asked of them.
+
+    An expander is as under the driver mcp23s08 of Linux 6.6 and 6.12: a write that the bus misses raises nothing and
+    stays in the driver's copy of the latches; a level that the copy has already is not sent; whatever is sent carries
+    the whole copy.
+    """
 
     def __init__(self) -> None:
         self.levels: dict[tuple[int, int], int] = {}
         self.outputs: set[tuple[int, int]] = set()
         self.calls: list[tuple[str, int, int, int]] = []
         self.broken: set[tuple[int, int]] = set()
+        """Lines that cannot be written or read."""
+        self.losing = 0
+        """Writes to an expander that the bus will miss; readings succeed."""
+        self.reads = 0
+        """Readings of an expander's outputs."""
+        self.seen: list[tuple[tuple[int, int], int]] = []
+        """Every change of level at an expander's output."""
+        self._copy: dict[tuple[int, int], int] = {}
 
     def claim_input(self, chip: int, line: int, flags: int = 0) -> int:
         self.calls.append(("input", chip, line, flags))
@@ -43,21 +65,38 @@ class Chips:
     def claim_output(self, chip: int, line: int, level: int = 0, flags: int = 0) -> int:
         self.calls.append(("output", chip, line, level))
         self.outputs.add((chip, line))
-        self.levels[chip, line] = level
+        self.levels.setdefault((chip, line), 0)
+        self._drive(chip, line, level)
         return 0
 
     def write(self, chip: int, line: int, level: int) -> int:
         assert (chip, line) in self.outputs
-        if (chip, line) in self.broken:
+        if chip == HEADER and (chip, line) in self.broken:
             raise OSError(121, "remote I/O")
         self.calls.append(("write", chip, line, int(level)))
-        self.levels[chip, line] = int(level)
+        self._drive(chip, line, int(level))
         return 0
 
     def read(self, chip: int, line: int) -> int:
+        self.reads += chip != HEADER and (chip, line) in self.outputs
         if (chip, line) in self.broken:
             raise OSError(121, "remote I/O")
         return self.levels.get((chip, line), 0)
+
+    def _drive(self, chip: int, line: int, level: int) -> None:
+        if chip == HEADER:
+            self.levels[chip, line] = level
+            return
+        if self._copy.get((chip, line), 0) == level:
+            return
+        self._copy[chip, line] = level
+        if self.losing:
+            self.losing -= 1
+            return
+        for place, wanted in self._copy.items():
+            if place[0] == chip and place not in self.broken and self.levels.get(place, 0) != wanted:
+                self.levels[place] = wanted
+                self.seen.append((place, wanted))
 
     def mode(self, chip: int, line: int) -> int:
         return 2 if (chip, line) in self.outputs else 0
@@ -126,8 +165,9 @@ def where(pins: PinMap, name: str, point: int | None = None) -> tuple[int, int]:
 def test_contactors_are_the_first_lines_claimed_and_never_high(chips: Chips, board: GpioBoard) -> None:
     pins = load_pins(CONFIG)
     contactors = {where(pins, "contactor", point) for point in (1, 2)}
+    contactors.add(where(pins, "domestic_contactor", 1))
     outputs = [(chip, line) for what, chip, line, _ in chips.calls if what == "output"]
-    assert set(outputs[:2]) == contactors
+    assert set(outputs[:3]) == contactors
     assert all(level == 0 for what, chip, line, level in chips.calls if (chip, line) in contactors and what != "input")
 
 
@@ -217,6 +257,203 @@ def test_one_output_that_fails_keeps_no_other_from_being_made_safe(chips: Chips,
     assert chips.levels[where(pins, "contactor", 2)] == 0
     assert chips.levels[where(pins, "rcd_test", 1)] == 0
     chips.broken.clear()
+
+
+LOST = "lost"
+"""The bus misses one write, and answers again at once."""
+OUT = "out"
+"""Nor can the line be read, until the next pass."""
+
+
+def disturb(chips: Chips, line: tuple[int, int], how: str) -> None:
+    if how == LOST:
+        chips.losing = 1
+    else:
+        chips.broken.add(line)
+
+
+@pytest.mark.parametrize("how", [LOST, OUT])
+@pytest.mark.parametrize(
+    ("name", "on"),
+    [
+        ("rcd_test", PointOutputs(rcd_test=True)),
+        ("lock_close", PointOutputs(lock=LockDrive.CLOSE)),
+        ("domestic_contactor", PointOutputs(domestic_contactor=True)),
+    ],
+)
+def test_a_switching_on_that_the_bus_missed_in_silence_is_repeated_until_the_line_shows_it(
+    chips: Chips, board: GpioBoard, name: str, on: PointOutputs, how: str
+) -> None:
+    line = where(load_pins(CONFIG), name, 1)
+    board.write_point(1, PointOutputs())
+    disturb(chips, line, how)
+    board.write_point(1, on)
+    chips.broken.clear()
+    board.write_point(1, on)
+    assert chips.levels[line] == 1
+    assert [level for place, level in chips.seen if place == line] == [1], "the line was pulsed"
+
+
+@pytest.mark.parametrize("how", [LOST, OUT])
+@pytest.mark.parametrize(
+    ("name", "on"), [("rcd_test", PointOutputs(rcd_test=True)), ("lock_open", PointOutputs(lock=LockDrive.OPEN))]
+)
+def test_a_switching_off_that_the_bus_missed_in_silence_is_repeated_until_the_line_shows_it(
+    chips: Chips, board: GpioBoard, name: str, on: PointOutputs, how: str
+) -> None:
+    line = where(load_pins(CONFIG), name, 1)
+    board.write_point(1, on)
+    disturb(chips, line, how)
+    board.write_point(1, PointOutputs())
+    chips.broken.clear()
+    board.write_point(1, PointOutputs())
+    assert chips.levels[line] == 0
+    assert [level for place, level in chips.seen if place == line] == [1, 0], "the line was pulsed"
+
+
+@pytest.mark.parametrize("how", [LOST, OUT])
+def test_a_buzzer_or_a_lamp_that_the_bus_missed_in_silence_is_written_again(
+    chips: Chips, board: GpioBoard, how: str
+) -> None:
+    pins = load_pins(CONFIG)
+    buzzer, lamp = where(pins, "buzzer"), where(pins, "lamp_red", 1)
+    board.write_point(1, PointOutputs())
+    for line, write in (
+        (buzzer, lambda: board.write_buzzer(True)),
+        (lamp, lambda: board.write_lamps(1, True, False, False)),
+    ):
+        disturb(chips, line, how)
+        write()
+        chips.broken.clear()
+        board.write_point(1, PointOutputs())
+        assert chips.levels[line] == 1
+
+
+def test_a_domestic_contactor_opens_although_the_bus_misses_the_command_in_silence(
+    chips: Chips, board: GpioBoard
+) -> None:
+    line = where(load_pins(CONFIG), "domestic_contactor", 1)
+    board.write_point(1, PointOutputs(domestic_contactor=True))
+    chips.losing = 1
+    board.write_point(1, PointOutputs())
+    assert chips.levels[line] == 0
+
+
+def test_a_domestic_contactor_whose_line_stays_on_in_silence_ends_the_process(chips: Chips, board: GpioBoard) -> None:
+    line = where(load_pins(CONFIG), "domestic_contactor", 1)
+    board.write_point(1, PointOutputs(domestic_contactor=True))
+    chips.losing = 99
+    with pytest.raises(OSError, match=r"domestic_contactor_1 \(EXP6\) reads as on after it was switched off"):
+        board.write_point(1, PointOutputs())
+    chips.losing = 0
+    board.make_safe()
+    assert chips.levels[line] == 0
+
+
+def test_a_domestic_contactor_whose_opening_cannot_be_read_back_ends_the_process(
+    chips: Chips, board: GpioBoard
+) -> None:
+    board.write_point(1, PointOutputs(domestic_contactor=True))
+    chips.broken.add(where(load_pins(CONFIG), "domestic_contactor", 1))
+    with pytest.raises(OSError, match="remote"):
+        board.write_point(1, PointOutputs())
+    chips.broken.clear()
+
+
+def test_one_side_of_a_lock_stays_off_until_the_other_is_seen_off(chips: Chips, board: GpioBoard) -> None:
+    pins = load_pins(CONFIG)
+    close, open_ = where(pins, "lock_close", 1), where(pins, "lock_open", 1)
+    board.write_point(1, PointOutputs(lock=LockDrive.OPEN))
+    for how in (LOST, OUT):
+        chips.losing = 99 if how == LOST else 0
+        chips.broken = {open_} if how == OUT else set()
+        for _ in range(3):
+            board.write_point(1, PointOutputs(lock=LockDrive.CLOSE))
+            assert (chips.levels[open_], chips.levels[close]) == (1, 0)
+    chips.broken.clear()
+    board.write_point(1, PointOutputs(lock=LockDrive.CLOSE))
+    assert (chips.levels[open_], chips.levels[close]) == (0, 1)
+    assert chips.seen[-2:] == [(open_, 0), (close, 1)]
+
+
+def test_a_reading_that_fails_after_a_good_write_never_pulses_the_line(
+    chips: Chips, board: GpioBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lgpio: Any = sys.modules["lgpio"]
+    line = where(load_pins(CONFIG), "domestic_contactor", 1)
+    on = PointOutputs(domestic_contactor=True)
+    with monkeypatch.context() as deaf:
+        deaf.setattr(lgpio, "gpio_read", lambda chip, line: _no_answer())
+        for _ in range(3):
+            board.write_point(1, on)
+    board.write_point(1, on)
+    assert [level for place, level in chips.seen if place == line] == [1]
+    reads = chips.reads
+    board.write_point(1, on)
+    assert chips.reads == reads, "once it was seen, it is not read again"
+
+
+def test_one_wrong_reading_after_a_good_write_never_pulses_the_line(
+    chips: Chips, board: GpioBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lgpio: Any = sys.modules["lgpio"]
+    line = where(load_pins(CONFIG), "domestic_contactor", 1)
+    answers = [0]
+    monkeypatch.setattr(
+        lgpio, "gpio_read", lambda *place: answers.pop() if place == line and answers else chips.read(*place)
+    )
+    board.write_point(1, PointOutputs(domestic_contactor=True))
+    assert not answers
+    assert [level for place, level in chips.seen if place == line] == [1]
+
+
+def _no_answer() -> int:
+    raise OSError(121, "remote I/O")
+
+
+def test_one_disturbance_of_the_bus_while_everything_is_made_safe_ends_nothing(
+    chips: Chips, board: GpioBoard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lgpio: Any = sys.modules["lgpio"]
+    line = where(load_pins(CONFIG), "domestic_contactor", 1)
+    board.write_point(1, PointOutputs(domestic_contactor=True))
+    failures = [121]
+
+    def read(*place: int) -> int:
+        if place == line and failures:
+            raise OSError(failures.pop(), "remote I/O")
+        return chips.read(*place)
+
+    chips.losing = 1
+    monkeypatch.setattr(lgpio, "gpio_read", read)
+    board.make_safe()
+    assert chips.levels[line] == 0 and not failures
+
+
+def test_a_pass_that_writes_nothing_reads_no_output_back(chips: Chips, board: GpioBoard) -> None:
+    wanted = PointOutputs(contactor=True, lock=LockDrive.CLOSE)
+    board.write_point(1, wanted)
+    board.write_lamps(1, False, True, False)
+    reads = chips.reads
+    for _ in range(20):
+        board.write_point(1, wanted)
+        board.write_lamps(1, False, True, False)
+    assert chips.reads == reads
+
+
+def test_a_domestic_contactor_that_a_dead_process_left_on_unknown_to_the_driver_is_off_after_the_start(
+    chips: Chips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last opening was lost on the bus: the driver's copy has the latch low, and claiming it low sends nothing."""
+    gpio, pwm = sysfs(tmp_path)
+    pins = load_pins(CONFIG)
+    line = where(pins, "domestic_contactor", 1)
+    chips.levels[line] = 1
+    hardware = KernelHardware(pins, gpio, pwm)
+    monkeypatch.setattr(hardware, "spi", lambda device, frames: _Adc())
+    made = GpioBoard(CONFIG.evse, pins, hardware)
+    assert chips.levels[line] == 0
+    made.close()
 
 
 def test_closing_gives_every_output_back_at_its_low_level(

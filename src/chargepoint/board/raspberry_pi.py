@@ -13,9 +13,10 @@ from typing import Any
 from gpiozero import InputDevice, OutputDevice
 
 from chargepoint.board import frontend, mcp3208
+from chargepoint.board.expander import ReadBackPin
 from chargepoint.board.hardware import Hardware
 from chargepoint.board.patience import patiently
-from chargepoint.board.pins import SIGNALS, PinMap
+from chargepoint.board.pins import SIGNALS, PinMap, signal_name
 from chargepoint.board.pwm import PwmChannel, PwmError, find_chip
 from chargepoint.board.types import BorneInputs, LockDrive, PointInputs, PointOutputs
 from chargepoint.config import EvseSection
@@ -37,8 +38,11 @@ class _Devices:
         self._owned: list[Any] = []
 
     def output(self, name: str, point: int | None = None) -> Any:
-        """The pin of an output, claimed at the inactive level."""
-        return self._claim(OutputDevice, name, point, active_high=True, initial_value=False)
+        """The pin of an output, claimed at the inactive level. Behind an expander it raises also what went unseen."""
+        pin = self._claim(OutputDevice, name, point, active_high=True, initial_value=False)
+        if self._pins.line(name, point).on_header:
+            return pin
+        return ReadBackPin(pin, f"{signal_name(name, point)} ({self._pins.text(name, point)})")
 
     def input(self, name: str, point: int | None = None) -> Any:
         """The pin of an input. Pulls are the front end's, so that a broken wire always reads as the safe level."""
@@ -79,7 +83,7 @@ class _Output:
 
     @property
     def written(self) -> bool:
-        """The last `set` reached the line."""
+        """The last `set` reached the line; behind an expander it was also seen there."""
         return self._state is not None
 
 
@@ -249,14 +253,18 @@ class _Point:
             if not lamp.written:
                 self._last = None  # the next pass writes it again
 
-    def _open_domestic(self) -> None:
-        """One miss on the bus ends nothing. Of two only the coil watchdog can make up: raises, and the loop ends."""
+    def _open_domestic(self, anew: bool = False) -> None:
+        """One miss on the bus ends nothing. Of two only the coil watchdog can make up: raises, and the loop ends.
+
+        `anew`: whatever was written last.
+        """
         if self.domestic_contactor is None:
             return
+        off = self.domestic_contactor.off if anew else partial(self.domestic_contactor.set, False)
         try:
-            self.domestic_contactor.set(False)
+            off()
         except self._errors:
-            self.domestic_contactor.set(False)
+            off()
 
     def make_safe(self) -> None:
         """Every output is tried, whatever another one raises."""
@@ -265,8 +273,7 @@ class _Point:
             for output in self._slow_outputs:
                 last_first.callback(output.off)
             last_first.callback(self.pilot.set_duty, 100.0)
-            if self.domestic_contactor is not None:
-                last_first.callback(self.domestic_contactor.off)
+            last_first.callback(self._open_domestic, anew=True)
             last_first.callback(self.contactor.off)
 
     def close(self) -> None:
