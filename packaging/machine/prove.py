@@ -78,10 +78,13 @@ class Proof:
 
     async def named(self, m: Machine) -> None:
         """The USB adapters have their names and their group, and the console has started at its one."""
-        there = partial(unfailing, m, "systemctl is-active 'chargepoint-console@ttyUSB*'")
-        await m.until(there, PATIENCE_S, "the console runs at the adapter that was plugged in")
-        said = await m.do("stat -L -c '%G %a' /dev/chargepoint-meters; stty -F /dev/chargepoint-console speed")
-        expect(said.split() == ["chargepoint-serial", "660", "115200"], said)
+        for command, what in (
+            ("systemctl is-active 'chargepoint-console@ttyUSB*'", "the console runs at its adapter"),
+            ('[ "$(stty -F /dev/chargepoint-console speed)" = 115200 ]', "it has set the line's speed"),
+        ):
+            await m.until(partial(unfailing, m, command), PATIENCE_S, what)
+        said = await m.do("stat -L -c '%G %a' /dev/chargepoint-meters")
+        expect(said.split() == ["chargepoint-serial", "660"], said)
 
     def blank(self) -> None:
         """A new card, and a disk for the data."""
