@@ -103,7 +103,19 @@ ALPHABETS: dict[str, Alphabet] = {
         {"pilot": ("A", "C"), "domestic_plug": BOTH}, (PERMIT, SECOND, WITHDRAW), {**TETHERED, "domestic": True}, PACED,
         spends=False,
     ),
-    "domestic socket": Alphabet(
+    "domestic contactor beside a car": Alphabet(
+        {"pilot": ("A", "C"), "domestic_plug": BOTH, "domestic_contact": BOTH}, (PERMIT, SECOND, WITHDRAW, ACKNOWLEDGE),
+        {**TETHERED, "domestic": True}, PACED - FOLLOWS, spends=False,
+    ),
+    "contactor beside a domestic socket": Alphabet(
+        {"domestic_plug": BOTH, "contact": ONE_CONTACT}, (SECOND, WITHDRAW, ACKNOWLEDGE),
+        {**TETHERED, "domestic": True}, PACED - FOLLOWS, spends=False,
+    ),
+    "car's contactor beside a domestic socket": Alphabet(
+        {"pilot": ("A", "C"), "domestic_plug": BOTH, "contact": ONE_CONTACT}, (PERMIT, SECOND, WITHDRAW, ACKNOWLEDGE),
+        {**TETHERED, "domestic": True}, PACED - FOLLOWS, spends=False,
+    ),
+    "domestic socket, both contactors": Alphabet(
         {"pilot": ("A", "C"), "domestic_plug": BOTH, "domestic_contact": BOTH, "contact": ONE_CONTACT},
         (PERMIT, SECOND, WITHDRAW, ACKNOWLEDGE), {**TETHERED, "domestic": True}, PACED - FOLLOWS, spends=False,
     ),
@@ -123,7 +135,7 @@ PAIR = Alphabet({"plug": READY}, (HELD, RELEASE), {}, LOCKS_ONLY)
 def figures(name: str, done: Walk | Pair, seconds: float) -> str:
     """One line for people."""
     return (
-        f"{name:23} {len(done.seen):9,} states {done.transitions:11,} transitions {done.passes:11,} passes "
+        f"{name:40} {len(done.seen):9,} states {done.transitions:11,} transitions {done.passes:11,} passes "
         f"{seconds:6.0f} s  {'whole' if done.whole else 'CUT SHORT'}"
     )
 
@@ -145,7 +157,7 @@ def main() -> int:
         left, served = done.every_state_can_be_left(), done.every_sound_car_gets_power()
         print(figures(name, done, time.monotonic() - begun), flush=True)
         told = f"every state can be left ({left:,} passes), a sound car gets power from each ({served:,})"
-        print(f"{'':23} {told}; faults met: {', '.join(sorted(done.faults)) or 'none'}", flush=True)
+        print(f"{'':40} {told}; faults met: {', '.join(sorted(done.faults)) or 'none'}", flush=True)
     return 0
 
 
