@@ -36,7 +36,8 @@ MIN_CURRENT_A = 6.0
 S = TypeVar("S", bound=msgspec.Struct)
 
 _PACKAGE = Path(__file__).parent
-_URL = re.compile(r"wss?://([^\s/?#@]+@)?(\[[0-9A-Fa-f:.]+\]|[^\s/?#@:\[\]]+)(:\d{1,5})?([/?]\S*)?")
+_LABEL = r"[^\s/?#@:\[\].]{1,63}"
+_URL = re.compile(rf"wss?://([^\s/?#@]+@)?(\[[0-9A-Fa-f:.]+\]|{_LABEL}(\.{_LABEL})*\.?)(:\d{{1,5}})?([/?]\S*)?")
 _SOCKET_PATH_MAX = 107
 """Bytes in the path of a Unix socket (Linux, `sun_path` less its terminator)."""
 

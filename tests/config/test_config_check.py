@@ -172,6 +172,11 @@ def test_an_address_of_a_central_system_is_accepted(url: str) -> None:
     assert parse(GOOD.replace("ws://127.0.0.1:9000/ocpp", url)).ocpp.url == url
 
 
+@pytest.mark.parametrize("url", ["ws://central..system", "wss://.system/ocpp", f"wss://{'a' * 64}.fr/ocpp"])
+def test_a_host_name_that_cannot_be_is_refused(url: str) -> None:
+    assert "ocpp.url" in mistakes(GOOD.replace("ws://127.0.0.1:9000/ocpp", url))
+
+
 def test_readers_on_lines_of_their_own_are_accepted() -> None:
     extra = '[meter_bus]\nport = "/dev/m"\n[tic]\n[[reader]]\n[[reader]]\nid = 2\n[[reader]]\nid = 3\nport = "/dev/r"\n'
     assert len(parse(GOOD + extra).reader) == 3

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import http
+import socket
 import ssl
 from datetime import UTC, datetime, timedelta
 
@@ -90,6 +91,37 @@ def test_a_hexadecimal_key_stands_for_its_bytes_unless_it_is_said_to_be_text():
     assert basic_password(key, literal=True) == key.encode()
     assert basic_password("0123456789abcdef") == b"0123456789abcdef"
     assert basic_password("correct horse battery staple, odd") == b"correct horse battery staple, odd"
+
+
+@pytest.mark.asyncio
+async def test_a_host_name_that_cannot_be_is_a_failed_attempt_like_any_other():
+    failures = asyncio.Queue()
+    wrong = endpoint("ws://central..system/ocpp")
+    async with linked(wrong, on_failure=failures.put_nowait) as (link, _), asyncio.timeout(10):
+        await failures.get()
+        assert "label" in link.trouble
+
+
+@pytest.mark.asyncio
+async def test_an_address_that_does_not_answer_does_not_stand_before_one_that_does(monkeypatch):
+    """As with IPv6 that leads nowhere: the second address is tried long before the first is given up."""
+    sessions = Sessions()
+    with socket.create_server(("127.0.0.2", 0), backlog=0) as silent, contextlib.ExitStack() as stack:
+        port = silent.getsockname()[1]
+        for _ in range(4):  # its queue is full: the kernel drops whatever knocks
+            knock = stack.enter_context(socket.socket())
+            knock.setblocking(False)
+            knock.connect_ex(silent.getsockname())
+        both = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.0.0.2", "127.0.0.1")]
+        loop = asyncio.get_running_loop()
+
+        async def found(*_, **__):
+            return both
+
+        async with serve(sessions, "127.0.0.1", port, subprotocols=["ocpp1.6"]):
+            monkeypatch.setattr(loop, "getaddrinfo", found)
+            async with linked(endpoint(f"ws://central:{port}")) as (_, served):
+                await served.number(1)
 
 
 @given(st.integers(0, 20), st.floats(0, 60), st.floats(0, 60), st.integers(1, 40))

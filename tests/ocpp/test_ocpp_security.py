@@ -140,6 +140,27 @@ async def test_roots_and_keys_survive_a_restart(tmp_path):
     journal.close()
 
 
+async def test_a_root_of_the_configuration_is_taken_in_by_a_clock_that_is_behind(tmp_path):
+    authority = Authority()
+    before = authority.certificate.not_valid_before_utc.timestamp() - 200 * 86_400
+    journal = Journal.open(tmp_path / "chargepoint.db", "boot")
+    store = TrustStore(journal)
+    await store.load(authority.pem, before)
+    assert store.trust(with_fallback=False) == authority.pem
+    journal.close()
+
+
+async def test_a_file_of_roots_of_which_none_could_be_taken_in_is_looked_at_again(tmp_path):
+    authority = Authority()
+    late = authority.certificate.not_valid_after_utc.timestamp() + 86_400
+    journal = Journal.open(tmp_path / "chargepoint.db", "boot")
+    await TrustStore(journal).load(authority.pem, late)
+    again = TrustStore(journal)
+    await again.load(authority.pem, authority.certificate.not_valid_before_utc.timestamp())
+    assert again.trust(with_fallback=False) == authority.pem
+    journal.close()
+
+
 # --- our certificate --------------------------------------------------------------------------------------------------
 
 

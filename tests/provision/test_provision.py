@@ -214,7 +214,7 @@ def test_the_list_of_revoked_certificates_goes_with_the_bundle(tmp_path: Path) -
     [
         ("--firmware-crl", "", "holds no list of revoked certificates in PEM form"),
         ("--firmware-crl", "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", "cannot be read"),
-        ("--ca", "nothing", "holds no certificate in PEM form"),
+        ("--ca", "nothing", "holds no certificate in PEM form that a borne can use"),
     ],
 )
 def test_a_file_that_is_not_what_it_shall_be_makes_nothing(

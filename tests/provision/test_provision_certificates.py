@@ -113,3 +113,43 @@ def test_a_borne_that_the_earlier_run_did_not_make_is_named_with_its_line(
     said = capsys.readouterr().err
     assert "line 2: " in said and "bundles/ARD-0001.bundle does not exist" in said
     assert "line 3: " in said and "secrets.csv has no borne ARD-0002" in said
+
+
+def root(name: str, issuer: str, *, ca: bool = True) -> str:
+    """A certificate with the authority's key, by which it is signed as well."""
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+        .public_key(AUTHORITY.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=400))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        .sign(AUTHORITY, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+@pytest.mark.parametrize(
+    ("roots", "why"),
+    [
+        (root("Operator", "Operator", ca=False), "CN=Operator: "),
+        (root("Below", "Operator"), "CN=Below is neither self-signed nor signed by one that stands before it"),
+        (root("Below", "Operator") + root("Operator", "Operator"), "CN=Below is neither"),
+    ],
+)
+def test_roots_that_a_borne_would_not_take_in_make_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], roots: str, why: str
+) -> None:
+    bundle.make_keys(tmp_path / "keys")
+    (tmp_path / "ca.pem").write_text(roots)
+    assert make(tmp_path, "--ca", str(tmp_path / "ca.pem")) == 1
+    assert why in capsys.readouterr().err
+
+
+def test_a_root_and_what_it_signed_are_taken_in_that_order(tmp_path: Path) -> None:
+    bundle.make_keys(tmp_path / "keys")
+    (tmp_path / "ca.pem").write_text(root("Operator", "Operator") + root("Below", "Operator"))
+    assert make(tmp_path, "--ca", str(tmp_path / "ca.pem")) == 0

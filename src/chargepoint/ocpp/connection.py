@@ -24,6 +24,9 @@ from websockets.typing import Subprotocol
 from chargepoint.ocpp.lookout import LOOK_S, SLACK_S, Lookout
 
 OPEN_TIMEOUT_S: Final = 15.0
+NEXT_ADDRESS_S: Final = 0.25
+"""A silent address of the central system (IPv6 that leads nowhere) gets so long before the next is tried beside it
+(RFC 8305, section 5)."""
 CLOSE_TIMEOUT_S: Final = 2.0
 LONGEST_ATTEMPT_S: Final = round(OPEN_TIMEOUT_S + 4 * CLOSE_TIMEOUT_S + SLACK_S)
 """An attempt to connect has come to something by then; the closing has up to four waits of its own."""
@@ -234,8 +237,9 @@ class Link:
                 close_timeout=CLOSE_TIMEOUT_S,
                 max_size=MAX_MESSAGE,
                 user_agent_header="chargepoint",
+                happy_eyeballs_delay=NEXT_ADDRESS_S,
             )
-        except (OSError, WebSocketException, TimeoutError) as error:
+        except (OSError, WebSocketException, TimeoutError, ValueError) as error:  # ValueError: no host name can be so
             self.trouble = _reason(error)
             log.warning("cannot connect", url=endpoint.address, reason=self.trouble)
             self._on_failure(error)

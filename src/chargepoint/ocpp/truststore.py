@@ -81,20 +81,21 @@ class TrustStore:
         self._identities = [identity for identity in identities if identity is not None]
         self._pending = kept.get("pending", [])
         digest = hashlib.sha256(provisioned.encode()).hexdigest()
-        if provisioned and kept.get("provisioned") != digest:
-            await self._take_in(provisioned, now)
+        if provisioned and kept.get("provisioned") != digest and await self._take_in(provisioned, now):
             await self._journal.write(lambda db: store.put(db, AREA, "provisioned", digest))
 
-    async def _take_in(self, provisioned: str, now: float) -> None:
+    async def _take_in(self, provisioned: str, now: float) -> bool:
+        """Whether any root was taken in. One whose time has not come is: at a first start the clock may be behind, and
+        at each connection the period is looked at again."""
         from chargepoint.ocpp.certificates import BadCertificate, read, write
 
         try:
             pems = [write([one]) for one in read(provisioned)]
         except BadCertificate as error:
             log.error("the file of provisioned roots cannot be read", reason=str(error))
-            return
-        for pem in pems:
-            await self.install(Use.CENTRAL_SYSTEM, pem, now, additional_check=False)
+            return False
+        verdicts = [await self.install(Use.CENTRAL_SYSTEM, p, now, additional_check=False, early=True) for p in pems]
+        return Verdict.ACCEPTED in verdicts
 
     # --- roots -------------------------------------------------------------------------------------------------------
 
@@ -107,15 +108,15 @@ class TrustStore:
         roots = self.roots(Use.CENTRAL_SYSTEM)
         return "".join(root.pem for root in roots if with_fallback or not root.fallback)
 
-    async def install(self, use: Use, pem: str, now: float, *, additional_check: bool) -> Verdict:
-        """Install a root; one that is there already is accepted again."""
+    async def install(self, use: Use, pem: str, now: float, *, additional_check: bool, early: bool = False) -> Verdict:
+        """Install a root; one that is there already is accepted again. `early`: one whose time has not come as well."""
         from chargepoint.ocpp import certificates as x
 
         try:
             (certificate, *rest) = x.read(pem)
             if rest:
                 raise x.BadCertificate("one certificate at a time is installed")
-            x.check(certificate, now, authority=True)
+            x.check(certificate, now, authority=True, early=early)
             issuers = [certificate, *(x.read(root.pem)[0] for root in self.roots(use))]
             issuer = next((one for one in issuers if x.is_issued_by(certificate, one)), None)
             if issuer is None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chargepoint.config_check import ConfigError, parse
@@ -109,7 +110,7 @@ def _make(arguments: argparse.Namespace) -> int:
         security_profile=arguments.security_profile,
         vendor=arguments.vendor,
         model=arguments.model,
-        ca_pem=_pem(arguments.ca, "certificate", certificates.read),
+        ca_pem=_pem(arguments.ca, "certificate", _roots),
         crl_pem=_pem(arguments.firmware_crl, "list of revoked certificates", certificates.revocation_lists),
         certified=arguments.certificates is not None,
     )
@@ -164,10 +165,24 @@ def _pem(path: Path | None, what: str, load: Callable[[str], Iterable[object]]) 
         text = path.read_text(encoding="utf-8")
         found = list(load(text))
     except ValueError as error:
-        raise BundleError(f"{path} holds no {what} in PEM form: {error}") from error
+        raise BundleError(f"{path} holds no {what} in PEM form that a borne can use: {error}") from error
     if not found:
         raise BundleError(f"{path} holds no {what} in PEM form")
     return text.encode()
+
+
+def _roots(text: str) -> list[x509.Certificate]:
+    """Raises BadCertificate for a root that a borne would not take in."""
+    found = certificates.read(text)
+    for number, root in enumerate(found):
+        name = root.subject.rfc4514_string()
+        try:
+            certificates.check(root, time.time(), authority=True, early=True)
+        except certificates.BadCertificate as error:
+            raise certificates.BadCertificate(f"{name}: {error}") from error
+        if not any(certificates.is_issued_by(root, issuer) for issuer in (root, *found[:number])):
+            raise certificates.BadCertificate(f"{name} is neither self-signed nor signed by one that stands before it")
+    return found
 
 
 def _write_all(office: _Office, bornes: Sequence[Borne]) -> None:
