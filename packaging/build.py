@@ -25,11 +25,8 @@ REVISION = {"bookworm": "1~deb12", "trixie": "1~deb13"}
 MACHINE = {"arm64": "aarch64", "amd64": "x86_64"}
 GLIBC = ("2014", "_2_17", "_2_28", "_2_34")
 """manylinux tags that both suites (glibc 2.36 and 2.41) can run."""
-RECOMMENDS = {
-    "bookworm": "systemd-timesyncd, python3-pil, fonts-dejavu-core, device-tree-compiler, fdisk",
-    "trixie": "python3-lgpio, systemd-timesyncd, python3-pil, fonts-dejavu-core, device-tree-compiler, fdisk",
-}
-"""lgpio comes from apt where there is no wheel for the Python; Debian 12 has no such package, but there is a wheel."""
+LGPIO = {"bookworm": "", "trixie": "python3-lgpio, "}
+"""From apt where there is no wheel for the Python. Debian 12 has no such package, but there is a wheel."""
 
 VERSION = re.compile(r"[0-9][0-9A-Za-z.+~-]{0,40}")
 """What the borne's `update` takes."""
@@ -253,7 +250,7 @@ Architecture: {job.arch}
 Maintainer: chargepoint maintainers <maintainers@chargepoint.invalid>
 Installed-Size: {size}
 Depends: python3 (>= {python}~), python3 (<< {following}~), systemd
-Recommends: {RECOMMENDS[job.suite]}
+Recommends: {LGPIO[job.suite]}systemd-timesyncd, python3-pil, fonts-dejavu-core, device-tree-compiler, fdisk
 Section: misc
 Priority: optional
 Description: controller of a public two-point AC charging station

@@ -278,9 +278,9 @@ class Proof:
                 expect(told.payload["status"] == status, f"{status} was awaited, and {told.payload} came")
                 print(f"    {status}")
             log = await m.do("journalctl -b -q -o cat -u chargepoint-update")
-            told = [line for line in log.splitlines() if f"back to {stick.BETTER}" in line]
-            expect(bool(told), log)
-            print(f"    {told[-1]}")
+            taken_back = [line for line in log.splitlines() if f"back to {stick.BETTER}" in line]
+            expect(bool(taken_back), log)
+            print(f"    {taken_back[-1]}")
             expect(await self.version(m) == stick.BETTER, "another version runs")
             await self.end(m, await self.begin(m))
             await m.do("sync")

@@ -136,8 +136,8 @@ def root(name: str, issuer: str, *, ca: bool = True) -> str:
     ("roots", "why"),
     [
         (root("Operator", "Operator", ca=False), "CN=Operator: "),
-        (root("Below", "Operator"), "CN=Below is neither self-signed nor signed by one that stands before it"),
-        (root("Below", "Operator") + root("Operator", "Operator"), "CN=Below is neither"),
+        (root("Below", "Operator"), "CN=Below: it is neither self-signed nor signed by an installed one"),
+        (root("Below", "Operator") + root("Operator", "Operator"), "CN=Below: it is neither"),
     ],
 )
 def test_roots_that_a_borne_would_not_take_in_make_nothing(

@@ -34,6 +34,7 @@ class ReadBackPin:
             return
         # The level that is there changes nothing at the line, and makes the cache differ from what is wanted. It is
         # written only when it was seen, never when a reading failed: the line may be right, and must not be pulsed.
+        # Were two readings wrong the same way, the pulse would be one transfer long (0.1 ms): nothing moves in that.
         self._pin.state = not on
         self._pin.state = on
         if not self._shows(on):

@@ -40,8 +40,9 @@ class Wires:
             self.fresh = os.fstat(descriptor).st_size < SIZE
             """Nobody has mapped the file before."""
             if self.fresh:
-                os.fchmod(descriptor, 0o660)  # of all who share them, whatever the umask of the first
                 os.ftruncate(descriptor, SIZE)
+                # Last: another user who can open the file finds it whole. Whatever the umask of the first.
+                os.fchmod(descriptor, 0o660)
             self._map = mmap.mmap(descriptor, SIZE)
         finally:
             os.close(descriptor)

@@ -143,6 +143,17 @@ def check(certificate: x509.Certificate, now: float, *, authority: bool, early: 
         raise BadCertificate("it is not the certificate of an authority")
 
 
+def check_root(
+    certificate: x509.Certificate, present: list[x509.Certificate], now: float, *, early: bool = False
+) -> x509.Certificate:
+    """Its issuer: itself, or one of those that are `present`. Raises BadCertificate unless it can be a root."""
+    check(certificate, now, authority=True, early=early)
+    for issuer in (certificate, *present):
+        if is_issued_by(certificate, issuer):
+            return issuer
+    raise BadCertificate("it is neither self-signed nor signed by an installed one")
+
+
 def check_chain(chain: list[x509.Certificate], roots: list[x509.Certificate], now: float, *, early: bool) -> None:
     """Raise BadCertificate unless the leaf (first) leads over the others to one of the roots."""
     check(chain[0], now, authority=False, early=early)

@@ -239,7 +239,7 @@ class Link:
                 user_agent_header="chargepoint",
                 happy_eyeballs_delay=NEXT_ADDRESS_S,
             )
-        except (OSError, WebSocketException, TimeoutError, ValueError) as error:  # ValueError: no host name can be so
+        except (OSError, WebSocketException, TimeoutError, UnicodeError) as error:  # UnicodeError: no host name is so
             self.trouble = _reason(error)
             log.warning("cannot connect", url=endpoint.address, reason=self.trouble)
             self._on_failure(error)

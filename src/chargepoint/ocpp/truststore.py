@@ -116,12 +116,8 @@ class TrustStore:
             (certificate, *rest) = x.read(pem)
             if rest:
                 raise x.BadCertificate("one certificate at a time is installed")
-            x.check(certificate, now, authority=True, early=early)
-            issuers = [certificate, *(x.read(root.pem)[0] for root in self.roots(use))]
-            issuer = next((one for one in issuers if x.is_issued_by(certificate, one)), None)
-            if issuer is None:
-                raise x.BadCertificate("it is neither self-signed nor signed by an installed one")
-            known = x.facts(certificate, issuer)
+            issuers = [x.read(root.pem)[0] for root in self.roots(use)]
+            known = x.facts(certificate, x.check_root(certificate, issuers, now, early=early))
         except x.BadCertificate as error:
             log.warning("root refused", use=use.value, reason=str(error))
             return Verdict.REJECTED

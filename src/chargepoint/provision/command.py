@@ -172,16 +172,13 @@ def _pem(path: Path | None, what: str, load: Callable[[str], Iterable[object]]) 
 
 
 def _roots(text: str) -> list[x509.Certificate]:
-    """Raises BadCertificate for a root that a borne would not take in."""
+    """Raises BadCertificate for a root that a borne, which takes them in one after the other, would refuse."""
     found = certificates.read(text)
     for number, root in enumerate(found):
-        name = root.subject.rfc4514_string()
         try:
-            certificates.check(root, time.time(), authority=True, early=True)
+            certificates.check_root(root, found[:number], time.time(), early=True)
         except certificates.BadCertificate as error:
-            raise certificates.BadCertificate(f"{name}: {error}") from error
-        if not any(certificates.is_issued_by(root, issuer) for issuer in (root, *found[:number])):
-            raise certificates.BadCertificate(f"{name} is neither self-signed nor signed by one that stands before it")
+            raise certificates.BadCertificate(f"{root.subject.rfc4514_string()}: {error}") from error
     return found
 
 

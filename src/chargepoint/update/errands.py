@@ -11,9 +11,9 @@ from chargepoint import __version__
 from chargepoint.update.bundle import BundleError
 
 RESTART: Final = "restart"
+"""Start both processes again, whatever state they are in."""
 BY_HAND: Final = "systemctl restart chargepoint.target chargepoint-evse.service chargepoint-station.service"
 """What a person types for the same."""
-"""Start both processes again, whatever state they are in."""
 MOUNT: Final = "mount"
 """Mount a USB stick read-only."""
 FOLDER: Final = "update"
