@@ -22,6 +22,8 @@ from typing import Any, TextIO
 
 import structlog
 
+from chargepoint.urgency import marks
+
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 BURST = 20
 """So many lines of one event are written in one `WINDOW_S`; the rest is counted."""
@@ -175,13 +177,14 @@ class Writer:
     def __init__(self, ring: Ring, stream: TextIO) -> None:
         self._ring = ring
         self._human = stream.isatty()
+        self._marks = marks(stream)
         self._put = _putting(stream)
 
     def __call__(self, logger: Any, method: str, event: EventDict) -> EventDict:
         line = json.dumps(event, default=str)
         self._ring.write(line)
         try:
-            written = self._put((human(event) if self._human else line) + "\n")
+            written = self._put((human(event) if self._human else self._marks[method] + line) + "\n")
         except (OSError, ValueError):
             written = False
         if not written:

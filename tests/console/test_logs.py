@@ -171,3 +171,30 @@ def test_the_last_lines_are_written_before_the_program_ends(tmp_path: Path) -> N
         [sys.executable, "-c", program, str(tmp_path)], stderr=subprocess.PIPE, timeout=20, check=True, text=True
     )
     assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == [f"event {n}" for n in range(500)]
+
+
+SAFETY = "from chargepoint.evse.log import Log; log = Log()"
+BUSINESS = (
+    "import structlog; from chargepoint import logs; logs.configure('station', Path('.')); log = structlog.get_logger()"
+)
+
+
+@pytest.mark.parametrize("begin", [SAFETY, BUSINESS])
+@pytest.mark.parametrize(("journal", "marks"), [(True, ["<6>", "<4>", "<3>"]), (False, ["", "", ""])])
+def test_the_journal_is_told_how_urgent_a_line_is_and_nobody_else(
+    tmp_path: Path, begin: str, journal: bool, marks: list[str]
+) -> None:
+    program = f"from pathlib import Path\n{begin}\nlog.info('a')\nlog.warning('b')\nlog.error('c')\n"
+    reading, writing = os.pipe()
+    there = os.fstat(writing)
+    # A program between this one and the journal leaves the name of its own stream in the environment.
+    name = f"{there.st_dev}:{there.st_ino}" if journal else f"{there.st_dev}:{there.st_ino + 1}"
+    subprocess.run(
+        [sys.executable, "-c", program], stderr=writing, cwd=tmp_path, env={**os.environ, "JOURNAL_STREAM": name},
+        timeout=20, check=True,
+    )  # fmt: skip
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        lines = pipe.read().splitlines()
+    assert [line.partition("{")[0] for line in lines] == marks
+    assert [json.loads(line[len(mark) :])["event"] for line, mark in zip(lines, marks, strict=True)] == ["a", "b", "c"]

@@ -8,6 +8,8 @@ from typing import TextIO
 
 import msgspec
 
+from chargepoint.urgency import marks
+
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 FILE_BYTES = 256 * 1024
@@ -25,6 +27,7 @@ class Log:
         self._path = path
         self._file: TextIO | None = None
         self._room = _room(self._stream)
+        self._marks = marks(self._stream)
         self.lost = 0
 
     def debug(self, event: str, **fields: object) -> None:
@@ -47,7 +50,7 @@ class Log:
         entry = {"timestamp": at, "level": level, "event": event, "process": "evse", **fields}
         line = msgspec.json.encode(entry, enc_hook=str).decode()
         if self._room is None or self._room.poll(0):
-            self._put(self._stream, line)
+            self._put(self._stream, self._marks[level] + line)
         else:
             self.lost += 1
         if self._path is not None:
