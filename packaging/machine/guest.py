@@ -113,7 +113,7 @@ class Machine:
             return []
         self.terminal.unlink(missing_ok=True)
         return [
-            *("-drive", f"if=none,id=usb,format=raw,readonly=on,file={self.usb}"),
+            *("-drive", f"if=none,id=usb,format=raw,file={self.usb}"),
             *("-device", "qemu-xhci", "-device", "usb-storage,drive=usb"),
             *("-chardev", f"socket,id=terminal,path={self.terminal},server=on,wait=off"),
             *("-device", "usb-serial,chardev=terminal,always-plugged=on,serial=CP-CONSOLE1"),

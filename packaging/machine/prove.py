@@ -234,6 +234,23 @@ class Proof:
             await self.end(m, await self.begin(m))
             await m.do("sync")
 
+    async def a_technician_takes_the_archive_for_support_along_on_the_stick(self) -> None:
+        async with self.attended() as (m, technician):
+            said = await technician.types("bundle stick", "may be pulled", "Nobody wrote", "USB stick.", seconds=LONG_S)
+            expect("is on USB stick /dev/sda, which may be pulled" in said, said)
+            expect((await m.attempt("findmnt /dev/sda"))[0] == 1, "the stick is still mounted")
+            await m.do("mkdir -p /media/usb && mount -o ro /dev/sda /media/usb")
+            listed = await m.do("tar -tzf /media/usb/*.tar.gz && ls /media/usb/*.tar.gz")
+            for part in ("log.jsonl", "sessions.json", "chargepoint.toml", "ARD-0001"):
+                expect(part in listed, f"{part} is not in it: {listed}")
+            log = await m.do("tar -xzOf /media/usb/*.tar.gz log.jsonl | head -c 300; umount /media/usb")
+            expect("timestamp" in log, f"it holds no log: {log}")
+            _, left = await m.attempt("ls /var/lib/chargepoint/update/outgoing")
+            expect("No such file" in left, f"left behind: {left}")
+            warned = await m.do("journalctl -q -o cat -p warning -u chargepoint-station -u chargepoint-evse")
+            expect("timestamp" in warned, "no line of the journal is a warning")
+            expect('"level": "info"' not in warned and '"level":"info"' not in warned, warned[:500])
+
     async def the_console_starts_a_borne_again_whose_station_is_dead(self) -> None:
         async with self.attended() as (m, technician):
             await m.do("systemctl stop chargepoint-station")
@@ -424,6 +441,7 @@ async def prove(suite: str, folder: Path, again: str, until: str) -> bool:
             proof.a_machine_cut_off_in_mid_session_goes_on_with_it,
             proof.a_car_that_left_while_the_machine_was_off_is_billed_to_the_register,
             proof.a_technician_installs_a_signed_update_from_a_usb_stick_and_it_stays,
+            proof.a_technician_takes_the_archive_for_support_along_on_the_stick,
             proof.what_nobody_signed_for_this_borne_is_refused,
             proof.the_console_starts_a_borne_again_whose_station_is_dead,
             proof.a_broken_update_is_taken_back_and_every_transaction_kept,

@@ -1,17 +1,17 @@
 """The console's commands that change something: each needs the PIN and is entered in the security log first."""
 
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 from chargepoint.console.access import BadPin
 from chargepoint.console.bundle import make_bundle
+from chargepoint.console.carrying import kept
 from chargepoint.console.commission import commission
 from chargepoint.console.restarting import without_station
 from chargepoint.console.rpc import Unreachable
 from chargepoint.console.selftests import USAGE, test
 from chargepoint.console.session import Command, Lines, Session, Usage, which
 from chargepoint.console.updating import update
-from chargepoint.text import clean
 
 _AVAILABILITY = {"on": True, "operative": True, "off": False, "inoperative": False}
 """The person's words, and OCPP's."""
@@ -54,8 +54,12 @@ def level(session: Session, words: list[str]) -> Lines:
 
 def bundle(session: Session, words: list[str]) -> Lines:
     session.note("bundle")
-    target = make_bundle(session, Path(words[0]) if words else Path.cwd())
-    return [session.t("Written to {file}.", file=clean(target))]
+    return kept(session, words, lambda folder: _bundled(session, folder))
+
+
+def _bundled(session: Session, folder: Path) -> Generator[str, None, Path]:
+    yield session.t("It is being collected.")
+    return make_bundle(session, folder)
 
 
 def set_pin(session: Session, words: list[str]) -> Lines:
@@ -84,9 +88,9 @@ def reboot(session: Session, words: list[str]) -> Lines:
     return [session.t("It starts again.")]
 
 
-def _commission(session: Session, words: list[str]) -> Any:
+def _commission(session: Session, words: list[str]) -> Lines:
     session.audit("commission")
-    return commission(session, Path(words[0]) if words else Path.cwd())
+    return kept(session, words, lambda folder: commission(session, folder))
 
 
 ACT = (
@@ -108,9 +112,21 @@ ACT = (
     Command("unlock", "EVSE[.CONNECTOR]", "end the session and release the plug", unlock, action=True),
     Command("stop", "EVSE[.CONNECTOR]", "end the session", stop, action=True),
     Command("level", "LEVEL [MINUTES]", "log more, or less, for a time", level, action=True),
-    Command("bundle", "[DIRECTORY]", "everything support needs in one file, without secrets", bundle, action=True),
     Command(
-        "commission", "[DIRECTORY]", "guided check of a new borne, with a report", _commission, action=True, live=True
+        "bundle",
+        "[stick | DIRECTORY]",
+        "everything support needs in one file, without secrets",
+        bundle,
+        action=True,
+        live=True,
+    ),
+    Command(
+        "commission",
+        "[stick | DIRECTORY]",
+        "guided check of a new borne, with a report",
+        _commission,
+        action=True,
+        live=True,
     ),
     Command("pin", "", "set the PIN of this borne", set_pin, action=True),
     Command(

@@ -2,7 +2,7 @@
 
 import html
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,8 +31,8 @@ class Check:
     passed: bool
 
 
-def commission(session: Session, directory: Path) -> Iterator[str]:
-    """Measure, test, ask; tell each verdict as it falls; write the report."""
+def commission(session: Session, directory: Path) -> Generator[str, None, Path]:
+    """Measure, test, ask; tell each verdict as it falls; write the report, and answer where."""
     checks: list[Check] = []
     for check in _checks(session):
         checks.append(check)
@@ -46,7 +46,7 @@ def commission(session: Session, directory: Path) -> Iterator[str]:
         if not failed
         else session.t("{failed} of {count} checks failed.", failed=failed, count=len(checks))
     )
-    yield session.t("Written to {file}.", file=clean(target))
+    return target
 
 
 def _checks(session: Session) -> Iterator[Check]:

@@ -260,6 +260,11 @@ FRENCH: dict[str, str] = {
     "USB stick {device} is mounted at {place}: {found}": "La clé USB {device} est montée sur {place} : {found}",
     "no *.bundle there": "aucun *.bundle dessus",
     "There is no USB stick.": "Il n'y a pas de clé USB.",
+    "Nobody wrote it to the stick: is chargepoint-errands.path enabled?":
+        "Personne ne l'a écrit sur la clé : chargepoint-errands.path est-il activé ?",
+    "{file} is on USB stick {device}, which may be pulled.":
+        "{file} est sur la clé USB {device}, qui peut être retirée.",
+    "It is being collected.": "Les données sont rassemblées.",
     "Nobody mounted it: is chargepoint-errands.path enabled?":
         "Personne ne l'a montée : chargepoint-errands.path est-il activé ?",
     "Version {version} runs.": "La version {version} est en service.",

@@ -12,9 +12,9 @@ from pathlib import Path
 from chargepoint.config import Config
 from chargepoint.config_check import ConfigError, load
 from chargepoint.config_lines import written_language
-from chargepoint.update import bundle, health, sticks
+from chargepoint.update import bundle, health, saving, sticks
 from chargepoint.update.bundle import BundleError, Manifest
-from chargepoint.update.errands import MOUNT, Errands
+from chargepoint.update.errands import MOUNT, SAVE, Errands
 from chargepoint.update.errands import RESTART as RESTART_ERRAND
 from chargepoint.update.request import Exchange, Progress, Request, Step
 from chargepoint.update.slots import ROOT, TRIAL_STARTS, Slots
@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(seconds=health.TRIAL_S, settled=health.SETTLED_S)
     for each in (install, switch, trial):  # shorter for proofs that install many
         each.add_argument("--settled", type=float, default=health.SETTLED_S, help=argparse.SUPPRESS)
-    errands = add("errands", _errands, "start the borne again, or mount a stick, for the console (a unit runs this)")
+    errands = add("errands", _errands, "restart the borne, mount or fill a stick, for the console (a unit runs this)")
     errands.add_argument("--state-dir", type=Path, default=STATE_DIR, help=argparse.SUPPRESS)
     keys = add("keys", _keys, "make a signing pair; the .pem goes to the bornes")
     keys.add_argument("folder", type=Path)
@@ -300,15 +300,24 @@ def _serve_one(slots: Slots, config: Config, exchange: Exchange, request: Reques
 
 def _errands(arguments: argparse.Namespace, _: Path) -> int:
     """Without the configuration: a wrong one may be why somebody stands there."""
-    work = {RESTART_ERRAND: _restart, MOUNT: _mount}
-    wrong = Errands(arguments.state_dir).serve(work)
+    errands = Errands(arguments.state_dir)
+    work = {RESTART_ERRAND: _restart, MOUNT: _mount, SAVE: lambda: _save(errands.outgoing)}
+    wrong = errands.serve(work)
     for text in wrong:
         print(f"chargepoint update: {text}", file=sys.stderr)
     return 1 if wrong else 0
 
 
-def _mount() -> None:
-    print(f"mounted {', '.join(sticks.mount(sticks.plugged(), sticks.run))}")
+def _mount() -> str:
+    devices = ", ".join(sticks.mount(sticks.plugged(), sticks.run))
+    print(f"mounted {devices}")
+    return devices
+
+
+def _save(folder: Path) -> str:
+    device = saving.save(folder, sticks.plugged(), sticks.run)
+    print(f"wrote to {device} what the console asked for")
+    return device
 
 
 def _wait_until_idle(config: Config) -> bool:

@@ -8,6 +8,7 @@ messages and the console's USB stick both go this way.
 import contextlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -70,7 +71,7 @@ class Exchange:
         """The station's end: the bundle stands at `incoming` already."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.forget()
-        _put(self._request, asdict(request))
+        put(self._request, asdict(request))
 
     def waits(self) -> bool:
         """Nobody has taken the request yet."""
@@ -116,10 +117,10 @@ class Exchange:
     def say(self, progress: Progress) -> None:
         """The installer's end."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        _put(self._status, asdict(progress))
+        put(self._status, asdict(progress))
 
 
-def _put(path: Path, content: dict[str, object]) -> None:
+def put(path: Path, content: Mapping[str, object]) -> None:
     """Replace the file whole. The folder is the station's and one writer is root: never follow a link laid there."""
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)

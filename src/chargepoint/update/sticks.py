@@ -101,7 +101,12 @@ def mount(sticks: Sequence[Stick], run: Run, place: Path = PLACE) -> list[str]:
     if not loose:
         raise BundleError("there is no USB stick that is not mounted")
     free = _free(place, [stick.place for stick in sticks])
-    failed = [error for device in loose if (error := _mount(device, run, next(free))) is not None]
+    failed = []
+    for device in loose:
+        try:
+            mount_at(device, run, next(free))
+        except BundleError as error:
+            failed.append(error)
     if failed:
         raise failed[0]
     return loose
@@ -112,15 +117,12 @@ def _free(place: Path, taken: Sequence[Path | None]) -> Iterator[Path]:
     return (each for each in itertools.chain([place], more) if each not in taken)
 
 
-def _mount(device: str, run: Run, place: Path) -> BundleError | None:
-    try:
-        run(("systemd-umount", str(place)))
-        status = run(("systemd-mount", "--collect", "--fsck=no", f"--options={OPTIONS}", device, str(place)))
-    except BundleError as error:
-        return error
+def mount_at(device: str, run: Run, place: Path, options: str = OPTIONS) -> None:
+    """What was pulled and left there goes first. Raises BundleError."""
+    run(("systemd-umount", str(place)))
+    status = run(("systemd-mount", "--collect", "--fsck=no", f"--options={options}", device, str(place)))
     if status != 0:
-        return BundleError(f"{device} cannot be mounted: systemd-mount ended with status {status}")
-    return None
+        raise BundleError(f"{device} cannot be mounted: systemd-mount ended with status {status}")
 
 
 def run(words: Sequence[str]) -> int:
