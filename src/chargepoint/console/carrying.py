@@ -59,7 +59,9 @@ def _saved(errands: Errands) -> Outcome | None:
     """What the unit says; None when it says nothing in its time."""
     errands.ask(SAVE)
     end = time.monotonic() + SAVED_S
-    while (outcome := errands.outcome(SAVE)) is None and time.monotonic() < end:
-        time.sleep(POLL_S)
-    errands.withdraw(SAVE)
+    try:
+        while (outcome := errands.outcome(SAVE)) is None and time.monotonic() < end:
+            time.sleep(POLL_S)
+    finally:  # somebody who leaves meanwhile has it written by nobody
+        errands.withdraw(SAVE)
     return outcome
