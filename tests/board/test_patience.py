@@ -9,7 +9,7 @@ from chargepoint.board.patience import PATIENCE_S, patiently
 from chargepoint.board.pins import load_pins
 from chargepoint.board.pwm import PwmChannel, PwmError
 from chargepoint.board.raspberry_pi import GpioBoard
-from chargepoint.board.simulated import SimulatedHardware, make_pwm_tree
+from chargepoint.board.simulated import SimulatedHardware
 from chargepoint.config import BoardSection, Config, EvseSection, StationSection, SupplySection
 
 
@@ -40,7 +40,8 @@ def test_a_pilots_channel_that_udev_has_not_given_yet_is_waited_for(
     chip = hardware.pwm_root / "pwmchip0"
     shutil.rmtree(chip / "pwm0")
     (chip / "export").write_text("")
-    monkeypatch.setattr("chargepoint.board.patience.time.sleep", lambda seconds: make_pwm_tree(hardware.pwm_root))
+    given = lambda seconds: shutil.copytree(chip / "pwm1", chip / "pwm0")  # noqa: E731
+    monkeypatch.setattr("chargepoint.board.patience.time.sleep", given)
     GpioBoard(config.evse, pins, hardware).close()
     assert (chip / "export").read_text() == "0\n"
     PwmChannel(chip, 0).close()

@@ -3,8 +3,8 @@
 Everything above them is the real board's code.
 """
 
-import contextlib
 import errno
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from chargepoint.board.pins import (
     parse_line,
 )
 from chargepoint.board.pwm import PWM_DEVICES
-from chargepoint.board.wires import ADC_CHANNELS, FILE_NAME, Wires, line_index
+from chargepoint.board.wires import ADC_CHANNELS, FILE_NAME, SHARED, Wires, line_index
 
 PWM_NAME = "sim-pwm"
 PWM_CHANNELS = 4
@@ -114,21 +114,29 @@ class SimulatedSpi:
 def make_pwm_tree(root: Path) -> Path:
     """A directory like /sys/class/pwm with one Raspberry Pi 4 chip, all channels exported; returns the chip.
 
-    What is already there is kept: like the real one, a pilot goes on when its process has died.
+    What is already there is kept: like the real one, a pilot goes on when its process has died. The simulator and the
+    safety process make it, whichever is first, as users of one group: the other finds it whole, and may write to it.
     """
-    chip = root / "pwmchip0"
-    device = root / "devices" / PWM_DEVICES[1].device
-    device.mkdir(parents=True, exist_ok=True)
-    chip.mkdir(exist_ok=True)
-    with contextlib.suppress(FileExistsError):
+    if root.exists():
+        return root / "pwmchip0"
+    with tempfile.TemporaryDirectory(prefix=root.name, dir=root.parent) as temporary:
+        made = Path(temporary) / "pwm"
+        device, chip = made / "devices" / PWM_DEVICES[1].device, made / "pwmchip0"
+        device.mkdir(parents=True)
+        chip.mkdir()
         (chip / "device").symlink_to(Path("..") / "devices" / device.name)
-    for number in range(PWM_CHANNELS):
-        channel = chip / f"pwm{number}"
-        channel.mkdir(exist_ok=True)
-        for name in ("period", "duty_cycle", "enable"):
-            if not (channel / name).exists():
-                (channel / name).write_text("0\n")
-    return chip
+        for number in range(PWM_CHANNELS):
+            (chip / f"pwm{number}").mkdir()
+            for name in ("period", "duty_cycle", "enable"):
+                file = chip / f"pwm{number}" / name
+                file.write_text("0\n")
+                file.chmod(SHARED)
+        try:
+            made.rename(root)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+    return root / "pwmchip0"
 
 
 def rest(wires: Wires, pins: PinMap) -> None:

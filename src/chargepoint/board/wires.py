@@ -7,6 +7,7 @@ Every write of an output carries CLOCK_MONOTONIC in nanoseconds, for measuring r
 
 import mmap
 import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from chargepoint.board.pins import EXPANDER_LINES, Line
 
 FILE_NAME = "sim-wires"
 SIZE = 4096
+SHARED = 0o660
+"""Of all users of the group, whatever the umask of the first."""
 LINES = 64
 """0..27 header, 32..47 first expander, 48..63 second."""
 ADC_CHANNELS = 8
@@ -35,14 +38,10 @@ class Wires:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+        self.fresh = _laid(path)
+        """Nobody has mapped the file before."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
-            self.fresh = os.fstat(descriptor).st_size < SIZE
-            """Nobody has mapped the file before."""
-            if self.fresh:
-                os.ftruncate(descriptor, SIZE)
-                # Last: another user who can open the file finds it whole. Whatever the umask of the first.
-                os.fchmod(descriptor, 0o660)
             self._map = mmap.mmap(descriptor, SIZE)
         finally:
             os.close(descriptor)
@@ -64,3 +63,17 @@ class Wires:
         for view in (self.levels, self.absent, self.stamps, self.counts, self._whole):
             view.release()
         self._map.close()
+
+
+def _laid(path: Path) -> bool:
+    """Make the file, unless it is there: whoever can see it finds it whole, and may write to it."""
+    if path.exists():
+        return False
+    with tempfile.NamedTemporaryFile(prefix=path.name, dir=path.parent) as made:
+        os.fchmod(made.fileno(), SHARED)
+        os.ftruncate(made.fileno(), SIZE)
+        try:
+            os.link(made.name, path)
+        except FileExistsError:
+            return False
+    return True
