@@ -1,5 +1,6 @@
 """What may go to a terminal: nothing that came from outside gets there unescaped."""
 
+import re
 import unicodedata
 from typing import Any
 
@@ -27,6 +28,11 @@ def clean(text: object, width: int = 200) -> str:
 def _escape(char: str) -> str:
     code = ord(char)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def file_name(text: str) -> str:
+    """The text as a part of a file's name on any file system: a stick's refuses some characters of an OCPP identity."""
+    return re.sub(r"[^A-Za-z0-9._=+@-]", "_", text)
 
 
 def clean_all(value: Any) -> Any:

@@ -5,6 +5,7 @@ So `journalctl -p warning` finds what went wrong. Whether it is the journal that
 """
 
 import os
+import sys
 from collections.abc import Mapping
 from typing import Final, TextIO
 
@@ -20,3 +21,9 @@ def marks(stream: TextIO, environment: Mapping[str, str] = os.environ) -> dict[s
         return dict.fromkeys(SEVERITY, "")
     read = environment.get("JOURNAL_STREAM") == f"{there.st_dev}:{there.st_ino}"
     return {level: f"<{number}>" if read else "" for level, number in SEVERITY.items()}
+
+
+def complain(text: str) -> None:
+    """Say on standard error what kept the program from its work; of several lines the journal makes several entries."""
+    mark = marks(sys.stderr)["error"]
+    print(*(f"{mark}{line}" for line in text.splitlines()), sep="\n", file=sys.stderr, flush=True)

@@ -179,22 +179,33 @@ BUSINESS = (
 )
 
 
+def told(program: str, folder: Path, journal: bool) -> list[str]:
+    """What the program writes to its standard error, which is the journal or not."""
+    reading, writing = os.pipe()
+    there = os.fstat(writing)
+    # A program between this one and the journal leaves the name of its own stream in the environment.
+    name = f"{there.st_dev}:{there.st_ino}" if journal else f"{there.st_dev}:{there.st_ino + 1}"
+    subprocess.run(
+        [sys.executable, "-c", program], stderr=writing, cwd=folder, env={**os.environ, "JOURNAL_STREAM": name},
+        timeout=20, check=True,
+    )  # fmt: skip
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        return pipe.read().splitlines()
+
+
 @pytest.mark.parametrize("begin", [SAFETY, BUSINESS])
 @pytest.mark.parametrize(("journal", "marks"), [(True, ["<6>", "<4>", "<3>"]), (False, ["", "", ""])])
 def test_the_journal_is_told_how_urgent_a_line_is_and_nobody_else(
     tmp_path: Path, begin: str, journal: bool, marks: list[str]
 ) -> None:
     program = f"from pathlib import Path\n{begin}\nlog.info('a')\nlog.warning('b')\nlog.error('c')\n"
-    reading, writing = os.pipe()
-    there = os.fstat(writing)
-    # A program between this one and the journal leaves the name of its own stream in the environment.
-    name = f"{there.st_dev}:{there.st_ino}" if journal else f"{there.st_dev}:{there.st_ino + 1}"
-    subprocess.run(
-        [sys.executable, "-c", program], stderr=writing, cwd=tmp_path, env={**os.environ, "JOURNAL_STREAM": name},
-        timeout=20, check=True,
-    )  # fmt: skip
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        lines = pipe.read().splitlines()
+    lines = told(program, tmp_path, journal)
     assert [line.partition("{")[0] for line in lines] == marks
     assert [json.loads(line[len(mark) :])["event"] for line, mark in zip(lines, marks, strict=True)] == ["a", "b", "c"]
+
+
+def test_why_a_program_does_not_start_is_an_error_for_the_journal(tmp_path: Path) -> None:
+    program = "from chargepoint.urgency import complain; complain('the configuration:\\n[evse] is missing')"
+    assert told(program, tmp_path, journal=True) == ["<3>the configuration:", "<3>[evse] is missing"]
+    assert told(program, tmp_path, journal=False) == ["the configuration:", "[evse] is missing"]

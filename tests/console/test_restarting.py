@@ -51,7 +51,6 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
     borne = Borne(config)
     closed(borne, monkeypatch)
     monkeypatch.setattr(restarting, "TAKEN_S", 0.05)
-    monkeypatch.setattr(restarting, "POLL_S", 0.01)
     access = Access(tmp_path / "pin", tmp_path / "run")
     return Session(config, "", Terminal(io.StringIO(), io.StringIO()), borne, access, Language("en"), "Jeanne")
 
@@ -87,7 +86,7 @@ def test_it_is_done_by_force_and_entered_in_the_systems_log(
     session: Session, monkeypatch: pytest.MonkeyPatch, logged: list[str]
 ) -> None:
     closed(session.borne, monkeypatch, contactor_closed=True)
-    monkeypatch.setattr(restarting, "taken", lambda errands, name: errands.waits(name))  # the unit is quick
+    monkeypatch.setattr(Errands, "taken", lambda errands, name, within_s: errands.waits(name))  # the unit is quick
     assert said(session, "reboot force").endswith("It starts again.\n")
     assert logged == ["chargepoint: technician: reboot (Jeanne)"]
 

@@ -22,7 +22,7 @@ from chargepoint.console.borne import JournalUnreadable, SafetySilent, when
 from chargepoint.console.rpc import Refused, Unreachable
 from chargepoint.console.session import Session
 from chargepoint.console.settings import redacted
-from chargepoint.text import mask
+from chargepoint.text import file_name, mask
 
 SESSIONS, LOG_LINES, DUMPS, HISTORY, MESSAGES = 200, 4000, 10, 1000, 200
 """How much of each goes in: a bundle is carried away on a stick or sent over a thin line."""
@@ -43,7 +43,7 @@ _THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
 def make_bundle(session: Session, directory: Path) -> Path:
     """Write `<id>-<time>.tar.gz` into the directory. What cannot be read is named in the archive. Raises OSError."""
     now = datetime.now(UTC)
-    target = directory / f"{session.config.station.id}-{now:%Y%m%dT%H%M%SZ}.tar.gz"
+    target = directory / f"{file_name(session.config.station.id)}-{now:%Y%m%dT%H%M%SZ}.tar.gz"
     with tarfile.open(target, "w:gz") as archive:
         for name, make in _parts(session).items():
             _add(archive, name, _content(make))

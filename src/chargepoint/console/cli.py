@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from chargepoint import __version__
+from chargepoint import __version__, urgency
 from chargepoint.config import DEFAULT_PATH, Config
 
 OK, FAILED, WRONG_USE = 0, 1, 2
@@ -96,7 +96,7 @@ def _add_config(parser: argparse.ArgumentParser, default: object) -> None:
 
 def complain(text: str) -> None:
     """Tell an error where it does not disturb what a program reads."""
-    print(f"chargepoint: {text}", file=sys.stderr)
+    urgency.complain(f"chargepoint: {text}")
 
 
 def _load(arguments: argparse.Namespace) -> Config | None:

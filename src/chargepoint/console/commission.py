@@ -11,7 +11,7 @@ from typing import Any
 from chargepoint import __version__
 from chargepoint.console import selftests
 from chargepoint.console.session import Session
-from chargepoint.text import clean, clean_all
+from chargepoint.text import clean, clean_all, file_name
 
 VOLTAGE_TOLERANCE = 0.10
 """Of the nominal voltage, EN 50160."""
@@ -38,7 +38,8 @@ def commission(session: Session, directory: Path) -> Generator[str, None, Path]:
         checks.append(check)
         verdict = session.t("passed") if check.passed else session.t("FAILED")
         yield f"{check.what}: {check.measured} ({check.bound}): {verdict}"
-    target = directory / f"{session.config.station.id}-commissioning-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.html"
+    name = f"{file_name(session.config.station.id)}-commissioning-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.html"
+    target = directory / name
     target.write_text(report(session, checks), encoding="utf-8")
     failed = sum(not check.passed for check in checks)
     yield (

@@ -260,8 +260,13 @@ FRENCH: dict[str, str] = {
     "USB stick {device} is mounted at {place}: {found}": "La clé USB {device} est montée sur {place} : {found}",
     "no *.bundle there": "aucun *.bundle dessus",
     "There is no USB stick.": "Il n'y a pas de clé USB.",
-    "Nobody wrote it to the stick: is chargepoint-errands.path enabled?":
-        "Personne ne l'a écrit sur la clé : chargepoint-errands.path est-il activé ?",
+    "Nobody took the order: is chargepoint-errands.path enabled?":
+        "Personne n'a pris l'ordre : chargepoint-errands.path est-il activé ?",
+    "Another console is filling a stick.": "Une autre console remplit une clé.",
+    "Another try, or another stick? Type yes: ": "Un autre essai, ou une autre clé ? Tapez oui : ",
+    "It is being written: leave the stick in.": "L'écriture est en cours : laissez la clé en place.",
+    "Nobody says whether it was written: look at the stick.":
+        "Personne ne dit si c'est écrit : regardez la clé.",
     "{file} is on USB stick {device}, which may be pulled.":
         "{file} est sur la clé USB {device}, qui peut être retirée.",
     "It is being collected.": "Les données sont rassemblées.",

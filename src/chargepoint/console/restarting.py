@@ -3,7 +3,6 @@
 import fcntl
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -15,7 +14,6 @@ from chargepoint.processes.supervisor import PID_NAME
 from chargepoint.update.errands import BY_HAND, RESTART, Errands
 
 TAKEN_S: Final = 10.0
-POLL_S: Final = 0.1
 
 
 def without_station(session: Session, error: Unreachable, forced: bool) -> Iterator[str]:
@@ -44,21 +42,10 @@ def without_station(session: Session, error: Unreachable, forced: bool) -> Itera
         return
     errands = Errands(session.config.station.state_dir)
     errands.ask(RESTART)
-    if taken(errands, RESTART):
+    if errands.taken(RESTART, TAKEN_S):
         yield session.t("It starts again.")
     else:
         yield session.t("Nobody took the order: is chargepoint-errands.path enabled? As root: {words}", words=BY_HAND)
-
-
-def taken(errands: Errands, name: str) -> bool:
-    """Whether the unit took the order; else it is withdrawn."""
-    end = time.monotonic() + TAKEN_S
-    while errands.waits(name):
-        if time.monotonic() >= end:
-            errands.withdraw(name)
-            return False
-        time.sleep(POLL_S)
-    return True
 
 
 def supervisor(run_dir: Path) -> int | None:

@@ -1,7 +1,5 @@
 """The safety process: the board's pins and the loop over them."""
 
-import sys
-
 from chargepoint.board import make_board
 from chargepoint.board.types import BoardError
 from chargepoint.config import Config
@@ -9,6 +7,7 @@ from chargepoint.evse import loop
 from chargepoint.evse.messages import LAST_WORDS_NAME
 from chargepoint.evse.single import AlreadyRunning, Claim
 from chargepoint.processes.last_words import told
+from chargepoint.urgency import complain
 
 
 def main(config: Config) -> int:
@@ -19,12 +18,12 @@ def main(config: Config) -> int:
     try:
         claim = Claim(config.station.run_dir)
     except AlreadyRunning as refused:
-        print(f"chargepoint evse: {refused}", file=sys.stderr)
+        complain(f"chargepoint evse: {refused}")
         return 1
     try:
         board = make_board(config)
     except BoardError as wrong:
-        print(f"chargepoint evse: {wrong}", file=sys.stderr)
+        complain(f"chargepoint evse: {wrong}")
         return 2
     try:
         return loop.run(config, board, claim=claim)
@@ -39,4 +38,4 @@ def _last_words(config: Config, error: Exception) -> None:
     try:
         (config.station.run_dir / LAST_WORDS_NAME).write_text(f"{reason} ({where})\n", encoding="utf-8")
     except OSError as trouble:
-        print(f"chargepoint evse: the error cannot be noted: {trouble}", file=sys.stderr)
+        complain(f"chargepoint evse: the error cannot be noted: {trouble}")

@@ -1,11 +1,11 @@
 """In the safety process's place where external controllers handle the pilots: its socket, and Modbus behind it."""
 
 import asyncio
-import sys
 
 from chargepoint.config import Config
 from chargepoint.controller.borne import PilotBorne
 from chargepoint.evse.single import AlreadyRunning, Claim
+from chargepoint.urgency import complain
 
 
 def main(config: Config) -> int:
@@ -13,7 +13,7 @@ def main(config: Config) -> int:
     try:
         claim = Claim(config.station.run_dir)
     except AlreadyRunning as refused:
-        print(f"chargepoint evse: {refused}", file=sys.stderr)
+        complain(f"chargepoint evse: {refused}")
         return 1
     with claim:
         asyncio.run(_run(config))

@@ -10,7 +10,6 @@ grows with each time the process ends, and is started again whole.
 import asyncio
 import contextlib
 import signal
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -31,6 +30,7 @@ from chargepoint.sentences import translate
 from chargepoint.station.evse_link import EvseLink, LinkLost
 from chargepoint.station.indicators import steps
 from chargepoint.station.progress import Progress, Stuck
+from chargepoint.urgency import complain
 
 log = structlog.get_logger()
 TICK_S: Final = 1.0
@@ -49,7 +49,7 @@ async def _run(config: Config, safe: SafeMode) -> int:
     try:
         await station.control.start()
     except SocketBusy as refused:
-        print(f"chargepoint station: {refused}", file=sys.stderr)
+        complain(f"chargepoint station: {refused}")
         return 1
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import signal
-import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -28,6 +27,7 @@ from chargepoint.station.settings import Settings
 from chargepoint.station.shared import NoMeters
 from chargepoint.station.station import Station
 from chargepoint.tic.listener import TicListener
+from chargepoint.urgency import complain
 
 METER_BUS_TICKS: Final = 120
 """Seconds the loop of a meter bus may take for one job and one reading, with more than as much again to spare.
@@ -45,12 +45,12 @@ def main(config: Config, step: Callable[[str], None] | None = None) -> int:
     try:
         journal = Journal.open(config.station.state_dir / FILE_NAME)
     except (JournalBusy, JournalTooNew) as refused:
-        print(f"chargepoint station: {refused}", file=sys.stderr)
+        complain(f"chargepoint station: {refused}")
         return 1
     try:
         return asyncio.run(_run(config, journal, step))
     except BoardError as wrong:
-        print(f"chargepoint station: {wrong}", file=sys.stderr)
+        complain(f"chargepoint station: {wrong}")
         return WRONG_CONFIGURATION
     finally:
         journal.close()
@@ -106,7 +106,7 @@ async def _run(config: Config, journal: Journal, step: Callable[[str], None] | N
     try:
         await control.start()
     except SocketBusy as refused:
-        print(f"chargepoint station: {refused}", file=sys.stderr)
+        complain(f"chargepoint station: {refused}")
         return 1
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -5,7 +5,6 @@ import csv
 import io
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,6 +22,7 @@ from chargepoint.update import bundle
 from chargepoint.update.bundle import BundleError, Manifest
 from chargepoint.update.errands import BY_HAND
 from chargepoint.update.slots import sync_folder
+from chargepoint.urgency import complain
 
 ETC = Path(files.ETC)
 GROUP = "chargepoint"
@@ -57,7 +57,7 @@ def main(words: Sequence[str], _: Path) -> int:
             return _apply(arguments)
         return _make(arguments)
     except (BundleError, FleetError, ConfigError, labels.LabelsMissing, OSError) as error:
-        print(f"chargepoint provision: {error}", file=sys.stderr)
+        complain(f"chargepoint provision: {error}")
         return 1
 
 
@@ -234,7 +234,7 @@ def _take_away(path: Path) -> None:
         path.unlink()
         sync_folder(path.parent)
     except OSError as error:
-        print(f"{path} holds secrets and stays: {error}; remove it", file=sys.stderr)
+        complain(f"{path} holds secrets and stays: {error}; remove it")
 
 
 def _known_serial(etc: Path) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import signal
 import subprocess
 import sys
 import time
@@ -18,9 +19,11 @@ from chargepoint.update.errands import MOUNT, SAVE, Errands
 from chargepoint.update.errands import RESTART as RESTART_ERRAND
 from chargepoint.update.request import Exchange, Progress, Request, Step
 from chargepoint.update.slots import ROOT, TRIAL_STARTS, Slots
+from chargepoint.urgency import complain
 
 STATE_DIR = Path("/var/lib/chargepoint")
 """As the unit watches it."""
+RUN_DIR = Path("/run/chargepoint")
 TRUSTED = Path("/etc/chargepoint/trusted-keys")
 UNITS = ("chargepoint.target", "chargepoint-evse.service", "chargepoint-station.service")
 RESTART = ("systemctl", "restart", "--no-block", *UNITS)
@@ -42,10 +45,10 @@ def main(words: Sequence[str], config_file: Path) -> int:
     try:
         status: int = arguments.run(arguments, config_file)
     except (BundleError, OSError) as error:
-        print(f"chargepoint update: {error}", file=sys.stderr)
+        complain(f"chargepoint update: {error}")
         return 1
     except ConfigError as error:
-        print(error.said(written_language(config_file)), file=sys.stderr)
+        complain(error.said(written_language(config_file)))
         return 2
     return status
 
@@ -78,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         each.add_argument("--settled", type=float, default=health.SETTLED_S, help=argparse.SUPPRESS)
     errands = add("errands", _errands, "restart the borne, mount or fill a stick, for the console (a unit runs this)")
     errands.add_argument("--state-dir", type=Path, default=STATE_DIR, help=argparse.SUPPRESS)
+    errands.add_argument("--run-dir", type=Path, default=RUN_DIR, help=argparse.SUPPRESS)
     keys = add("keys", _keys, "make a signing pair; the .pem goes to the bornes")
     keys.add_argument("folder", type=Path)
     sign = add("sign", _sign, "make a signed bundle from a version's folder")
@@ -141,7 +145,7 @@ def _trial(arguments: argparse.Namespace, config_file: Path) -> int:
     if trial is None:
         if torn:
             lost = "and there is no version to go back to"
-            print(f"the note of the trial could not be read, {lost}: {slots.current()} stays", file=sys.stderr)
+            complain(f"the note of the trial could not be read, {lost}: {slots.current()} stays")
         _restart_another(slots, config_file)
         _tell_cut_off(slots, config_file, "the machine was started again before the switch")
         return 0
@@ -220,7 +224,7 @@ def _watch(slots: Slots, configured: Callable[[], Config], version: str, seconds
             slots.confirm()
             print(f"version {version} is well and stays")
             return 0
-        print(f"version {version} is not well, {complaint}: back to {slots.roll_back()}", file=sys.stderr)
+        complain(f"version {version} is not well, {complaint}: back to {slots.roll_back()}")
         _restart()
         return 1
 
@@ -300,24 +304,24 @@ def _serve_one(slots: Slots, config: Config, exchange: Exchange, request: Reques
 
 def _errands(arguments: argparse.Namespace, _: Path) -> int:
     """Without the configuration: a wrong one may be why somebody stands there."""
-    errands = Errands(arguments.state_dir)
-    work = {RESTART_ERRAND: _restart, MOUNT: _mount, SAVE: lambda: _save(errands.outgoing)}
-    wrong = errands.serve(work)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # a stick that is written to is let go
+    work = {RESTART_ERRAND: _restart, MOUNT: _mount, SAVE: lambda: _save(arguments.run_dir)}
+    wrong = Errands(arguments.state_dir).serve(work)
     for text in wrong:
-        print(f"chargepoint update: {text}", file=sys.stderr)
+        complain(f"chargepoint update: {text}")
     return 1 if wrong else 0
 
 
-def _mount() -> str:
-    devices = ", ".join(sticks.mount(sticks.plugged(), sticks.run))
-    print(f"mounted {devices}")
+def _mount() -> list[str]:
+    devices = sticks.mount(sticks.plugged(), sticks.run)
+    print(f"mounted {', '.join(devices)}")
     return devices
 
 
-def _save(folder: Path) -> str:
-    device = saving.save(folder, sticks.plugged(), sticks.run)
-    print(f"wrote to {device} what the console asked for")
-    return device
+def _save(run_dir: Path) -> list[str]:
+    device, *names = saving.save(run_dir, sticks.plugged(), sticks.run)
+    print(f"wrote {', '.join(names)} to {device}")
+    return [device, *names]
 
 
 def _wait_until_idle(config: Config) -> bool:

@@ -4,7 +4,11 @@ A path unit starts `chargepoint update errands` as root for each. Nothing in the
 What became of it stands in a file beside it.
 """
 
-from collections.abc import Callable, Mapping
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,18 +25,20 @@ BY_HAND: Final = "systemctl restart chargepoint.target chargepoint-evse.service 
 MOUNT: Final = "mount"
 """Mount a USB stick read-only."""
 SAVE: Final = "save"
-"""Copy what lies in `outgoing` to a USB stick."""
+"""Copy what the console has laid into the run directory to a USB stick."""
 FOLDER: Final = "update"
 _SUFFIX: Final = ".errand"
 _SAID: Final = ".said"
+POLL_S: Final = 0.1
 
 
 class Outcome(msgspec.Struct, frozen=True):
     """What became of an errand."""
 
-    done: bool
-    text: str
-    """What was done, as a word (a device); or why it was not, as a sentence."""
+    words: tuple[str, ...] = ()
+    """What was done: devices, names of files."""
+    why: str = ""
+    """Why it was not, as a sentence; empty: it was."""
 
 
 class Errands:
@@ -40,8 +46,6 @@ class Errands:
 
     def __init__(self, state_dir: Path) -> None:
         self._folder = state_dir / FOLDER
-        self.outgoing = self._folder / "outgoing"
-        """What shall be carried away."""
 
     def ask(self, name: str) -> None:
         """The console's end. Raises OSError."""
@@ -60,11 +64,38 @@ class Errands:
         """Nobody has taken the order yet."""
         return (self._folder / (name + _SUFFIX)).exists()
 
-    def withdraw(self, name: str) -> None:
-        """Take back what nobody took: it shall not be done tomorrow."""
-        (self._folder / (name + _SUFFIX)).unlink(missing_ok=True)
+    def withdraw(self, name: str) -> bool:
+        """Take back what nobody took: it shall not be done tomorrow. False: somebody has taken it."""
+        try:
+            (self._folder / (name + _SUFFIX)).unlink()
+        except FileNotFoundError:
+            return False
+        return True
 
-    def serve(self, work: Mapping[str, Callable[[], str | None]]) -> list[str]:
+    def taken(self, name: str, within_s: float) -> bool:
+        """The console's end: whether the unit takes the order within a time; else it is withdrawn."""
+        end = time.monotonic() + within_s
+        while self.waits(name):
+            if time.monotonic() >= end:
+                return not self.withdraw(name)
+            time.sleep(POLL_S)
+        return True
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Of several consoles one at a time: whether this is it."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+        finally:
+            os.close(descriptor)
+
+    def serve(self, work: Mapping[str, Callable[[], Sequence[str] | None]]) -> list[str]:
         """The unit's end: do what was ordered, each once. What went wrong, as sentences.
 
         What a newer version's console left behind is taken away: its unit would be started for it again and again.
@@ -75,11 +106,14 @@ class Errands:
                 continue
             self.withdraw(name)  # before it is done: a crash shall not do it for ever
             try:
-                outcome = Outcome(True, do() or "")
+                outcome = Outcome(words=tuple(do() or ()))
             except BundleError as error:
-                outcome = Outcome(False, str(error))
-                wrong.append(outcome.text)
-            put(self._folder / (name + _SAID), msgspec.structs.asdict(outcome))
+                outcome = Outcome(why=str(error))
+                wrong.append(outcome.why)
+            try:
+                put(self._folder / (name + _SAID), msgspec.structs.asdict(outcome))
+            except OSError as error:  # what was done is done, and the next one waits
+                wrong.append(f"nobody can be told what became of {name!r}: {error}")
         for left in sorted(self._folder.glob(f"*{_SUFFIX}")):
             if left.stem not in work:
                 left.unlink(missing_ok=True)

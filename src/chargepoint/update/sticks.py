@@ -1,4 +1,4 @@
-"""USB sticks: which are plugged in, where each is mounted, and mounting them read-only by way of systemd.
+"""USB sticks: which are plugged in, where each is mounted, and mounting them by way of systemd.
 
 A USB disk may also be what the machine runs from. A disk of which any part is the machine's is no stick, and neither
 are its other partitions: mounting one, even read-only, would replay its log.
@@ -7,7 +7,7 @@ are its other partitions: mounting one, even read-only, would replay its log.
 import itertools
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +18,7 @@ PLACE: Final = Path("/run/chargepoint-stick")
 APART: Final = (str(PLACE), "/media/", "/mnt/", "/run/media/")
 """What is mounted here may be a stick; what is mounted anywhere else is the machine's."""
 OPTIONS: Final = "ro,nosuid,nodev,noexec"
-"""Nothing on a stick is run, and nothing on it is changed: it may be pulled at any time."""
+"""For an update nothing on a stick is run, and nothing on it is changed: it may be pulled at any time."""
 MOUNT_S: Final = 30.0
 Run = Callable[[Sequence[str]], int]
 
@@ -31,6 +31,8 @@ class Stick:
     """`/dev/sda1`."""
     place: Path | None
     """Where it is mounted; None when it is not."""
+    sectors: int = field(default=0, compare=False)
+    """Of 512 bytes."""
 
     @property
     def by_hand(self) -> str:
@@ -49,8 +51,9 @@ def plugged(root: Path = Path("/")) -> list[Stick]:
     machines = _of_the_machine(root)
     kept = {_disk(each) for each in usb if each.name in machines}
     places = {_name(root, row[0]): Path(row[1].replace("\\040", " ")) for row in _rows(root / "proc/self/mounts")}
-    there = [each for each in usb if each.name not in divided and _disk(each) not in kept and not _empty(each)]
-    return [Stick(f"/dev/{each.name}", places.get(each.name)) for each in there]
+    there = [each for each in usb if each.name not in divided and _disk(each) not in kept]
+    found = [Stick(f"/dev/{each.name}", places.get(each.name), _sectors(each)) for each in there]
+    return [stick for stick in found if stick.sectors]  # a card reader without a card is a disk of no size
 
 
 def _of_the_machine(root: Path) -> set[str]:
@@ -84,12 +87,12 @@ def _disk(real: Path) -> str:
     return real.name if real.parent.name == "block" else real.parent.name
 
 
-def _empty(real: Path) -> bool:
-    """A card reader without a card is a disk of no size."""
+def _sectors(real: Path) -> int:
+    """Its size; 1 where the kernel does not tell."""
     try:
-        return (real / "size").read_text(encoding="ascii").strip() == "0"
-    except OSError:
-        return False
+        return int((real / "size").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 1
 
 
 def mount(sticks: Sequence[Stick], run: Run, place: Path = PLACE) -> list[str]:
