@@ -41,6 +41,12 @@ STRAYS = frozenset({"PilotFilter._strays", "ProximityWatch._strays"})
 STILL = STRAYS | READ_BACK | WATCHDOG | WEAK | TESTS | START | FOLLOWS
 PACED = STILL | PACE
 """Where the pace of the offer is not the matter either: `tethered`, `car and station` and others keep it."""
+ASIDE = frozenset({
+    "PilotFilter.since", "WakeUp._offered_at", "Lease._until", "Contactor._not_before", "Domestic._since",
+    "SelfTests._retry_at",
+})  # fmt: skip
+"""Timers of the car, the station and the tests, which are freed beside either contactor alone: where both contacts of
+a point with two connectors are free they are over as soon as they begin (the lease never ends but by a word)."""
 CAR = (("A", 0), ("A", 32), ("B", 32), ("C", 32))
 READY = (("A", 0), ("C", 32))
 TETHERED = {"socket": False}
@@ -117,7 +123,7 @@ ALPHABETS: dict[str, Alphabet] = {
     ),
     "domestic socket, both contactors": Alphabet(
         {"pilot": ("A", "C"), "domestic_plug": BOTH, "domestic_contact": BOTH, "contact": ONE_CONTACT},
-        (PERMIT, SECOND, WITHDRAW, ACKNOWLEDGE), {**TETHERED, "domestic": True}, PACED - FOLLOWS, spends=False,
+        (PERMIT, SECOND, WITHDRAW, ACKNOWLEDGE), {**TETHERED, "domestic": True}, PACED - FOLLOWS | ASIDE, spends=False,
     ),
 }  # fmt: skip
 
