@@ -62,6 +62,8 @@ class Alphabet:
     """The lock's rated duty may be used up."""
     shared: bool = False
     """Another point may hold the lock supply at any time."""
+    settled: bool = False
+    """Begin with a point that has passed its self-tests; what is held still stays as it is then."""
 
     def combinations(self) -> list[dict[str, Any]]:
         """Every input combination."""
@@ -105,7 +107,7 @@ class Walk:
         self._limit = limit
         self.arbiter = arbiter or MotorArbiter()
         self._point = Point(PointConfig(**{"id": 1, **alphabet.config}), self.arbiter, NOW)
-        self._frames = Frames(self._point, alphabet.still)
+        self._frames = Frames(self._point)
         self._worlds = [(w, BorneInputs(w["stop"], w["door"], w["armed"])) for w in alphabet.combinations()]
         self._obedient = all(w["lock"] is OBEY for w, _ in self._worlds)
         self.seen: set[Node] = set()
@@ -114,6 +116,9 @@ class Walk:
         """Every reachable state was visited."""
         self.faults: set[str] = set()
         self.states: set[str] = set()
+        if alphabet.settled:
+            self._restore(self.settled())
+        self._frames = Frames(self._point, alphabet.still)
 
     def run(self) -> "Walk":
         first: Node = (0, False, self._frames.take())

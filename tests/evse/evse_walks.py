@@ -41,12 +41,12 @@ STRAYS = frozenset({"PilotFilter._strays", "ProximityWatch._strays"})
 STILL = STRAYS | READ_BACK | WATCHDOG | WEAK | TESTS | START | FOLLOWS
 PACED = STILL | PACE
 """Where the pace of the offer is not the matter either: `tethered`, `car and station` and others keep it."""
-ASIDE = frozenset({
+PASSED = frozenset({"SelfTests.due"})
+"""The self-tests stay passed: what begins them, an unplug, is free beside either contactor alone."""
+ASIDE = PASSED | {
     "PilotFilter.since", "WakeUp._offered_at", "Lease._until", "Contactor._not_before", "Domestic._since",
-    "SelfTests._retry_at",
-})  # fmt: skip
-"""Timers of the car, the station and the tests, which are freed beside either contactor alone: where both contacts of
-a point with two connectors are free they are over as soon as they begin (the lease never ends but by a word)."""
+}  # fmt: skip
+"""So do timers of the car and the station: they are over as soon as they begin, and a lease ends by a word alone."""
 CAR = (("A", 0), ("A", 32), ("B", 32), ("C", 32))
 READY = (("A", 0), ("C", 32))
 TETHERED = {"socket": False}
@@ -119,11 +119,13 @@ ALPHABETS: dict[str, Alphabet] = {
     ),
     "car's contactor beside a domestic socket": Alphabet(
         {"pilot": ("A", "C"), "domestic_plug": BOTH, "contact": ONE_CONTACT}, (PERMIT, SECOND, WITHDRAW, ACKNOWLEDGE),
-        {**TETHERED, "domestic": True}, PACED - FOLLOWS, spends=False,
+        {**TETHERED, "domestic": True}, PACED - FOLLOWS | PASSED, spends=False,
+        settled=True,
     ),
     "domestic socket, both contactors": Alphabet(
         {"pilot": ("A", "C"), "domestic_plug": BOTH, "domestic_contact": BOTH, "contact": ONE_CONTACT},
         (PERMIT, SECOND, WITHDRAW, ACKNOWLEDGE), {**TETHERED, "domestic": True}, PACED - FOLLOWS | ASIDE, spends=False,
+        settled=True,
     ),
 }  # fmt: skip
 
