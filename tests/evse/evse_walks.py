@@ -41,12 +41,12 @@ STRAYS = frozenset({"PilotFilter._strays", "ProximityWatch._strays"})
 STILL = STRAYS | READ_BACK | WATCHDOG | WEAK | TESTS | START | FOLLOWS
 PACED = STILL | PACE
 """Where the pace of the offer is not the matter either: `tethered`, `car and station` and others keep it."""
-PASSED = frozenset({"SelfTests.due"})
-"""The self-tests stay passed: what begins them, an unplug, is free beside either contactor alone."""
-ASIDE = PASSED | {
+ASIDE = frozenset({
     "PilotFilter.since", "WakeUp._offered_at", "Lease._until", "Contactor._not_before", "Domestic._since",
-}  # fmt: skip
-"""So do timers of the car and the station: they are over as soon as they begin, and a lease ends by a word alone."""
+    "SelfTests.due",
+})  # fmt: skip
+"""Free where a car's contactor is alone, and where the domestic one beside it has a contact of its own. Elsewhere such
+a timer is over as soon as it begins, a lease ends by a word alone, and the self-tests stay passed."""
 CAR = (("A", 0), ("A", 32), ("B", 32), ("C", 32))
 READY = (("A", 0), ("C", 32))
 TETHERED = {"socket": False}
@@ -119,12 +119,7 @@ ALPHABETS: dict[str, Alphabet] = {
     ),
     "car's contactor beside a domestic socket": Alphabet(
         {"pilot": ("A", "C"), "domestic_plug": BOTH, "contact": ONE_CONTACT}, (PERMIT, SECOND, WITHDRAW, ACKNOWLEDGE),
-        {**TETHERED, "domestic": True}, PACED - FOLLOWS | PASSED, spends=False,
-        settled=True,
-    ),
-    "domestic socket, both contactors": Alphabet(
-        {"pilot": ("A", "C"), "domestic_plug": BOTH, "domestic_contact": BOTH, "contact": ONE_CONTACT},
-        (PERMIT, SECOND, WITHDRAW, ACKNOWLEDGE), {**TETHERED, "domestic": True}, PACED - FOLLOWS | ASIDE, spends=False,
+        {**TETHERED, "domestic": True}, PACED - FOLLOWS | ASIDE, spends=False,
         settled=True,
     ),
 }  # fmt: skip
