@@ -40,7 +40,10 @@ def test_a_pilots_channel_that_udev_has_not_given_yet_is_waited_for(
     chip = hardware.pwm_root / "pwmchip0"
     shutil.rmtree(chip / "pwm0")
     (chip / "export").write_text("")
-    given = lambda seconds: shutil.copytree(chip / "pwm1", chip / "pwm0")  # noqa: E731
+
+    def given(seconds: float) -> None:
+        shutil.copytree(chip / "pwm1", chip / "pwm0")
+
     monkeypatch.setattr("chargepoint.board.patience.time.sleep", given)
     GpioBoard(config.evse, pins, hardware).close()
     assert (chip / "export").read_text() == "0\n"

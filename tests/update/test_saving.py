@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from update_rig import configured
 
-from chargepoint.config_check import parse
 from chargepoint.console import carrying
 from chargepoint.console.access import Access
 from chargepoint.console.borne import Borne
@@ -22,19 +22,6 @@ from chargepoint.update.bundle import BundleError
 from chargepoint.update.errands import MOUNT, SAVE, Errands, Outcome
 from chargepoint.update.sticks import PLACE, Stick
 
-CONFIG = """
-[station]
-id = "X"
-state_dir = "{0}/state"
-run_dir = "{0}/run"
-[supply]
-max_current = 32
-[board]
-kind = "simulated"
-[[evse]]
-id = 1
-max_current = 32
-"""
 LOOSE = Stick("/dev/sda1", None)
 
 
@@ -178,7 +165,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
     monkeypatch.setattr(carrying, "TAKEN_S", 5.0)
     monkeypatch.setattr(carrying, "WRITTEN_S", 5.0)
     monkeypatch.setattr(sticks, "plugged", lambda: [LOOSE])
-    config = parse(CONFIG.format(tmp_path))
+    config = configured(tmp_path)
     access = Access(tmp_path / "pin", tmp_path / "run")
     return Session(config, "", terminal("no"), Borne(config), access, Language("fr"), "Jeanne")
 
